@@ -1,0 +1,86 @@
+"""Chat completions at OpenAI and Azure OpenAI: three operations on a `Client`.
+
+    from connector import ApiType, Client, Configuration
+
+    configuration = Configuration(
+        display_name="Mine", api_type=ApiType.OPENAI, endpoint="https://api.openai.com/v1",
+        api_key=os.environ["OPENAI_API_KEY"], model_default="gpt-6-luna",
+    )
+    print(Client(configuration).execute_without_history("Say hello."))
+
+Usable alone: it knows no database, no Streamlit and no environment variable.
+"""
+
+from connector.chat_completions import (
+    ChatCompletionsRequest,
+    ChatCompletionsResponse,
+    ChatCompletionsSession,
+    Choice,
+    Message,
+    Model,
+    Role,
+    Usage,
+    text_of,
+)
+from connector.client import AnswerStream, CallReport, CallStatus, Client, UsageSource
+from connector.configuration import PROVIDERS, ApiType, Configuration, KeyType, Provider
+from connector.endpoint import Endpoint, origin_of, read_endpoint
+from connector.errors import (
+    AccessDenied,
+    AnswerInterrupted,
+    ConnectionFailed,
+    ConnectorError,
+    ContentFiltered,
+    InvalidConfiguration,
+    InvalidRequest,
+    KeyRefused,
+    NoAnswerInTime,
+    NotFoundAtProvider,
+    ProviderUnavailable,
+    QuotaExceeded,
+    RateLimited,
+    RequestRefused,
+    UnreadableAnswer,
+)
+from connector.value import bounds_of
+
+__all__ = [
+    "PROVIDERS",
+    "AccessDenied",
+    "AnswerInterrupted",
+    "AnswerStream",
+    "ApiType",
+    "CallReport",
+    "CallStatus",
+    "ChatCompletionsRequest",
+    "ChatCompletionsResponse",
+    "ChatCompletionsSession",
+    "Choice",
+    "Client",
+    "Configuration",
+    "ConnectionFailed",
+    "ConnectorError",
+    "ContentFiltered",
+    "Endpoint",
+    "InvalidConfiguration",
+    "InvalidRequest",
+    "KeyRefused",
+    "KeyType",
+    "Message",
+    "Model",
+    "NoAnswerInTime",
+    "NotFoundAtProvider",
+    "Provider",
+    "ProviderUnavailable",
+    "QuotaExceeded",
+    "RateLimited",
+    "RequestRefused",
+    "Role",
+    "UnreadableAnswer",
+    "Usage",
+    "UsageSource",
+    "bounds_of",
+    "origin_of",
+    "read_endpoint",
+    "text_of",
+]

@@ -1,0 +1,244 @@
+"""One account at one provider, and how each type of provider connects."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+import httpx2
+from openai import AzureOpenAI, OpenAI
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
+
+from connector.endpoint import Endpoint, read_endpoint
+from connector.errors import InvalidConfiguration, InvalidRequest
+from connector.value import Value
+
+
+class ApiType(StrEnum):
+    """Which of the two APIs a configuration speaks; the seed's ENUM_ApiType."""
+
+    OPENAI = "OpenAI"
+    AZURE_OPENAI = "AzureOpenAI"
+
+    @property
+    def caption(self) -> str:
+        """The name for people: "OpenAI", "Azure OpenAI"."""
+        return PROVIDERS[self].caption
+
+
+class KeyType(StrEnum):
+    """What `Configuration.api_key` holds. OpenAI takes an API key only."""
+
+    API_KEY = "ApiKey"
+    ENTRA_TOKEN = "EntraToken"  # noqa: S105 - a name, not a secret
+
+    @property
+    def caption(self) -> str:
+        """The name for people."""
+        return "API key" if self is KeyType.API_KEY else "Microsoft Entra token"
+
+
+def _trimmed(key: object) -> object:
+    text = key.get_secret_value() if isinstance(key, SecretStr) else key
+    if not isinstance(text, str):  # pydantic would take bytes, untrimmed
+        raise ValueError("Enter the key as text.")
+    return SecretStr(text.strip())
+
+
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
+
+
+class Configuration(Value):
+    """One account at one provider: where it is, which key opens it, which model or deployment answers.
+
+    Raises `InvalidConfiguration` when something its `api_type` needs is missing or malformed. `endpoint` stays as it
+    was typed; `url` says what is really called.
+    """
+
+    invalid: ClassVar = InvalidConfiguration
+
+    display_name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)] = Field(title="Name")
+    api_type: ApiType = Field(title="API type")
+    endpoint: _Text = Field(title="Endpoint")
+    api_key: Annotated[SecretStr, BeforeValidator(_trimmed)] = Field(title="Key")
+    key_type: KeyType = Field(default=KeyType.API_KEY, title="Key type")
+    deployment_name: _Text = Field(default="", title="Deployment name")
+    """Azure only. May also stand in the endpoint; the field wins."""
+    api_version: _Text = Field(default="", title="API version")
+    """Azure only: `YYYY-MM-DD`, `YYYY-MM-DD-preview`, or `v1`, `preview`, `latest` for the v1 API."""
+    model_default: _Text = Field(default="", title="Default model")
+    """OpenAI only: used when a call names no model."""
+
+    @property
+    def url(self) -> str:
+        """The address a call is sent to. The deployment and the version are filled in."""
+        return PROVIDERS[self.api_type].url(self, read_endpoint(self.endpoint))
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of `url`, lower case, the port always there."""
+        return read_endpoint(self.endpoint).origin
+
+    @property
+    def deployment(self) -> str:
+        """Azure: the deployment that answers, from its field or from the endpoint. OpenAI: empty."""
+        if self.api_type is not ApiType.AZURE_OPENAI:
+            return ""
+        return self.deployment_name or read_endpoint(self.endpoint).deployment_name
+
+    def model_for(self, model: str | None) -> str:
+        """The model a call goes to: the one asked for, else the default; on Azure always the deployment.
+
+        Raises `InvalidRequest` when there is none.
+        """
+        if found := self.deployment or (model or "").strip() or self.model_default:
+            return found
+        raise InvalidRequest({"model": f"Name a model: “{self.display_name}” has no default model."})
+
+    def connect(self, http_client: httpx2.Client) -> tuple[OpenAI, dict[str, str]]:
+        """An SDK client for this account over `http_client`, and the headers that authorise it."""
+        return PROVIDERS[self.api_type].connect(self, read_endpoint(self.endpoint), http_client)
+
+    def problems(self) -> dict[str, str]:
+        problems: dict[str, str] = {}
+        if not self.display_name:
+            problems["display_name"] = "Enter a name."
+        key = self.api_key.get_secret_value()
+        if not key:
+            problems["api_key"] = "Enter the key."
+        elif not re.fullmatch(r"[\x21-\x7e]+", key):
+            # It could not stand in a header, and the SDK would fail with the key in its error.
+            problems["api_key"] = "The key contains blanks, line breaks or characters that no key has. Copy it again."
+        try:
+            endpoint = read_endpoint(self.endpoint)
+        except InvalidConfiguration as error:
+            return problems | error.problems
+        return problems | PROVIDERS[self.api_type].problems(self, endpoint)
+
+
+@dataclass(frozen=True)
+class Provider:
+    """How one type of provider connects: one row of `PROVIDERS`."""
+
+    caption: str
+    default_endpoint: str
+    """Offered in an empty form; empty where there is none for everybody."""
+    endpoint_example: str
+    key_types: tuple[KeyType, ...]
+    key_page: str
+    """Where a person gets a key."""
+    reference: str
+    """The provider's own reference of the API."""
+    url: Callable[[Configuration, Endpoint], str]
+    problems: Callable[[Configuration, Endpoint], dict[str, str]]
+    connect: Callable[[Configuration, Endpoint, httpx2.Client], tuple[OpenAI, dict[str, str]]]
+
+
+# -- OpenAI and whatever speaks its form
+
+
+def _openai_url(configuration: Configuration, endpoint: Endpoint) -> str:
+    return f"{endpoint.base_url}/chat/completions"
+
+
+def _openai_problems(configuration: Configuration, endpoint: Endpoint) -> dict[str, str]:
+    if configuration.key_type is not KeyType.API_KEY:
+        return {"key_type": "OpenAI takes an API key."}
+    return {}
+
+
+def _connect_openai(
+    configuration: Configuration, endpoint: Endpoint, http_client: httpx2.Client
+) -> tuple[OpenAI, dict[str, str]]:
+    key = configuration.api_key.get_secret_value()
+    sdk = OpenAI(api_key=key, base_url=endpoint.base_url, http_client=http_client, max_retries=0)
+    return sdk, {"authorization": f"Bearer {key}"}
+
+
+# -- Azure OpenAI
+
+_DATED_VERSION = re.compile(r"(\d{4}-\d{2}-\d{2})(-preview)?")
+_DEPLOYMENT_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+
+
+def _is_v1(configuration: Configuration, endpoint: Endpoint) -> bool:
+    version = configuration.api_version.lower()
+    return version in {"v1", "preview", "latest"} or (not version and endpoint.is_azure_v1)
+
+
+def _azure_url(configuration: Configuration, endpoint: Endpoint) -> str:
+    if _is_v1(configuration, endpoint):
+        return f"{endpoint.azure_root}/openai/v1/chat/completions"
+    version = configuration.api_version or endpoint.api_version
+    deployment = configuration.deployment
+    return f"{endpoint.azure_root}/openai/deployments/{deployment}/chat/completions?api-version={version}"
+
+
+def _azure_problems(configuration: Configuration, endpoint: Endpoint) -> dict[str, str]:
+    problems = {}
+    if not configuration.deployment:
+        problems["deployment_name"] = "Enter the deployment name that was chosen in the Azure portal."
+    elif not _DEPLOYMENT_NAME.fullmatch(configuration.deployment):
+        problems["deployment_name"] = "A deployment name has letters, digits, hyphens, underscores and dots only."
+    version = configuration.api_version or endpoint.api_version
+    if not version and not _is_v1(configuration, endpoint):
+        problems["api_version"] = "Enter the API version, for example 2024-10-21, or v1."
+    elif not _is_v1(configuration, endpoint) and not _is_dated(version):
+        problems["api_version"] = "The API version looks like 2024-10-21 or 2025-04-01-preview, or is v1."
+    return problems
+
+
+def _is_dated(version: str) -> bool:
+    found = _DATED_VERSION.fullmatch(version)
+    try:
+        return bool(found and date.fromisoformat(found[1]))
+    except ValueError:
+        return False
+
+
+def _connect_azure(
+    configuration: Configuration, endpoint: Endpoint, http_client: httpx2.Client
+) -> tuple[OpenAI, dict[str, str]]:
+    key = configuration.api_key.get_secret_value()
+    is_token = configuration.key_type is KeyType.ENTRA_TOKEN
+    headers = {"authorization": f"Bearer {key}"} if is_token else {"api-key": key}
+    if _is_v1(configuration, endpoint):
+        base_url = f"{endpoint.azure_root}/openai/v1/"
+        return OpenAI(api_key=key, base_url=base_url, http_client=http_client, max_retries=0), headers
+    return AzureOpenAI(
+        # As `azure_endpoint` the seed's own form loses the deployment; the root before /openai does not.
+        azure_endpoint=endpoint.azure_root,
+        api_version=configuration.api_version or endpoint.api_version,
+        api_key=None if is_token else key,
+        azure_ad_token=key if is_token else None,
+        http_client=http_client,
+        max_retries=0,
+    ), headers
+
+
+PROVIDERS: dict[ApiType, Provider] = {
+    ApiType.OPENAI: Provider(
+        caption="OpenAI",
+        default_endpoint="https://api.openai.com/v1",
+        endpoint_example="https://api.openai.com/v1",
+        key_types=(KeyType.API_KEY,),
+        key_page="https://platform.openai.com/account/api-keys",
+        reference="https://platform.openai.com/docs/api-reference/chat",
+        url=_openai_url,
+        problems=_openai_problems,
+        connect=_connect_openai,
+    ),
+    ApiType.AZURE_OPENAI: Provider(
+        caption="Azure OpenAI",
+        default_endpoint="",
+        endpoint_example="https://your-resource-name.openai.azure.com/openai/deployments/",
+        key_types=(KeyType.API_KEY, KeyType.ENTRA_TOKEN),
+        key_page="https://learn.microsoft.com/en-gb/azure/ai-services/openai/how-to/managed-identity",
+        reference="https://learn.microsoft.com/en-gb/azure/ai-services/openai/reference",
+        url=_azure_url,
+        problems=_azure_problems,
+        connect=_connect_azure,
+    ),
+}

@@ -1,0 +1,103 @@
+"""Reads any address that a person pastes into what the SDK needs.
+
+Known forms: the base of an OpenAI-compatible server (`https://api.openai.com/v1`), an Azure resource
+(`https://NAME.openai.azure.com`), the same with `/openai/deployments/` behind it, a whole target address copied from
+the Azure portal (`.../openai/deployments/NAME/chat/completions?api-version=...`), and Azure's v1 form
+(`.../openai/v1/`).
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from connector.errors import InvalidConfiguration
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+_HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?|[0-9a-f:.]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What a pasted address means."""
+
+    origin: str
+    """Scheme, host and port, lower case, the port always there: `https://api.openai.com:443`."""
+    base_url: str
+    """Where `/chat/completions` is appended in the OpenAI form; no slash at its end."""
+    azure_root: str
+    """What stands before Azure's `/openai`; no slash at its end."""
+    deployment_name: str = ""
+    api_version: str = ""
+    is_azure_v1: bool = False
+
+
+def read_endpoint(text: str) -> Endpoint:
+    """Read what a person pasted. Unusable text is an `InvalidConfiguration` whose field `endpoint` says why."""
+    parts, host, port = _split(text)
+    scheme = parts.scheme.lower()
+    authority = f"[{host}]" if ":" in host else host
+    origin = f"{scheme}://{authority}:{port}"
+    shown = f"{scheme}://{authority}" + ("" if port == _DEFAULT_PORTS[scheme] else f":{port}")
+
+    segments = [segment for segment in parts.path.split("/") if segment]
+    if any(unquote(segment) in {".", ".."} for segment in segments):
+        raise _unusable("The endpoint must not contain . or .. between slashes. Enter the address that is meant.")
+    lower = [segment.lower() for segment in segments]
+    # An OpenAI-compatible server has its base at /v1 unless the address says otherwise.
+    base = segments or ["v1"]
+    if lower[-2:] == ["chat", "completions"]:
+        base = segments = segments[:-2]
+        lower = lower[:-2]
+
+    # Azure's part begins at the segment "openai"; what stands before it is a gateway's prefix and stays.
+    cut = lower.index("openai") if "openai" in lower else len(segments)
+    behind = segments[cut + 1 :]
+    deployment_name = ""
+    if len(behind) > 1 and behind[0].lower() == "deployments" and not re.match(r"[<{%]", behind[1]):
+        deployment_name = unquote(behind[1])
+    return Endpoint(
+        origin=origin,
+        base_url="/".join([shown, *base]),
+        azure_root="/".join([shown, *segments[:cut]]),
+        deployment_name=deployment_name,
+        api_version=parse_qs(parts.query).get("api-version", [""])[0],
+        is_azure_v1=bool(behind) and behind[0].lower() == "v1",
+    )
+
+
+def origin_of(endpoint: str) -> str:
+    """Scheme, host and port that a call to this address really goes to; raises `InvalidConfiguration`."""
+    return read_endpoint(endpoint).origin
+
+
+def _split(text: str) -> tuple[SplitResult, str, int]:
+    text = text.strip().strip("\"'<>").strip()
+    if not text:
+        raise _unusable("Enter the endpoint, for example https://api.openai.com/v1.")
+    if re.search(r"[\s\x00-\x1f\x7f\\]", text):
+        raise _unusable("The endpoint contains blanks, line breaks or backslashes. Copy the address again.")
+    if "://" not in text:
+        if re.match(r"[a-z][a-z0-9+.-]*:(?!\d)", text, re.IGNORECASE):
+            raise _unusable("The endpoint must start with https:// or http://.")
+        local = re.split(r"[:/]", text, maxsplit=1)[0].lower() in _LOCAL_HOSTS
+        text = f"{'http' if local else 'https'}://{text}"
+    try:
+        parts = urlsplit(text)
+        host, port = (parts.hostname or "").lower(), parts.port
+        host = host if host.isascii() else host.encode("idna").decode()
+    except ValueError:  # UnicodeError is one of them
+        parts = None
+    if parts is None or port == 0:
+        raise _unusable("The endpoint is not a usable address: check the host and the port (1 to 65535).")
+    if parts.scheme.lower() not in _DEFAULT_PORTS:
+        raise _unusable("The endpoint must start with https:// or http://.")
+    if parts.username is not None or parts.password is not None:
+        raise _unusable("The endpoint must not contain a user name or password. Enter the key in its own field.")
+    if not _HOST.fullmatch(host):
+        raise _unusable("The endpoint has no usable host name. It should look like https://api.openai.com/v1.")
+    return parts, host, port or _DEFAULT_PORTS[parts.scheme.lower()]
+
+
+def _unusable(sentence: str) -> InvalidConfiguration:
+    return InvalidConfiguration({"endpoint": sentence})

@@ -1,0 +1,147 @@
+"""What can go wrong, as sentences for the person who has to act.
+
+ConnectorError
+├── InvalidConfiguration     .problems: field -> sentence; before any network traffic
+├── InvalidRequest           .problems: field -> sentence; before any network traffic
+├── ConnectionFailed         nothing was reached: name, refused, certificate, cut before the answer
+├── NoAnswerInTime           reached, but silent for too long
+├── KeyRefused               401
+├── AccessDenied             403
+├── NotFoundAtProvider       404: model, deployment or path
+├── RateLimited              429, worth another try; .retry_after in seconds where the provider says
+├── QuotaExceeded            429, not worth another try
+├── ContentFiltered          the provider's filter blocked the prompt
+├── RequestRefused           any other 4xx
+├── ProviderUnavailable      5xx
+├── UnreadableAnswer         an answer that is none: a web page, broken JSON
+└── AnswerInterrupted        the answer began and did not end
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class ConnectorError(Exception):
+    """Base of everything `connector` raises. `str()` is fit for the user and holds no key, header or prompt.
+
+    For the machine: `kind` (one word per class), `status` (HTTP), `code` and `param` as the provider named them, and
+    `request_id`. All but `kind` may be None.
+    """
+
+    kind: ClassVar[str] = "error"
+
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.code = code
+        self.param = param
+        self.request_id = request_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception's own way calls the class with `args` alone, which the classes below do not all take.
+        return _restore, (type(self), self.args, self.__dict__.copy())
+
+
+def _restore(cls: type[ConnectorError], args: tuple[Any, ...], state: dict[str, Any]) -> ConnectorError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class _InvalidInput(ConnectorError):
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(" ".join(problems.values()))
+        self.problems: dict[str, str] = dict(problems)
+
+
+class InvalidConfiguration(_InvalidInput):
+    """A configuration that cannot work. `.problems` maps field names to sentences."""
+
+    kind = "invalid_configuration"
+
+
+class InvalidRequest(_InvalidInput):
+    """A request that cannot be sent. `.problems` maps field names to sentences."""
+
+    kind = "invalid_request"
+
+
+class ConnectionFailed(ConnectorError):
+    """The provider was not reached, or the connection was lost before the answer began."""
+
+    kind = "connection_failed"
+
+
+class NoAnswerInTime(ConnectorError):
+    """The provider took longer than the client's timeout."""
+
+    kind = "no_answer_in_time"
+
+
+class KeyRefused(ConnectorError):
+    """401: the key or token was not accepted."""
+
+    kind = "key_refused"
+
+
+class AccessDenied(ConnectorError):
+    """403: the key is known, but may not do this, or not from here."""
+
+    kind = "access_denied"
+
+
+class NotFoundAtProvider(ConnectorError):
+    """404: there is no such model, deployment or path."""
+
+    kind = "not_found"
+
+
+class RateLimited(ConnectorError):
+    """429: too much at once. `.retry_after` is in seconds, None where the provider does not say."""
+
+    kind = "rate_limited"
+    retry_after: float | None = None
+
+
+class QuotaExceeded(ConnectorError):
+    """429 that waiting does not end: no credit, or a spending limit."""
+
+    kind = "quota_exceeded"
+
+
+class ContentFiltered(ConnectorError):
+    """The provider's content filter blocked the prompt."""
+
+    kind = "content_filtered"
+
+
+class RequestRefused(ConnectorError):
+    """Any other 4xx: the provider does not take this request."""
+
+    kind = "request_refused"
+
+
+class ProviderUnavailable(ConnectorError):
+    """5xx: the provider has a problem of its own."""
+
+    kind = "provider_unavailable"
+
+
+class UnreadableAnswer(ConnectorError):
+    """The answer is not a chat completion: a web page, broken JSON, an empty body."""
+
+    kind = "unreadable_answer"
+
+
+class AnswerInterrupted(ConnectorError):
+    """The answer began and did not end. What came is in the stream's `.response`."""
+
+    kind = "answer_interrupted"

@@ -1,0 +1,240 @@
+"""Turns what the SDK, the network and a provider say into a `ConnectorError` with a sentence for the user.
+
+The bodies are those that OpenAI and Azure document in their error guides and that their users report; where a provider
+words it in its own way, its message is shown, redacted, behind ours.
+"""
+
+import re
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+import openai
+
+from connector.configuration import ApiType, Configuration
+from connector.endpoint import read_endpoint
+from connector.errors import (
+    AccessDenied,
+    ConnectionFailed,
+    ConnectorError,
+    ContentFiltered,
+    KeyRefused,
+    NoAnswerInTime,
+    NotFoundAtProvider,
+    ProviderUnavailable,
+    QuotaExceeded,
+    RateLimited,
+    RequestRefused,
+    UnreadableAnswer,
+)
+
+_NO_QUOTA = {"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached", "billing_not_active"}
+_LOOKS_LIKE_A_KEY = re.compile(r"\b(sk-|Bearer\s+|eyJ)[\w.*+/=-]{6,}")
+
+
+def explain(failure: Exception, configuration: Configuration, model: str) -> ConnectorError:
+    """The error to raise for whatever a call failed with. Holds nothing of `failure` but redacted words."""
+    if isinstance(failure, ConnectorError):
+        return failure
+    if isinstance(failure, openai.APIStatusError):
+        return explain_status(
+            failure.status_code,
+            failure.body,
+            configuration,
+            model,
+            request_id=failure.request_id or failure.response.headers.get("apim-request-id"),
+            retry_after=_seconds(failure.response.headers),
+        )
+    host = _host(configuration)
+    causes = _chain(failure)
+    if any(isinstance(cause, httpx2.DecodingError) for cause in causes):
+        return unreadable("", configuration)
+    if any(isinstance(cause, openai.APITimeoutError | httpx2.TimeoutException) for cause in causes):
+        if any(isinstance(cause, httpx2.ConnectTimeout) for cause in causes):
+            return ConnectionFailed(f"{host} could not be reached in time. Check the endpoint and the network.")
+        return NoAnswerInTime(f"{host} did not go on answering in time. Try again, or ask for a shorter answer.")
+    return ConnectionFailed(_why_not_reached(causes, host))
+
+
+def _why_not_reached(causes: list[BaseException], host: str) -> str:
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"The certificate of {host} is not trusted. Check the address; behind a company proxy, its "
+                "certificate has to be known to this machine."
+            )
+        if isinstance(cause, ssl.SSLError):
+            return f"{host} does not speak https at this port. Check whether the endpoint starts with http://."
+        if isinstance(cause, socket.gaierror):
+            return f"The host {host} was not found. Check the endpoint for a typing mistake, and the network."
+        if isinstance(cause, ConnectionRefusedError):
+            return f"Nothing answers at {host}. Check the port in the endpoint, and whether the server is running."
+    if any(isinstance(cause, httpx2.RemoteProtocolError | httpx2.ReadError | httpx2.WriteError) for cause in causes):
+        return f"The connection to {host} was lost before the answer was complete. Try again."
+    return f"{host} could not be reached. Check the endpoint and the network."
+
+
+def explain_status(
+    status: int | None,
+    body: object,
+    configuration: Configuration,
+    model: str,
+    *,
+    request_id: str | None = None,
+    retry_after: float | None = None,
+) -> ConnectorError:
+    """The error for what a provider answered instead of a completion.
+
+    `body` is the content of its `error` field, or whatever else it sent; `status` is None inside a stream.
+    """
+    said = body if isinstance(body, Mapping) else {}
+    inner = said.get("error")
+    said = inner if isinstance(inner, Mapping) else said
+    # A provider may repeat what it was sent in any of its words.
+    code = redacted(said.get("code") or said.get("type"), configuration)
+    if status is None and re.fullmatch(r"[45]\d\d", code):
+        status = int(code)  # vLLM and OpenRouter say it there when the stream has begun
+    facts: dict[str, Any] = {
+        "status": status,
+        "code": code or None,
+        "param": redacted(said.get("param"), configuration) or None,
+        "request_id": redacted(request_id, configuration) or None,
+    }
+    message = redacted(_words(body, said), configuration)
+    model = redacted(model, configuration)
+    host = _host(configuration)
+    is_azure = configuration.api_type is ApiType.AZURE_OPENAI
+
+    if code == "content_filter":
+        categories = redacted(_filtered_categories(said), configuration)
+        return ContentFiltered(
+            f"The content filter blocked this prompt{f' ({categories})' if categories else ''}. Rephrase it.", **facts
+        )
+    if status == 401 or code == "invalid_api_key":
+        owner = "this resource and has not expired" if is_azure else "this provider"
+        return KeyRefused(
+            f"{host} did not accept the key{_number(status)}. Check that it was copied completely and belongs to "
+            f"{owner}.",
+            **facts,
+        )
+    if code in _NO_QUOTA:
+        return QuotaExceeded(
+            f"The account at {host} has no credit or quota left{_number(status)}. Waiting does not help: check its "
+            "billing and limits.",
+            **facts,
+        )
+    if status == 429 or code in {"rate_limit_exceeded", "slow_down"}:
+        wait = f"in {retry_after:.0f} seconds" if retry_after else "in a moment"
+        error = RateLimited(
+            f"{host} gets too many requests from this account{_number(status)}. Try again {wait}.", **facts
+        )
+        error.retry_after = retry_after
+        return error
+    if status == 403:
+        return AccessDenied(
+            f"{host} knows the key but denies access (403): its region, network rules or permissions do not allow "
+            f"this.{_quoted(message)}",
+            **facts,
+        )
+    if status == 404 or code in {"model_not_found", "DeploymentNotFound"}:
+        return NotFoundAtProvider(_what_was_not_found(code, model, host, is_azure=is_azure) + _quoted(message), **facts)
+    if status is not None and 300 <= status < 400:
+        return RequestRefused(
+            f"{host} sends the request on to another address ({status}), which is not followed. Check the endpoint.",
+            **facts,
+        )
+    if status is not None and status < 500:
+        return RequestRefused(
+            f"{host} refused the request ({status}).{_quoted(message) or ' It does not say why.'}", **facts
+        )
+    return ProviderUnavailable(
+        f"{host} has a problem of its own{_number(status)}. Try again later.{_quoted(message)}", **facts
+    )
+
+
+def unreadable(content_type: str, configuration: Configuration, *, request_id: str | None = None) -> UnreadableAnswer:
+    """The error for an answer with status 200 that is not a chat completion."""
+    host = _host(configuration)
+    if "html" in content_type:
+        return UnreadableAnswer(
+            f"{host} sent a web page instead of an answer. Check the endpoint; a sign-in page or a proxy may stand in "
+            "front of it.",
+            request_id=request_id,
+        )
+    return UnreadableAnswer(
+        f"{host} sent something that is not a chat completion. Check the endpoint.", request_id=request_id
+    )
+
+
+def _what_was_not_found(code: str, model: str, host: str, *, is_azure: bool) -> str:
+    if is_azure and code == "DeploymentNotFound":
+        return (
+            f"There is no deployment “{model}” at {host} (404). Enter the deployment name, not the model name; a new "
+            "deployment needs about five minutes."
+        )
+    if is_azure:
+        return f"{host} knows no such address (404). Check the endpoint, the deployment name and the API version."
+    if code == "model_not_found":
+        return (
+            f"The model “{model}” does not exist at {host}, or the key has no access to it (404). Choose another one."
+        )
+    return f"{host} knows no such address (404). Check the endpoint and the model “{model}”."
+
+
+def _words(body: object, said: Mapping[str, Any]) -> str:
+    """What the provider says in words: as `message`, as FastAPI's `detail`, or bare. A web page is no words."""
+    words = said.get("message") or said.get("detail") or said.get("error") or body
+    return words if isinstance(words, str) and not words.lstrip().startswith("<") else ""
+
+
+def _filtered_categories(said: Mapping[str, Any]) -> str:
+    inner = said.get("innererror") or said.get("inner_error")
+    inner = inner if isinstance(inner, Mapping) else {}
+    results = inner.get("content_filter_result") or inner.get("content_filter_results")
+    results = results if isinstance(results, Mapping) else {}
+    return ", ".join(
+        f"{name.replace('_', ' ')}: {result.get('severity', 'detected')}"
+        for name, result in results.items()
+        if isinstance(result, Mapping) and result.get("filtered")
+    )
+
+
+def redacted(words: object, configuration: Configuration) -> str:
+    """A provider's words in one line of 300 characters at most, without what is or looks like a key."""
+    message = str(words or "").replace(configuration.api_key.get_secret_value(), "[key]")
+    message = _LOOKS_LIKE_A_KEY.sub("[key]", message)
+    message = " ".join(message.split())
+    return message if len(message) <= 300 else message[:299] + "…"
+
+
+def _quoted(message: str) -> str:
+    return f" It says: “{message}”" if message else ""
+
+
+def _number(status: int | None) -> str:
+    return f" ({status})" if status else ""
+
+
+def _host(configuration: Configuration) -> str:
+    scheme, _, authority = read_endpoint(configuration.endpoint).origin.partition("://")
+    return authority.removesuffix(":443" if scheme == "https" else ":80")
+
+
+def _chain(failure: BaseException) -> list[BaseException]:
+    causes = [failure]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
+        causes.append(cause)
+    return causes
+
+
+def _seconds(headers: httpx2.Headers) -> float | None:
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers[name]) * unit
+        except (KeyError, ValueError):
+            continue
+        if 0 < seconds < 86_400:
+            return seconds
+    return None

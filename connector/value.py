@@ -1,0 +1,74 @@
+"""What `Configuration` and `ChatCompletionsRequest` have in common: they check themselves and say it in sentences."""
+
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+
+from connector.errors import InvalidConfiguration, InvalidRequest
+
+
+class Value(BaseModel):
+    """A frozen pydantic model that raises `invalid` instead of pydantic's error.
+
+    pydantic's own error keeps the input, and with it the key, in `errors()` and `json()`; it never leaves this class.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    invalid: ClassVar[type[InvalidConfiguration] | type[InvalidRequest]]
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _tell(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        problems: dict[str, str] = {}
+        try:
+            value = handler(data)
+        except ValidationError as error:
+            for found in error.errors(include_input=False, include_url=False, include_context=False):
+                name = str(found["loc"][0]) if found["loc"] else ""
+                problems.setdefault(name, cls._sentence(name, found["type"], found["msg"]))
+        # Raised out here, so that no __context__ carries the input on.
+        if problems:
+            raise cls.invalid(problems)
+        problems = value.problems()
+        if problems:
+            raise cls.invalid(problems)
+        return value
+
+    def problems(self) -> dict[str, str]:
+        """What is wrong between the fields: field -> sentence. Called when each field is fine by itself."""
+        return {}
+
+    @classmethod
+    def _sentence(cls, name: str, kind: str, message: str) -> str:
+        field = cls.model_fields.get(name)
+        if field is None:
+            return f"There is no field “{name}”."
+        title = field.title or name.replace("_", " ").capitalize()
+        if kind == "missing":
+            return f"{title} is needed."
+        if kind == "too_short":
+            return f"{title}: at least one is needed."
+        if kind == "value_error":
+            return message.removeprefix("Value error, ")
+        return f"{title} must be {range_of(field)}."
+
+
+def range_of(field: FieldInfo) -> str:
+    """What a number field takes, in words: `a number from -2 to 2`, `a whole number of 1 or more`."""
+    kind = (
+        "a whole number" if "int" in str(field.annotation) else "a number" if "float" in str(field.annotation) else ""
+    )
+    if not kind:
+        return "a text" if "str" in str(field.annotation) else "of another form"
+    least, most = bounds_of(field)
+    if least is not None and most is not None:
+        return f"{kind} from {least:g} to {most:g}"
+    return kind if least is None else f"{kind} of {least:g} or more"
+
+
+def bounds_of(field: FieldInfo) -> tuple[float | None, float | None]:
+    """The least and the most a number field takes, None where there is no bound."""
+    least = next((float(each.ge) for each in field.metadata if hasattr(each, "ge")), None)
+    most = next((float(each.le) for each in field.metadata if hasattr(each, "le")), None)
+    return least, most

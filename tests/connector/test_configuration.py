@@ -1,0 +1,348 @@
+"""What a person types into a configuration, and what is called then."""
+
+import pickle
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from connector import (
+    PROVIDERS,
+    ApiType,
+    Client,
+    Configuration,
+    InvalidConfiguration,
+    KeyType,
+    origin_of,
+    read_endpoint,
+)
+from tests.connector.conftest import REQUEST, VERSION, account, all_that_shows, each_form
+from tests.provider.answers import completion
+from tests.provider.server import ProviderServer, Reply
+
+KEY = "sk-no-real-key-93c1"
+FULL_AZURE = "https://res.openai.azure.com/openai/deployments/dep/chat/completions?api-version=2024-10-21"
+
+
+def openai(**changes: Any) -> Configuration:
+    fields = {"display_name": "Mine", "api_type": "OpenAI", "endpoint": "https://api.openai.com/v1", "api_key": KEY}
+    return Configuration(**fields | changes)
+
+
+def azure(**changes: Any) -> Configuration:
+    fields = {
+        "display_name": "Mine",
+        "api_type": "AzureOpenAI",
+        "endpoint": "https://res.openai.azure.com/openai/deployments/",
+        "api_key": KEY,
+        "deployment_name": "dep",
+        "api_version": VERSION,
+    }
+    return Configuration(**fields | changes)
+
+
+# -- endpoints
+
+
+@pytest.mark.parametrize(
+    ("typed", "path"),
+    [
+        ("{url}/v1", "/v1"),
+        ("{url}/v1/", "/v1"),
+        ("{url}//v1//", "/v1"),
+        ("  {url}/v1\n", "/v1"),
+        ("'{url}/v1'", "/v1"),
+        ("<{url}/v1>", "/v1"),
+        ("{url}", "/v1"),
+        ("{url}/", "/v1"),
+        ("127.0.0.1:{port}/v1", "/v1"),
+        ("127.0.0.1:{port}", "/v1"),
+        ("HTTP://127.0.0.1:{port}/v1", "/v1"),
+        ("{url}/v1/chat/completions", "/v1"),
+        ("{url}/v1/chat/completions/?key=1#top", "/v1"),
+        ("{url}/gateway/llm/v1", "/gateway/llm/v1"),
+        ("{url}/my%20gateway/v1", "/my%20gateway/v1"),
+        ("{url}/openai/v1", "/openai/v1"),
+        ("{url}/deployments/v1", "/deployments/v1"),
+    ],
+)
+def test_each_form_of_an_openai_endpoint_calls_the_same_address(server: ProviderServer, typed: str, path: str) -> None:
+    typed = typed.format(url=server.url, port=server.port)
+    configuration = account(server, endpoint=typed)
+    server.next(Reply(200, completion("Hello")))
+    Client(configuration).call_api(REQUEST)
+    received = server.requests[0]
+    assert received.path == f"{path}/chat/completions"
+    assert received.query == {}
+    assert configuration.url == server.url + received.path
+    assert configuration.endpoint == typed.strip()
+
+
+@pytest.mark.parametrize(
+    ("typed", "prefix"),
+    [
+        ("{url}", ""),
+        ("{url}/", ""),
+        ("{url}/openai", ""),
+        ("{url}/openai/", ""),
+        ("{url}/openai/deployments", ""),
+        ("{url}/openai/deployments/", ""),
+        ("{url}/OpenAI/Deployments/", ""),
+        ("{url}/openai/deployments/<deployment>/", ""),
+        ("{url}/openai/deployments/{{deployment-id}}/", ""),
+        ("{url}/openai/deployments/%7Bname%7D/", ""),
+        ("{url}/openai/deployments/gpt-test", ""),
+        ("{url}/openai/deployments/gpt-test/chat/completions?api-version=2024-10-21", ""),
+        ("{url}/openai/deployments/another/chat/completions?api-version=2023-05-15", ""),
+        ("{url}/openai/v1/", ""),
+        ("127.0.0.1:{port}", ""),
+        ("{url}/llm/openai/deployments/", "/llm"),
+        ("{url}/deployments/openai/", "/deployments"),
+        ("{url}/my-deployments", "/my-deployments"),
+    ],
+)
+def test_each_form_of_an_azure_endpoint_calls_the_deployment(server: ProviderServer, typed: str, prefix: str) -> None:
+    typed = typed.format(url=server.url, port=server.port)
+    configuration = account(server, "Azure with a key", endpoint=typed)
+    Client(configuration).call_api(REQUEST)
+    received = server.requests[0]
+    assert received.path == f"{prefix}/openai/deployments/gpt-test/chat/completions"
+    assert received.query == {"api-version": VERSION}
+    assert received.body["model"] == "gpt-test"
+    assert configuration.url == f"{server.url}{received.path}?api-version={VERSION}"
+
+
+def test_a_whole_azure_address_needs_no_other_field(server: ProviderServer) -> None:
+    address = f"{server.url}/openai/deployments/gpt-test/chat/completions?api-version=2025-04-01-preview"
+    configuration = account(server, "Azure with a key", endpoint=address, deployment_name="", api_version="")
+    Client(configuration).call_api(REQUEST)
+    assert configuration.url == address
+    assert server.requests[0].path == "/openai/deployments/gpt-test/chat/completions"
+    assert server.requests[0].query == {"api-version": "2025-04-01-preview"}
+    assert server.requests[0].body["model"] == "gpt-test"
+
+
+@pytest.mark.parametrize(
+    ("typed", "version"),
+    [
+        ("{url}/openai/v1", ""),
+        ("{url}/openai/v1/", ""),
+        ("{url}/openai/v1/chat/completions", ""),
+        ("{url}/openai/v1/chat/completions?api-version=preview", ""),
+        ("{url}/openai/v1/", "v1"),
+        ("{url}", "v1"),
+        ("{url}/openai/deployments/", "preview"),
+        ("{url}", "Latest"),
+    ],
+)
+def test_each_form_of_an_azure_v1_endpoint_calls_v1(server: ProviderServer, typed: str, version: str) -> None:
+    typed = typed.format(url=server.url)
+    configuration = account(server, "Azure v1 with a key", endpoint=typed, api_version=version)
+    Client(configuration).call_api(REQUEST)
+    assert server.requests[0].path == "/openai/v1/chat/completions"
+    assert server.requests[0].query == {}
+    assert server.requests[0].body["model"] == "gpt-test"
+    assert configuration.url == f"{server.url}/openai/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("typed", "url", "origin"),
+    [
+        ("api.openai.com", "https://api.openai.com/v1/chat/completions", "https://api.openai.com:443"),
+        ("https://API.OpenAI.com:443/v1", "https://api.openai.com/v1/chat/completions", "https://api.openai.com:443"),
+        ("http://localhost:11434/v1", "http://localhost:11434/v1/chat/completions", "http://localhost:11434"),
+        ("localhost:11434", "http://localhost:11434/v1/chat/completions", "http://localhost:11434"),
+        ("http://[::1]:8080/v1", "http://[::1]:8080/v1/chat/completions", "http://[::1]:8080"),
+        ("http://model_server/v1", "http://model_server/v1/chat/completions", "http://model_server:80"),
+        (
+            "https://bücher.example",
+            "https://xn--bcher-kva.example/v1/chat/completions",
+            "https://xn--bcher-kva.example:443",
+        ),
+    ],
+)
+def test_an_address_elsewhere_is_read_without_a_call(typed: str, url: str, origin: str) -> None:
+    assert openai(endpoint=typed).url == url
+    assert openai(endpoint=typed).origin == origin == origin_of(typed)
+
+
+def test_an_azure_address_is_read_without_a_call() -> None:
+    assert azure().url == FULL_AZURE
+    assert azure(endpoint="res.openai.azure.com").url == FULL_AZURE
+    assert azure(endpoint=FULL_AZURE, deployment_name="", api_version="").url == FULL_AZURE
+    endpoint = read_endpoint(FULL_AZURE)
+    assert (endpoint.deployment_name, endpoint.api_version, endpoint.is_azure_v1) == ("dep", "2024-10-21", False)
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("", "Enter the endpoint"),
+        ("   ", "Enter the endpoint"),
+        ("ftp://api.openai.com/v1", "must start with https://"),
+        ("javascript:alert(1)", "must start with https://"),
+        ("file:///etc/passwd", "must start with https://"),
+        ("mailto:someone@example.com", "must start with https://"),
+        ("https://", "no usable host name"),
+        ("https:///v1", "no usable host name"),
+        ("https://-/v1", "no usable host name"),
+        ("https://ex%61mple.com/v1", "no usable host name"),
+        ("https://someone:word@example.com/v1", "user name or password"),
+        ("https://someone@example.com/v1", "user name or password"),
+        ("https://@example.com/v1", "user name or password"),
+        ("https://example.com /v1", "blanks, line breaks or backslashes"),
+        ("https://example.com\n/v1", "blanks, line breaks or backslashes"),
+        ("https://example.com\\@elsewhere.com", "blanks, line breaks or backslashes"),
+        ("https://example.com:0/v1", "not a usable address"),
+        ("https://example.com:99999/v1", "not a usable address"),
+        ("https://example.com:port/v1", "not a usable address"),
+        ("https://[::1/v1", "not a usable address"),
+        ("https://example.com/../v1", "must not contain . or .."),
+        ("https://example.com/%2e%2E/v1", "must not contain . or .."),
+    ],
+)
+@pytest.mark.parametrize("make", [openai, azure])
+def test_an_unusable_endpoint_is_refused_in_a_sentence(make: Any, typed: str, sentence: str) -> None:
+    with pytest.raises(InvalidConfiguration, match=sentence) as caught:
+        make(endpoint=typed)
+    assert list(caught.value.problems) == ["endpoint"]
+    assert KEY not in all_that_shows(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+# -- keys
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        " \n\t ",
+        "sk-secret93c1 with-blank",
+        "sk-secret93c1\nsk-second",
+        "sk-secret93c1\r\nX-Evil: 1",
+        "sk-secret93c1\x00",
+        "sk-secret93c1\x7f",
+        "sk-secret93c1é",
+        "sk-secret93c1\u200b",
+        "sk-secret93c1\ud800",
+        "Bearer sk-secret93c1",
+        b"sk-secret93c1",
+        ["sk-secret93c1"],
+        5,
+        None,
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("make", [openai, azure])
+def test_an_unusable_key_is_refused_and_shown_nowhere(make: Any, key: object, wrapped: bool) -> None:
+    with pytest.raises(InvalidConfiguration) as caught:
+        make(api_key=SecretStr(key) if wrapped and isinstance(key, str) else key)
+    assert list(caught.value.problems) == ["api_key"]
+    assert "secret93c1" not in all_that_shows(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def test_a_good_key_is_not_shown_when_another_field_is_wrong() -> None:
+    with pytest.raises(InvalidConfiguration) as caught:
+        Configuration(display_name="", api_type="Nonsense", endpoint="ftp://x", api_key=KEY, surprise=KEY)  # type: ignore[arg-type, call-arg]
+    assert {"api_type", "surprise"} <= set(caught.value.problems)
+    assert KEY not in all_that_shows(caught.value)
+
+
+@each_form
+def test_the_blanks_around_a_pasted_key_are_not_sent(server: ProviderServer, form: str) -> None:
+    good = account(server, form).api_key.get_secret_value()
+    configuration = account(server, form, api_key=f"  {good}\r\n")
+    assert Client(configuration).execute_without_history("Hello") == "Answer 0 to: Hello"
+
+
+def test_a_configuration_shows_no_key() -> None:
+    for configuration in (openai(), azure()):
+        assert KEY not in f"{configuration!r} {configuration!s} {configuration.model_dump_json()} {configuration.url}"
+        assert pickle.loads(pickle.dumps(configuration)) == configuration
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    with pytest.raises(Exception, match="frozen"):
+        openai().endpoint = "https://elsewhere.example"
+
+
+# -- the other fields
+
+
+@pytest.mark.parametrize("name", ["my-dep.1", "my_dep", "7", "A" * 64])
+def test_a_good_deployment_name_is_in_the_address_as_it_is(server: ProviderServer, name: str) -> None:
+    server.next(Reply(200, completion("Hello")))
+    Client(account(server, "Azure with a key", deployment_name=name)).call_api(REQUEST)
+    assert server.requests[0].path == f"/openai/deployments/{name}/chat/completions"
+    assert server.requests[0].body["model"] == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "  ", "my/dep", "../../x", "..", "d?a=b", "d#a", "d%2Fe", "my dep", "dép", "A" * 65]
+)
+def test_a_bad_deployment_name_is_refused(name: str) -> None:
+    with pytest.raises(InvalidConfiguration) as caught:
+        azure(deployment_name=name)
+    assert list(caught.value.problems) == ["deployment_name"]
+
+
+def test_a_bad_deployment_name_in_the_address_is_refused() -> None:
+    with pytest.raises(InvalidConfiguration) as caught:
+        azure(endpoint="https://res.openai.azure.com/openai/deployments/my%2Fdep/", deployment_name="")
+    assert list(caught.value.problems) == ["deployment_name"]
+
+
+@pytest.mark.parametrize("version", ["2023-05-15", "2024-02-15-preview", "2024-02-29", " 2024-10-21 "])
+def test_a_dated_version_is_sent_exactly(server: ProviderServer, version: str) -> None:
+    Client(account(server, "Azure with a key", api_version=version)).call_api(REQUEST)
+    assert server.requests[0].query == {"api-version": version.strip()}
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        "",
+        "2024-2-1",
+        "15-05-2023",
+        "2024-13-40",
+        "2023-02-29",
+        "2024-02-15preview",
+        "2024-10-21&x=1",
+        "v2",
+        "٢٠٢٤-١٠-٢١",
+    ],
+)
+def test_what_is_no_version_is_refused(version: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="2024-10-21") as caught:
+        azure(api_version=version)
+    assert list(caught.value.problems) == ["api_version"]
+
+
+def test_every_problem_of_a_configuration_is_told_at_once() -> None:
+    with pytest.raises(InvalidConfiguration) as caught:
+        azure(display_name=" ", deployment_name="", api_version="soon")
+    assert set(caught.value.problems) == {"display_name", "deployment_name", "api_version"}
+    assert str(caught.value) == " ".join(caught.value.problems.values())
+
+
+def test_openai_takes_no_entra_token_and_no_azure_field_on_the_wire(server: ProviderServer) -> None:
+    with pytest.raises(InvalidConfiguration, match="API key"):
+        openai(key_type=KeyType.ENTRA_TOKEN)
+    Client(account(server, deployment_name="my-dep", api_version=VERSION)).call_api(REQUEST)
+    assert server.requests[0].query == {}
+    assert b"my-dep" not in server.requests[0].raw
+    assert "my-dep" not in server.requests[0].path
+
+
+def test_each_api_type_has_a_provider_with_words_for_people() -> None:
+    assert set(PROVIDERS) == set(ApiType)
+    assert [(each.value, each.caption) for each in ApiType] == [("OpenAI", "OpenAI"), ("AzureOpenAI", "Azure OpenAI")]
+    assert [each.caption for each in KeyType] == ["API key", "Microsoft Entra token"]
+    for provider in PROVIDERS.values():
+        assert read_endpoint(provider.endpoint_example)
+        assert provider.key_page.startswith("https://")
+        assert provider.reference.startswith("https://")

@@ -1,0 +1,93 @@
+"""What `connector` promises to those who import it: these names, and nothing heavy behind them."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import connector
+
+ROOT = Path(__file__).parents[1]
+PUBLIC = [
+    "PROVIDERS",
+    "AccessDenied",
+    "AnswerInterrupted",
+    "AnswerStream",
+    "ApiType",
+    "CallReport",
+    "CallStatus",
+    "ChatCompletionsRequest",
+    "ChatCompletionsResponse",
+    "ChatCompletionsSession",
+    "Choice",
+    "Client",
+    "Configuration",
+    "ConnectionFailed",
+    "ConnectorError",
+    "ContentFiltered",
+    "Endpoint",
+    "InvalidConfiguration",
+    "InvalidRequest",
+    "KeyRefused",
+    "KeyType",
+    "Message",
+    "Model",
+    "NoAnswerInTime",
+    "NotFoundAtProvider",
+    "Provider",
+    "ProviderUnavailable",
+    "QuotaExceeded",
+    "RateLimited",
+    "RequestRefused",
+    "Role",
+    "UnreadableAnswer",
+    "Usage",
+    "UsageSource",
+    "bounds_of",
+    "origin_of",
+    "read_endpoint",
+    "text_of",
+]
+
+
+def in_order(name: str) -> tuple[int, str]:
+    """Constants, classes, functions, each by name: the order that ruff keeps."""
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2), name
+
+
+def test_the_public_names_are_these() -> None:
+    assert connector.__all__ == PUBLIC
+    assert sorted(PUBLIC, key=in_order) == PUBLIC
+
+
+def test_every_public_name_is_there_and_explained() -> None:
+    for name in PUBLIC:
+        value = getattr(connector, name)
+        is_ours = getattr(value, "__module__", "").startswith("connector")
+        assert value.__doc__ or not is_ours, name
+
+
+def test_nothing_but_the_public_names_is_imported_for_others() -> None:
+    tree = ast.parse((ROOT / "connector" / "__init__.py").read_text(encoding="utf-8"))
+    imported = [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert sorted(imported) == sorted(PUBLIC)
+    assert {type(node) for node in tree.body} <= {ast.Expr, ast.ImportFrom, ast.Assign}
+
+
+def test_the_three_operations_are_called_as_the_seed_calls_them() -> None:
+    operations = {name for name in vars(connector.Client) if not name.startswith("_")}
+    assert {"execute_without_history", "execute_with_history", "call_api", "stream"} <= operations
+
+
+def test_connector_is_usable_alone() -> None:
+    script = (
+        "import sys; import connector; "
+        "print(sorted({name.partition('.')[0] for name in sys.modules} & "
+        "{'streamlit', 'sqlalchemy', 'alembic', 'pandas', 'numpy', 'cryptography', 'starlette', "
+        "'db', 'pages', 'settings', 'demo', 'generation'}))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout.strip() == "[]"
+    assert (ROOT / "connector" / "py.typed").exists()
