@@ -1,0 +1,43 @@
+"""What the environment decides: read here and nowhere else, checked at start."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class InvalidSetting(Exception):
+    """A setting that cannot work; the text names it and says what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one process. The README lists them."""
+
+    database_url: str = "sqlite:///data/workbench.db"
+    encryption_key: str = ""
+    encryption_key_file: str = ""
+    demo_port: int = 18080
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read and check. An empty variable counts as not set. Raises `InvalidSetting`."""
+        found = {
+            name: environment.get(name, "").strip() for name in ("DATABASE_URL", "ENCRYPTION_KEY_FILE", "DEMO_PORT")
+        }
+        if "ENCRYPTION_KEY" in environment and not environment["ENCRYPTION_KEY"].strip():
+            raise InvalidSetting("ENCRYPTION_KEY is set but empty. Remove it, or set it to a key.")
+        if found["DATABASE_URL"] and not found["DATABASE_URL"].startswith("sqlite:///"):
+            raise InvalidSetting(
+                "DATABASE_URL must start with sqlite:/// in this version, for example sqlite:///data/my.db."
+            )
+        return cls(
+            database_url=found["DATABASE_URL"] or cls.database_url,
+            encryption_key=environment.get("ENCRYPTION_KEY", "").strip(),
+            encryption_key_file=found["ENCRYPTION_KEY_FILE"],
+            demo_port=_port("DEMO_PORT", found["DEMO_PORT"] or str(cls.demo_port)),
+        )
+
+
+def _port(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise InvalidSetting(f"{name} must be a port from 1 to 65535.")
+    return int(text)

@@ -1,0 +1,193 @@
+"""Chats: turns, their order, and what a deletion takes along."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector import CallReport, CallStatus, ProviderUnavailable, Role
+from db import CallStart, ChatSession, Database, MessageStatus, NotFound, Person, SavedConfiguration
+
+Sql = Callable[..., list[tuple[Any, ...]]]
+Report = Callable[..., CallReport]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def chat(database: Database, me: Person, saved: SavedConfiguration) -> ChatSession:
+    return database.chat_sessions.create(
+        me, title="A chat", configuration_id=saved.id, model="m", system_prompt="Be brief."
+    )
+
+
+def test_a_chat_comes_back_as_it_was_made(database: Database, me: Person, chat: ChatSession) -> None:
+    assert database.chat_sessions.get(me, chat.id) == chat
+    assert database.chat_sessions.all(me) == [chat]
+    assert database.chat_sessions.messages(me, chat.id) == []
+    assert (chat.title, chat.model, chat.system_prompt) == ("A chat", "m", "Be brief.")
+
+
+def test_the_last_changed_chat_is_listed_first(database: Database, me: Person, start: CallStart, clock: Any) -> None:
+    def later() -> None:
+        clock.now = clock.now.replace(minute=clock.now.minute + 1)
+
+    ids = []
+    for n in range(4):
+        ids.append(database.chat_sessions.create(me, title=str(n), configuration_id=None).id)
+        later()
+    database.chat_sessions.begin_turn(me, ids[1], "Hello", start)
+    later()
+    database.chat_sessions.update(me, ids[0], title="Renamed")
+    assert [each.id for each in database.chat_sessions.all(me, limit=3)] == [ids[0], ids[1], ids[3]]
+
+
+def test_a_turn_is_stored_before_its_answer_is_there(
+    database: Database, me: Person, chat: ChatSession, start: CallStart
+) -> None:
+    turn = database.chat_sessions.begin_turn(me, chat.id, "Hello?", start)
+    question, answer = database.chat_sessions.messages(me, chat.id)
+    assert (question.id, question.role, question.content) == (turn.user_message_id, Role.USER, "Hello?")
+    assert (question.status, question.call) == (MessageStatus.COMPLETE, None)
+    assert (answer.id, answer.role, answer.content) == (turn.answer_id, Role.ASSISTANT, "")
+    assert answer.status is MessageStatus.WRITING
+    assert answer.call is not None
+    assert (answer.call.id, answer.call.status) == (turn.call_id, CallStatus.RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (CallStatus.DONE, MessageStatus.COMPLETE),
+        (CallStatus.STOPPED, MessageStatus.STOPPED),
+        (CallStatus.INTERRUPTED, MessageStatus.INTERRUPTED),
+        (CallStatus.FAILED, MessageStatus.FAILED),
+    ],
+)
+def test_an_answer_ends_as_its_call_did(
+    database: Database,
+    me: Person,
+    chat: ChatSession,
+    start: CallStart,
+    report: Report,
+    status: CallStatus,
+    expected: MessageStatus,
+) -> None:
+    turn = database.chat_sessions.begin_turn(me, chat.id, "Hello?", start)
+    error = ProviderUnavailable("Down.") if status is CallStatus.FAILED else None
+    database.chat_sessions.finish_turn(me, turn, content="Hello.", report=report(status, error=error))
+    answer = database.chat_sessions.messages(me, chat.id)[-1]
+    assert (answer.content, answer.status) == ("Hello.", expected)
+    assert answer.call is not None
+    assert answer.call.status is status
+    assert answer.finish_reason == answer.call.finish_reason == (None if error else "stop")
+
+
+def test_an_answer_is_finished_once(
+    database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report
+) -> None:
+    turn = database.chat_sessions.begin_turn(me, chat.id, "Hello?", start)
+    database.chat_sessions.finish_turn(me, turn, content="Hello.", report=report())
+    with pytest.raises(NotFound):
+        database.chat_sessions.finish_turn(me, turn, content="Overwritten.", report=report())
+    assert database.chat_sessions.messages(me, chat.id)[-1].content == "Hello."
+
+
+def test_a_turn_that_cannot_begin_leaves_nothing(
+    database: Database, me: Person, chat: ChatSession, start: CallStart, sql: Sql
+) -> None:
+    sql("CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN NEW.position = 2 BEGIN SELECT raise(ABORT, 'no'); END")
+    with pytest.raises(Exception, match="refused"):
+        database.chat_sessions.begin_turn(me, chat.id, "Hello?", start)
+    assert database.chat_sessions.messages(me, chat.id) == []
+    assert database.calls.recent(me) == []
+    assert sql("SELECT count(*) FROM messages") == [(0,)]
+
+
+def test_an_answer_that_cannot_be_stored_leaves_its_call_under_way(
+    database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report, sql: Sql
+) -> None:
+    turn = database.chat_sessions.begin_turn(me, chat.id, "Hello?", start)
+    sql("CREATE TRIGGER refuse BEFORE UPDATE ON messages BEGIN SELECT raise(ABORT, 'no'); END")
+    with pytest.raises(Exception, match="refused"):
+        database.chat_sessions.finish_turn(me, turn, content="Hello.", report=report())
+    assert database.calls.recent(me)[0].status is CallStatus.RUNNING
+
+
+def test_fifty_messages_of_the_same_second_keep_their_order_in_another_process(
+    database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report, path: Path, sql: Sql
+) -> None:
+    for n in range(25):
+        turn = database.chat_sessions.begin_turn(me, chat.id, f"question {n}", start)
+        database.chat_sessions.finish_turn(me, turn, content=f"answer {n}", report=report())
+    database.close()
+    assert sql("SELECT count(DISTINCT created_at) FROM messages") == [(1,)]
+
+    code = (
+        "import sys; from db import Database; database = Database(sys.argv[1]); me = database.people.local();"
+        "print(*(message.content for message in database.chat_sessions.messages(me, sys.argv[2])), sep='\\n');"
+        "database.close()"
+    )
+    command = [sys.executable, "-W", "error", "-c", code, f"sqlite:///{path}", chat.id]
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert output.splitlines() == [f"{kind} {n}" for n in range(25) for kind in ("question", "answer")]
+
+
+def test_only_what_leads_to_the_last_message_is_the_conversation(
+    database: Database, me: Person, chat: ChatSession, start: CallStart, sql: Sql
+) -> None:
+    turns = [database.chat_sessions.begin_turn(me, chat.id, str(n), start) for n in range(3)]
+    sql("UPDATE messages SET parent_id = ? WHERE id = ?", turns[0].answer_id, turns[2].user_message_id)
+    assert [message.content for message in database.chat_sessions.messages(me, chat.id)] == ["0", "", "2", ""]
+
+
+def test_an_update_changes_what_is_given(database: Database, me: Person, chat: ChatSession, clock: Any) -> None:
+    clock.now = clock.now.replace(hour=20)
+    expected = replace(chat, title="New", system_prompt="", changed_at=clock.now)
+    assert database.chat_sessions.update(me, chat.id, title="New", system_prompt="") == expected
+    assert database.chat_sessions.get(me, chat.id) == expected
+    assert database.chat_sessions.update(me, chat.id, model="other").model == "other"
+    with pytest.raises(NotFound):
+        database.chat_sessions.update(me, chat.id, configuration_id="nothing")
+
+
+def test_a_deleted_chat_takes_its_messages_and_leaves_its_calls(
+    database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report, sql: Sql
+) -> None:
+    other = database.chat_sessions.create(me, title="Other", configuration_id=None)
+    for each in (chat, other):
+        turn = database.chat_sessions.begin_turn(me, each.id, "Hello?", start)
+        database.chat_sessions.finish_turn(me, turn, content="Hello.", report=report(usage=USAGE))
+    database.chat_sessions.delete(me, chat.id)
+    with pytest.raises(NotFound):
+        database.chat_sessions.messages(me, chat.id)
+    assert sql("SELECT DISTINCT session_id FROM messages") == [(other.id,)]
+    assert [call.total_tokens for call in database.calls.recent(me)] == [8, 8]
+
+
+def test_a_call_is_booked_though_its_chat_was_deleted_meanwhile(
+    database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report
+) -> None:
+    turn = database.chat_sessions.begin_turn(me, chat.id, "Hello?", start)
+    database.chat_sessions.delete(me, chat.id)
+    database.chat_sessions.finish_turn(me, turn, content="Hello.", report=report(usage=USAGE))
+    assert [(call.status, call.total_tokens) for call in database.calls.recent(me)] == [(CallStatus.DONE, 8)]
+
+
+def test_a_chat_outlives_its_configuration(
+    database: Database, me: Person, chat: ChatSession, saved: SavedConfiguration, start: CallStart
+) -> None:
+    database.chat_sessions.begin_turn(me, chat.id, "Hello?", start)
+    database.configurations.delete(me, saved.id)
+    assert database.chat_sessions.get(me, chat.id).configuration_id is None
+    call = database.chat_sessions.messages(me, chat.id)[-1].call
+    assert call is not None
+    assert (call.configuration_id, call.configuration_name) == (None, "Mine")
+    with pytest.raises(NotFound, match="configuration"):
+        database.chat_sessions.begin_turn(me, chat.id, "Again?", start)
+
+
+USAGE = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}

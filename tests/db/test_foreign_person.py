@@ -1,0 +1,163 @@
+"""Every method that takes a person, called with one whose business it is not."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from connector import CallReport, Configuration
+from db import (
+    CallStart,
+    ChatSession,
+    Database,
+    NotAllowed,
+    NotFound,
+    Person,
+    PersonRole,
+    SavedConfiguration,
+    Turn,
+    UsageGroup,
+)
+from db.base import Record
+
+Sql = Callable[..., list[tuple[Any, ...]]]
+
+
+@dataclass
+class Owned:
+    """What the local administrator has: a configuration, a chat with an answer under way, two more calls."""
+
+    database: Database
+    configuration: Configuration
+    saved: SavedConfiguration
+    start: CallStart
+    report: CallReport
+    chat: ChatSession
+    turn: Turn
+    running: int
+
+
+@pytest.fixture
+def owned(
+    database: Database,
+    me: Person,
+    configuration: Configuration,
+    saved: SavedConfiguration,
+    start: CallStart,
+    report: Callable[..., CallReport],
+) -> Owned:
+    chat = database.chat_sessions.create(me, title="Private", configuration_id=saved.id)
+    turn = database.chat_sessions.begin_turn(me, chat.id, "Private?", start)
+    database.calls.finish(me, database.calls.begin(me, start), report())
+    running = database.calls.begin(me, start)
+    other = Configuration(**{**dict(configuration), "display_name": "Other"})
+    return Owned(database, other, saved, start, report(), chat, turn, running)
+
+
+ANYTHING = object()
+"""The outcome of a method that gives something which is everybody's, or makes something that is the person's own."""
+
+# What a user does who owns nothing, and what they get: an error, or what is given back.
+ATTEMPTS: dict[str, tuple[Callable[[Owned, Person], object], object]] = {
+    "people.add": (lambda it, who: it.database.people.add(who, "Friend", PersonRole.ADMINISTRATOR), NotAllowed),
+    "configurations.all": (lambda it, who: it.database.configurations.all(who), ANYTHING),
+    "configurations.get": (lambda it, who: it.database.configurations.get(who, it.saved.id), ANYTHING),
+    "configurations.open": (lambda it, who: it.database.configurations.open(who, it.saved.id), ANYTHING),
+    "configurations.add": (lambda it, who: it.database.configurations.add(who, it.configuration), NotAllowed),
+    "configurations.change": (lambda it, who: it.database.configurations.change(who, it.saved.id, {}), NotAllowed),
+    "configurations.delete": (lambda it, who: it.database.configurations.delete(who, it.saved.id), NotAllowed),
+    "chat_sessions.all": (lambda it, who: it.database.chat_sessions.all(who), []),
+    "chat_sessions.create": (
+        lambda it, who: it.database.chat_sessions.create(who, title="Mine", configuration_id=it.saved.id),
+        ANYTHING,
+    ),
+    "chat_sessions.get": (lambda it, who: it.database.chat_sessions.get(who, it.chat.id), NotFound),
+    "chat_sessions.messages": (lambda it, who: it.database.chat_sessions.messages(who, it.chat.id), NotFound),
+    "chat_sessions.begin_turn": (
+        lambda it, who: it.database.chat_sessions.begin_turn(who, it.chat.id, "Mine", it.start),
+        NotFound,
+    ),
+    "chat_sessions.finish_turn": (
+        lambda it, who: it.database.chat_sessions.finish_turn(who, it.turn, content="Mine", report=it.report),
+        NotFound,
+    ),
+    "chat_sessions.update": (
+        lambda it, who: it.database.chat_sessions.update(who, it.chat.id, title="Mine"),
+        NotFound,
+    ),
+    "chat_sessions.delete": (lambda it, who: it.database.chat_sessions.delete(who, it.chat.id), NotFound),
+    "calls.begin": (lambda it, who: it.database.calls.begin(who, it.start), ANYTHING),
+    "calls.finish": (lambda it, who: it.database.calls.finish(who, it.running, it.report), NotFound),
+    "calls.get": (lambda it, who: it.database.calls.get(who, it.running), NotFound),
+    "calls.recent": (lambda it, who: it.database.calls.recent(who), []),
+    "calls.totals": (lambda it, who: [row for by in UsageGroup for row in it.database.calls.totals(who, by)], []),
+    "calls.latest_by_configuration": (lambda it, who: it.database.calls.latest_by_configuration(who), {}),
+}
+
+
+def methods_with_a_person(database: Database) -> Iterator[str]:
+    for noun, collection in vars(database).items():
+        for name, method in inspect.getmembers(collection, inspect.ismethod):
+            parameters = list(inspect.signature(method).parameters)
+            if not noun.startswith("_") and not name.startswith("_") and "person" in parameters:
+                assert parameters[0] == "person"
+                yield f"{noun}.{name}"
+
+
+def everything(database: Database) -> set[tuple[object, ...]]:
+    """All rows of all tables."""
+    with database._storage.reading() as session:
+        tables = Record.metadata.tables.values()
+        return {(table.name, *row) for table in tables for row in session.execute(select(table))}
+
+
+def test_no_method_is_forgotten(database: Database) -> None:
+    assert sorted(methods_with_a_person(database)) == sorted(ATTEMPTS)
+
+
+@pytest.mark.parametrize("name", ATTEMPTS)
+def test_a_foreign_user_gets_nothing_and_changes_nothing(
+    database: Database, me: Person, owned: Owned, name: str
+) -> None:
+    attempt, outcome = ATTEMPTS[name]
+    foreigner = database.people.add(me, "Foreigner", PersonRole.USER)
+    before = everything(database)
+    if isinstance(outcome, type) and issubclass(outcome, Exception):
+        with pytest.raises(outcome):
+            attempt(owned, foreigner)
+        assert everything(database) == before
+    else:
+        given = attempt(owned, foreigner)
+        assert outcome is ANYTHING or given == outcome
+        assert everything(database) >= before
+
+
+# An administrator may look at everybody's calls, and at nothing else of theirs.
+REFUSED_TO_ALL = [name for name, (_, outcome) in ATTEMPTS.items() if outcome is NotFound and name != "calls.get"]
+
+
+@pytest.mark.parametrize("name", REFUSED_TO_ALL)
+def test_another_administrator_does_not_get_at_it_either(
+    database: Database, me: Person, owned: Owned, name: str
+) -> None:
+    administrator = database.people.add(me, "Administrator", PersonRole.ADMINISTRATOR)
+    before = everything(database)
+    with pytest.raises(NotFound):
+        ATTEMPTS[name][0](owned, administrator)
+    assert everything(database) == before
+    assert database.chat_sessions.all(administrator) == []
+
+
+def test_a_turn_put_together_from_two_peoples_does_not_reach_the_others_answer(
+    database: Database, me: Person, owned: Owned
+) -> None:
+    foreigner = database.people.add(me, "Foreigner", PersonRole.USER)
+    chat = database.chat_sessions.create(foreigner, title="Mine", configuration_id=None)
+    mine = database.chat_sessions.begin_turn(foreigner, chat.id, "Mine?", owned.start)
+    forged = replace(owned.turn, call_id=mine.call_id)
+    database.chat_sessions.finish_turn(foreigner, forged, content="Mine", report=owned.report)
+    assert database.chat_sessions.messages(me, owned.chat.id)[-1].content == ""
+    assert database.chat_sessions.messages(foreigner, chat.id)[-1].content == "Mine"

@@ -1,0 +1,259 @@
+"""Opening a database: migrations, recovery, refusals, several processes at once, what a failure says."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine
+from sqlalchemy.exc import StatementError
+
+from connector import CallReport, CallStatus, Configuration
+from db import CallStart, Database, MessageStatus, Person, StorageError
+from db.base import Record
+
+ROOT = Path(__file__).parents[2]
+Sql = Callable[..., list[tuple[Any, ...]]]
+
+
+def test_the_migrated_schema_is_that_of_the_records(database: Database, path: Path) -> None:
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Record.metadata) == []
+    engine.dispose()
+
+
+def test_the_file_is_durable_and_its_folder_private(database: Database, path: Path, sql: Sql) -> None:
+    assert sql("PRAGMA journal_mode") == [("wal",)]
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_four_processes_that_start_at_once_make_one_database(path: Path) -> None:
+    code = (
+        "import sys; from db import Database; print('ready', flush=True); sys.stdin.readline();"
+        "database = Database(sys.argv[1]); print(database.people.local().name, database.key_source); database.close()"
+    )
+    command = [sys.executable, "-W", "error", "-c", code, f"sqlite:///{path}"]
+    processes = [
+        subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = {process.communicate()[0] for process in processes}
+    assert [process.returncode for process in processes] == [0] * 4
+    assert said == {f"Local administrator {path.with_name('encryption.key')}\n"}
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM people").fetchone() == (1,)
+    assert {file.name for file in path.parent.iterdir()} == {"workbench.db", "encryption.key"}
+
+
+def test_the_next_start_tells_what_was_under_way_as_interrupted(
+    database: Database, me: Person, start: CallStart, report: Callable[..., CallReport], path: Path
+) -> None:
+    chat = database.chat_sessions.create(me, title="A chat", configuration_id=None)
+    first = database.chat_sessions.begin_turn(me, chat.id, "One", start)
+    database.chat_sessions.finish_turn(me, first, content="1", report=report())
+    database.chat_sessions.begin_turn(me, chat.id, "Two", start)
+    database.close()
+
+    again = Database(f"sqlite:///{path}")
+    answers = [message for message in again.chat_sessions.messages(me, chat.id) if message.call]
+    assert [answer.status for answer in answers] == [MessageStatus.COMPLETE, MessageStatus.INTERRUPTED]
+    assert [call.status for call in again.calls.recent(me)] == [CallStatus.INTERRUPTED, CallStatus.DONE]
+    again.close()
+
+
+def test_eight_threads_write_without_a_loss(database: Database, me: Person, start: CallStart, sql: Sql) -> None:
+    chats = [database.chat_sessions.create(me, title=str(n), configuration_id=None).id for n in range(2)]
+
+    def work(n: int) -> None:
+        for _ in range(10):
+            database.chat_sessions.begin_turn(me, chats[n % 2], "Hello", start)
+            database.chat_sessions.messages(me, chats[n % 2])
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(8)))
+    assert sql("SELECT count(*) FROM calls") == [(80,)]
+    for chat in chats:
+        assert len(database.chat_sessions.messages(me, chat)) == 80
+
+
+# -- times
+
+
+def test_a_time_is_stored_in_milliseconds_and_comes_back_in_utc(
+    database: Database, me: Person, clock: Any, sql: Sql
+) -> None:
+    clock.now = datetime(2026, 3, 1, 13, 0, 0, 123000, tzinfo=timezone(timedelta(hours=1)))
+    chat = database.chat_sessions.create(me, title="A chat", configuration_id=None)
+    assert sql("SELECT created_at FROM chat_sessions") == [(1772366400123,)]
+    created_at = database.chat_sessions.get(me, chat.id).created_at
+    assert created_at == clock.now
+    assert created_at.utcoffset() == timedelta(0)
+
+
+def test_a_time_without_a_zone_is_refused(database: Database, me: Person, clock: Any, sql: Sql) -> None:
+    clock.now = datetime(2026, 3, 1)
+    with pytest.raises(StatementError, match="without a zone"):
+        database.chat_sessions.create(me, title="A chat", configuration_id=None)
+    assert sql("SELECT * FROM chat_sessions") == []
+
+
+# -- refusals
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("postgresql://me:secret@host/name", "Only SQLite is supported"),
+        ("nonsense", "Only SQLite is supported"),
+        ("", "Only SQLite is supported"),
+        ("sqlite:///data/x.db?mode=ro", "Only SQLite is supported"),
+        ("sqlite://", "must name a file"),
+        ("sqlite:///:memory:", "must name a file"),
+    ],
+)
+def test_an_unusable_address_is_refused(url: str, sentence: str) -> None:
+    with pytest.raises(StorageError, match=sentence) as caught:
+        Database(url)
+    assert "DATABASE_URL" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def _a_file_instead_of_the_folder(path: Path) -> None:
+    path.parent.write_text("")
+
+
+def _a_folder_instead_of_the_file(path: Path) -> None:
+    path.mkdir(parents=True)
+
+
+def _not_a_database(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("Dear diary, " * 500)
+
+
+def _of_another_program(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE songs (title)")
+
+
+def _newer(path: Path) -> None:
+    Database(f"sqlite:///{path}").close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+
+
+def _cut_off(path: Path) -> None:
+    Database(f"sqlite:///{path}").close()
+    with path.open("r+b") as file:
+        file.truncate(file.seek(0, 2) // 2)
+
+
+def _content(path: Path) -> object:
+    """What the database holds, or the bytes where there is none to read."""
+    if not path.is_file():
+        return None
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            return list(connection.iterdump())
+    except sqlite3.DatabaseError:
+        return path.read_bytes()
+
+
+def _overwritten(path: Path) -> None:
+    Database(f"sqlite:///{path}").close()
+    with path.open("r+b") as file:
+        file.seek(-4096, 2)  # the last page
+        file.write(b"\xff" * 4096)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "sentence"),
+    [
+        (_a_file_instead_of_the_folder, "cannot be made"),
+        (_a_folder_instead_of_the_file, "cannot be opened"),
+        (_not_a_database, "not an SQLite database"),
+        (_of_another_program, "another program"),
+        (_newer, "newer version"),
+        (_cut_off, "damaged"),
+        (_overwritten, "damaged"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_and_left_alone(
+    path: Path, prepare: Callable[[Path], None], sentence: str
+) -> None:
+    prepare(path)
+    before = _content(path)
+    with pytest.raises(StorageError, match=sentence) as caught:
+        Database(f"sqlite:///{path}")
+    assert "DATABASE_URL" in str(caught.value)
+    assert caught.value.__context__ is None
+    assert _content(path) == before
+
+
+# -- failures while running
+
+
+def _full(connection: Any) -> None:
+    connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
+
+
+def _read_only(connection: Any) -> None:
+    connection.execute("PRAGMA query_only = ON")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"), [(_full, "disk is full: nothing was saved"), (_read_only, "read-only here")]
+)
+def test_a_failure_is_a_sentence_without_the_values_and_nothing_is_half_saved(
+    database: Database,
+    me: Person,
+    start: CallStart,
+    sql: Sql,
+    spoil: Callable[[Any], None],
+    sentence: str,
+) -> None:
+    chat = database.chat_sessions.create(me, title="A chat", configuration_id=None)
+    # The one connection that writes, as the disk under it would be.
+    with database._storage.writing() as session:
+        spoil(session.connection().connection.dbapi_connection)
+    with pytest.raises(StorageError, match=sentence) as caught:
+        database.chat_sessions.begin_turn(me, chat.id, "private " * 100_000, start)
+    assert caught.value.__context__ is None
+    assert caught.value.__cause__ is None
+    assert "private" not in str(caught.value)
+    assert database.chat_sessions.messages(me, chat.id) == []
+    assert sql("SELECT * FROM calls") == []
+
+
+def test_a_reader_cannot_write(database: Database, me: Person) -> None:
+    with pytest.raises(StorageError, match="read-only"), database._storage.reading() as session:
+        session.connection().exec_driver_sql("DELETE FROM people")
+
+
+def test_another_program_that_holds_the_lock_is_waited_for(
+    database: Database, me: Person, configuration: Configuration, path: Path
+) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(1) as thread:
+            adding = thread.submit(database.configurations.add, me, configuration)
+            assert database.configurations.all(me) == []  # readers do not wait
+            other.execute("COMMIT")
+            assert adding.result().display_name == "Mine"
