@@ -1,0 +1,48 @@
+"""The real built-in model, running: what the connector and the pages are proved against."""
+
+import secrets
+import socket
+import tempfile
+from pathlib import Path
+from typing import Self
+
+from demo import model
+from demo.child import Child
+
+
+class RealModel:
+    """Runs the built-in model on a free port of 127.0.0.1 inside a ``with`` block."""
+
+    def __init__(self, api_key: str | None = None) -> None:
+        self.api_key = api_key or f"sk-real-{secrets.token_hex(8)}"
+        self.port = free_port()
+
+    @property
+    def base_url(self) -> str:
+        return model.endpoint(self.port)
+
+    @property
+    def name(self) -> str:
+        return model.NAME
+
+    def __enter__(self) -> Self:
+        with tempfile.TemporaryDirectory() as folder:
+            key_file = Path(folder) / "key"
+            key_file.write_text(self.api_key, encoding="utf-8")
+            self._child: Child = model.child(self.port, key_file).__enter__()
+            try:
+                self._child.wait_until_it_answers(model.START_SECONDS)
+            except BaseException:
+                self._child.__exit__()
+                raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.__exit__()
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
