@@ -1,0 +1,64 @@
+# What each target is for stands in the README. Python: any python3 of 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+PYTHON_3_13 := $(shell for python in python3.13 $$HOME/.pyenv/versions/3.13*/bin/python3.13; do \
+	$$python -c '' 2>/dev/null && echo $$python && break; done)
+PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
+
+.PHONY: demo run setup test test-fast lock clean
+
+demo: .venv/.demo
+	@$(BIN)/python -m demo
+
+run: .venv/.app
+	$(BIN)/streamlit run app.py
+
+setup: .venv/.app .venv/.demo .venv/.dev
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python tests/e2e/chromium.py
+ifneq ($(PYTHON_3_13),)
+	@$(MAKE) --no-print-directory .venv-3.13/.dev
+	.venv-3.13/bin/python -m pytest -q tests/connector tests/db
+endif
+	$(BIN)/python -m pytest
+
+test-fast: setup
+	$(BIN)/python -m pytest -m "not browser"
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	@echo "Making .venv and installing into it; this takes a minute the first time."
+	$(PYTHON) -m venv .venv
+
+.venv/.app: requirements.txt | .venv/bin/python
+	$(BIN)/python $(PIP) -r requirements.txt
+	@touch $@
+
+# Without its dependencies: pip would compile an engine that is not used.
+.venv/.demo: requirements-demo.txt .venv/.app
+	$(BIN)/python $(PIP) --no-deps -r requirements-demo.txt
+	@touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.app
+	$(BIN)/python $(PIP) -r requirements-dev.txt
+	@touch $@
+
+.venv-3.13/.dev: requirements.txt requirements-dev.txt
+	$(PYTHON_3_13) -m venv .venv-3.13
+	.venv-3.13/bin/python $(PIP) -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+# Needs uv (pip install uv): it resolves for all platforms and Python versions at once.
+lock: COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --generate-hashes \
+	--python-version 3.11 --no-annotate
+lock:
+	$(COMPILE) --extra app pyproject.toml -o requirements.txt
+	$(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) --no-deps --group demo -o requirements-demo.txt
+
+clean:
+	rm -rf .venv .venv-3.13 .mypy_cache .pytest_cache .ruff_cache build

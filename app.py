@@ -1,0 +1,134 @@
+"""The server: `streamlit run app.py`, or any ASGI server with `app:app`.
+
+Until sharing exists it serves this machine only, however it was started.
+"""
+
+import gc
+import ipaddress
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import streamlit as st
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pages.shared import runtime
+from settings import InvalidSetting, Settings
+
+# The hash is the one inline script of Streamlit's index.html; a test computes it anew. A model's answer may hold
+# pictures and links: img-src and connect-src keep them from carrying anything away.
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'wasm-unsafe-eval' blob: 'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "frame-src 'none'",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "worker-src 'self' blob:",
+        "media-src 'self' blob:",
+    )
+)
+RESPONSE_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+REFUSED = "This workbench answers only the machine it runs on: open http://localhost and its port there."
+
+
+class OnlyThisMachine:
+    """ASGI middleware: refuses whatever is not from this machine, and sends the response headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif is_from_this_machine(scope):
+            await self._app(scope, receive, _with_headers(send))
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": "not local"})
+        else:
+            await PlainTextResponse(REFUSED, status_code=403)(scope, receive, _with_headers(send))
+
+
+def is_from_this_machine(scope: Scope) -> bool:
+    """Peer and Host are local, nobody forwarded it, and no page of another origin is behind it."""
+    headers = Headers(scope=scope)
+    peer, hosts = scope.get("client"), headers.getlist("host")
+    if not peer or not _is_loopback(peer[0]) or len(hosts) != 1:
+        return False
+    if _host_of(f"//{hosts[0]}") not in LOCAL_HOSTS:
+        return False
+    if any(name == "forwarded" or name.startswith("x-forwarded") or name == "x-real-ip" for name in headers):
+        return False
+    origins = headers.getlist("origin")
+    if not origins:
+        return bool(scope["type"] == "http")  # a browser sends one with every websocket
+    return origins == [f"{'https' if scope['scheme'] in ('https', 'wss') else 'http'}://{hosts[0]}"]
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _with_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(RESPONSE_HEADERS)
+        await send(message)
+
+    return send_with_headers
+
+
+@asynccontextmanager
+async def lifespan(_: st.App) -> AsyncIterator[None]:
+    """Open the database before the first visitor; what cannot start says why in one sentence."""
+    try:
+        runtime.start(Settings.from_environment(os.environ))
+    except (InvalidSetting, runtime.StorageError) as error:
+        print(f"The workbench did not start. {error}", file=sys.stderr, flush=True)  # noqa: T201
+        # An exception here would reach the console as three nested tracebacks; nothing runs yet that needs an end.
+        os._exit(1)
+    # What is imported by now lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        runtime.stop()
+
+
+app = st.App(
+    Path(__file__).parent / "pages" / "frame.py",
+    middleware=[Middleware(OnlyThisMachine)],
+    lifespan=lifespan,
+    on_script_error=runtime.log_failure,
+)

@@ -1,0 +1,77 @@
+"""The frame around every page: navigation, configuration picker, error boundary.
+
+It is the script of the server, so that no page ever runs without it.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+from pages.shared import configurations, runtime, showcase
+
+# Three rules that no setting covers: a primary button's label on a light primary colour, its shortcut, and a rail that
+# stays in sight. Each hangs on Streamlit's markup and has a browser test.
+STYLE = """<style>
+button[data-testid^="stBaseButton-primary"], button[data-testid^="stBaseButton-primary"] kbd {
+  color: light-dark(#fff, #10141f)
+}
+button[data-testid^="stBaseButton-primary"] kbd {opacity: 1}
+@media (min-width: 641px) {:has(> .st-key-rail) {position: sticky; top: 4rem}}
+</style>"""
+MARK = Path(__file__).parent / "shared" / "mark.svg"
+LOGO = Path(__file__).parent / "shared" / "logo.svg"
+
+
+def draw() -> None:
+    st.set_page_config(page_title="Chat workbench", page_icon=str(MARK), layout="wide")
+    st.html(STYLE)
+    if not runtime.is_started():
+        st.error("The app was not started as a whole. Start it with: streamlit run app.py")
+        st.stop()
+    st.logo(str(LOGO), icon_image=str(MARK))
+    page = navigation()
+    st.session_state["page"] = page.url_path
+    with st.sidebar:
+        if page.url_path in sending_pages():
+            configurations.picker(page.url_path)
+        who = runtime.person()
+        st.caption(who.name if who.is_administrator else f"{who.name}, user")
+    try:
+        page.run()
+    except (runtime.ConnectorError, runtime.StorageError, runtime.NotFound, runtime.NotAllowed) as error:
+        st.error(str(error), icon=":material/error:")
+    except Exception as error:
+        runtime.log_failure(error)
+        st.error(
+            "Something went wrong that nobody expected. Reload the page; if it happens again, give the administrator "
+            f"the reference {runtime.reference(error)}: the log tells more.",
+            icon=":material/error:",
+        )
+
+
+def navigation() -> StreamlitPage:
+    shown = [use_case for use_case in showcase.use_cases() if use_case.name in showcase.IN_SIDEBAR]
+    hidden = [use_case for use_case in showcase.use_cases() if use_case.name not in showcase.IN_SIDEBAR]
+    sections = {
+        "": [st.Page("home.py", title="Home", icon=":material/home:", default=True)],
+        "Showcase": [showcase.page(use_case) for use_case in shown]
+        + [showcase.page(use_case, visibility="hidden") for use_case in hidden],
+        "Workbench": [st.Page("workbench/tuner.py", title="Tuner", icon=":material/tune:")],
+        "Manage": [
+            *(
+                [st.Page("manage/configurations.py", title="Configurations", icon=":material/key:")]
+                if runtime.person().is_administrator
+                else []
+            ),
+            st.Page("manage/usage.py", title="Usage", icon=":material/monitoring:"),
+        ],
+    }
+    return st.navigation(sections, expanded=True)
+
+
+def sending_pages() -> set[str]:
+    return {use_case.name for use_case in showcase.use_cases()} | {"tuner"}
+
+
+draw()

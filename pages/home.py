@@ -1,0 +1,11 @@
+"""Home: what is set up, what is missing, and everything there is to try."""
+
+from pages.shared import home, use_case
+
+use_case.head(
+    "Try chat completions on your own account",
+    "Connect OpenAI or Azure OpenAI once, try ready-made use cases, and see what each call took. Text only: no "
+    "embeddings, images or speech.",
+)
+home.check_list()
+home.cards()

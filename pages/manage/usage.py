@@ -1,0 +1,18 @@
+"""Calls and tokens, by model, configuration, page and day."""
+
+import streamlit as st
+
+from pages.shared import usage, use_case
+
+use_case.head("Usage", "Every call through this workbench and its tokens, as the provider reported them.")
+if usage.is_empty():
+    with st.container(border=True):
+        st.markdown("**No calls yet.** Send a first prompt, and its tokens stand here.")
+        st.page_link("showcase/chat.py", label="Open Chat", icon=":material/chat:")
+    st.stop()
+
+usage.totals()
+with st.grid(2, min_column_width=380, gap="medium"):
+    for group in usage.TITLES:
+        with st.container():
+            usage.table(group)

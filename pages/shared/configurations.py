@@ -1,0 +1,141 @@
+"""Which configuration a page uses, and how configurations are shown and edited."""
+
+from contextlib import suppress
+
+import streamlit as st
+
+from connector import PROVIDERS, ApiType, ChatCompletionsRequest, origin_of
+from db import Call, SavedConfiguration
+from pages.shared import runtime
+from pages.shared.words import plain, seconds, when
+
+PAGE = "manage/configurations.py"
+
+
+def picker(page_name: str) -> None:
+    """The picker in the sidebar, remembered for each page, with the model where the provider lets one choose."""
+    saved = {each.id: each for each in runtime.database().configurations.all(runtime.person())}
+    if not saved:
+        return
+    chosen = st.selectbox(
+        "Configuration",
+        list(saved),
+        format_func=lambda id: saved[id].display_name,
+        key=f"configuration:{page_name}",
+        persist_state="session",
+        help="The account this page sends to. Each page remembers its own.",
+    )
+    configuration = saved[chosen]
+    if configuration.api_type is ApiType.OPENAI:
+        st.text_input(
+            "Model",
+            key=f"model:{page_name}",
+            persist_state="session",
+            placeholder=configuration.model_default or "for example gpt-6-luna",
+            help="Leave it empty for the configuration's default model.",
+        )
+
+
+def current() -> SavedConfiguration | None:
+    """What the picker says on this page; None while there is no configuration at all."""
+    saved = runtime.database().configurations.all(runtime.person())
+    chosen = st.session_state.get(f"configuration:{page_name()}")
+    return next((each for each in saved if each.id == chosen), saved[0] if saved else None)
+
+
+def current_model() -> str | None:
+    """The model typed under the picker, None for the default."""
+    return st.session_state.get(f"model:{page_name()}") or None
+
+
+def page_name() -> str:
+    """The address of the page that is being drawn; the frame notes it."""
+    return str(st.session_state["page"])
+
+
+def guidance() -> None:
+    """What a page says while there is no configuration."""
+    with st.container(border=True):
+        st.markdown("**Nothing to send to yet.** A configuration holds the address and the key of an account.")
+        if runtime.person().is_administrator:
+            st.page_link(PAGE, label="Add a configuration", icon=":material/add:", query_params={"edit": "new"})
+        else:
+            st.markdown("Ask the administrator to add one.")
+
+
+def demo_line() -> None:
+    """The standing line of the pages that send, while they send to the built-in model."""
+    configuration = current() if f"configuration:{page_name()}" in st.session_state else None
+    if configuration is None or configuration.endpoint != runtime.demo_endpoint():
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.markdown(
+            ":small[:gray[:material/info: This is the built-in demo model: tiny, and often wrong. "
+            "For real answers connect a provider.]]",
+            width="content",
+        )
+        if runtime.person().is_administrator:
+            st.page_link(PAGE, label="Configurations", icon=":material/arrow_forward:", icon_position="right")
+
+
+def overview() -> None:
+    """All configurations as cards, with their state; another page can place it too. Administrators only."""
+    saved = runtime.database().configurations.all(runtime.person())
+    latest = runtime.database().calls.latest_by_configuration(runtime.person())
+    if not saved:
+        with st.container(border=True):
+            st.markdown(
+                "**No configuration yet.** You need an account at OpenAI or Azure OpenAI: its endpoint and a key. "
+                "Without one, `make demo` brings a small model of its own."
+            )
+    for configuration in saved:
+        _card(configuration, latest.get(configuration.id))
+
+
+def _card(configuration: SavedConfiguration, call: Call | None) -> None:
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        with st.container(gap="xxsmall", width=420):
+            st.markdown(
+                f"**{plain(configuration.display_name)}** :gray-badge[{PROVIDERS[configuration.api_type].caption}]"
+            )
+            key = f"key ••••{configuration.key_hint}" if configuration.key_hint else "key ••••"
+            answering = configuration.deployment_name or configuration.model_default or "no default model"
+            st.caption(plain(f"{_host(configuration.endpoint)} · {answering} · {key}"))
+        with st.container(gap="xxsmall", width=230):
+            icon, state = _state(call)
+            st.markdown(f"{icon}\u2002{state}")
+            st.caption(when(call.started_at) if call else "–")
+        st.space("stretch")
+        with st.container(horizontal=True, width="content"):
+            if st.button("Test", key=f"test:{configuration.id}"):
+                test(configuration)
+                st.rerun()
+            if st.button("Edit", key=f"edit:{configuration.id}"):
+                st.query_params["edit"] = configuration.id
+                st.rerun()
+    if call and call.error:
+        st.markdown(f":small[:red[:material/error:\u2002{plain(call.error)}]]")
+
+
+def _host(endpoint: str) -> str:
+    try:
+        return origin_of(endpoint).partition("://")[2].removesuffix(":443").removesuffix(":80")
+    except runtime.InvalidConfiguration:
+        return endpoint
+
+
+def _state(call: Call | None) -> tuple[str, str]:
+    if call is None:
+        return ":gray[:material/remove:]", "Not used yet"
+    if call.error:
+        return ":red[:material/error:]", call.error_kind.replace("_", " ").capitalize() if call.error_kind else "Failed"
+    return ":green[:material/check_circle:]", f"Answered in {seconds(call.duration)}"
+
+
+def test(configuration: SavedConfiguration) -> None:
+    """One short real answer. How it went stands in the ledger, and so on the card."""
+    # No option is set: a model that refuses one is not thereby misconfigured.
+    request = ChatCompletionsRequest.of_prompts("Answer with the single word OK.")
+    client, _ = runtime.start_call(configuration, request, page="configurations", operation="test")
+    with st.spinner(f"Asking {plain(configuration.display_name)} for one word"), suppress(runtime.ConnectorError):
+        client.call_api(request)

@@ -1,0 +1,96 @@
+"""The parts of the home page: what is set up, and the use cases as cards."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pages.shared import configurations, runtime, showcase
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the check list."""
+
+    title: str
+    sentence: str
+    is_done: bool
+    action: str = ""
+    page: str = ""
+    address: str = ""
+    """What goes into the page's `edit` parameter."""
+
+
+def check_list() -> None:
+    """What is set up and what is missing; gone once everything is there."""
+    steps = _steps()
+    done = sum(step.is_done for step in steps)
+    if done == len(steps):
+        return
+    following = next(step for step in steps if not step.is_done)
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.header("Set up", anchor=False, width="stretch")
+            st.caption(f"{done} of {len(steps)} done", width="content")
+        for step in steps:
+            _draw(step, is_next=step is following)
+
+
+def _steps() -> list[Step]:
+    books, who = runtime.database(), runtime.person()
+    saved = books.configurations.all(who)
+    demo = [each for each in saved if each.endpoint == runtime.demo_endpoint()]
+    steps = [Step("Encryption key", f"{books.key_source}: keys are sealed before they are stored.", is_done=True)]
+    if demo:
+        steps.append(
+            Step("Built-in demo model", "Runs on this machine, no account needed. Tiny, and often wrong.", True)
+        )
+    return [
+        *steps,
+        Step(
+            "A provider",
+            "An OpenAI or Azure OpenAI account: an endpoint and a key.",
+            len(saved) > len(demo),
+            "Add a configuration" if who.is_administrator else "",
+            configurations.PAGE,
+            "new",
+        ),
+        Step(
+            "A first answer",
+            "Send one prompt and see what it takes.",
+            bool(books.calls.recent(who, limit=1)),
+            "Open Chat" if saved else "",
+            "showcase/chat.py",
+        ),
+    ]
+
+
+def _draw(step: Step, *, is_next: bool) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        icon = ":green[:material/check_circle:]" if step.is_done else ":gray[:material/radio_button_unchecked:]"
+        st.markdown(f"{icon}\u2002**{step.title}**", width=190)
+        st.markdown(f":gray[{step.sentence}]", width="stretch")
+        if not step.action or step.is_done:
+            return
+        if st.button(step.action, type="primary" if is_next else "secondary", key=f"step:{step.title}"):
+            st.switch_page(step.page, query_params={"edit": step.address} if step.address else None)
+
+
+def cards() -> None:
+    """The use cases in their groups."""
+    for group, title in showcase.GROUPS.items():
+        found = [use_case for use_case in showcase.use_cases() if use_case.group == group]
+        if not found:
+            continue
+        st.header(title, anchor=False)
+        with st.grid(4, gap="small", min_column_width=210):
+            for use_case in found:
+                _card(use_case)
+
+
+def _card(use_case: showcase.UseCase) -> None:
+    with st.container(border=True, height="stretch", gap="xxsmall"):
+        st.page_link(f"showcase/{use_case.name}.py", label=f"**{use_case.title}**", icon=use_case.icon)
+        # page_link has a padding of its own.
+        with st.container(horizontal=True, gap=None, wrap=False):
+            st.space("xsmall")
+            st.caption(use_case.sentence)

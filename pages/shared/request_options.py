@@ -1,0 +1,60 @@
+"""The parameters of a request as a form, derived from the fields of `ChatCompletionsRequest`."""
+
+from typing import Any
+
+import streamlit as st
+
+from connector import ChatCompletionsRequest, bounds_of
+
+GROUPS = {
+    "Sampling": (":material/casino:", ("temperature", "top_p", "n", "seed")),
+    "Length": (":material/content_cut:", ("max_tokens", "max_completion_tokens")),
+    "Penalties": (":material/balance:", ("frequency_penalty",)),
+}
+# JavaScript's numbers are exact up to here; a browser refuses more.
+_LARGEST = 2**53 - 1
+
+
+def form() -> dict[str, Any]:
+    """Draw the parameters; returns those that were set, by their names in the request."""
+    options: dict[str, Any] = {}
+    for title, (icon, names) in GROUPS.items():
+        with st.expander(title, icon=icon, expanded=title != "Penalties"):
+            for start in range(0, len(names), 2):
+                for column, name in zip(st.columns(2), names[start : start + 2], strict=False):
+                    options[name] = _number(column, name)
+    options = {name: value for name, value in options.items() if value is not None}
+    parameters = sum(len(names) for _, names in GROUPS.values())
+    st.caption(
+        f"{len(options)} of {parameters} parameters are sent. A grey value is the provider's default and is not sent."
+    )
+    _advice(options)
+    return options
+
+
+def _number(column: Any, name: str) -> float | int | None:
+    field = ChatCompletionsRequest.model_fields[name]
+    least, most = bounds_of(field)
+    is_whole = "int" in str(field.annotation)
+    kind = int if is_whole else float
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    value: float | int | None = column.number_input(
+        field.title or name,
+        min_value=None if least is None else kind(max(least, -_LARGEST)),
+        max_value=None if most is None else kind(min(most, _LARGEST)),
+        value=None,
+        step=1 if is_whole else 0.1,
+        format=None if is_whole else "%g",
+        placeholder=str(extra.get("default_there", "none")),
+        help=field.description,
+        key=f"option:{name}",
+        persist_state="session",
+    )
+    return value
+
+
+def _advice(options: dict[str, Any]) -> None:
+    if "temperature" in options and "top_p" in options:
+        st.info("Both are sent. OpenAI recommends to alter temperature or top p, not both.", icon=":material/info:")
+    if options.get("n", 1) > 1:
+        st.info("All choices are charged. Keep 1 to keep the cost low.", icon=":material/info:")

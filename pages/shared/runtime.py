@@ -1,0 +1,153 @@
+"""The composition root: what the pages get their database, person and client from."""
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx2
+
+from connector import (
+    CallReport,
+    ChatCompletionsRequest,
+    Client,
+    Configuration,
+    ConnectorError,
+    InvalidConfiguration,
+    InvalidRequest,
+    text_of,
+)
+from db import CallStart, Database, NotAllowed, NotFound, Person, SavedConfiguration, StorageError, Turn
+from settings import Settings
+
+__all__ = [
+    "ConnectorError",
+    "InvalidConfiguration",
+    "InvalidRequest",
+    "NotAllowed",
+    "NotFound",
+    "StorageError",
+    "database",
+    "demo_endpoint",
+    "is_started",
+    "log_failure",
+    "person",
+    "reference",
+    "start",
+    "start_call",
+    "start_turn",
+    "stop",
+]
+
+
+@dataclass(frozen=True)
+class _Runtime:
+    settings: Settings
+    database: Database
+    http_client: httpx2.Client | None
+
+
+_running: _Runtime | None = None
+
+
+def start(settings: Settings, *, http_client: httpx2.Client | None = None) -> None:
+    """Open the database, once per process. Raises `StorageError` with a sentence."""
+    global _running
+    stop()
+    database = Database(
+        settings.database_url,
+        encryption_key=settings.encryption_key,
+        encryption_key_file=settings.encryption_key_file,
+    )
+    _running = _Runtime(settings, database, http_client)
+
+
+def stop() -> None:
+    global _running
+    if _running:
+        _running.database.close()
+    _running = None
+
+
+def is_started() -> bool:
+    return _running is not None
+
+
+def database() -> Database:
+    return _get().database
+
+
+def person() -> Person:
+    """Who acts. There is one person, the administrator, until people sign in."""
+    return database().people.local()
+
+
+def start_call(
+    configuration: SavedConfiguration, request: ChatCompletionsRequest, *, page: str, operation: str
+) -> tuple[Client, int]:
+    """A client for one call, and its row in the ledger, where its end is booked.
+
+    Raises before anything is noted when the key does not open (`StorageError`) or no model is named.
+    """
+    who, books = person(), database()
+    opened = books.configurations.open(who, configuration.id)
+    call = books.calls.begin(who, _call_start(opened, configuration.id, request, page, operation))
+    return _client(opened, lambda report: books.calls.finish(who, call, report)), call
+
+
+def start_turn(
+    configuration: SavedConfiguration, request: ChatCompletionsRequest, *, page: str, session_id: str
+) -> tuple[Client, Turn]:
+    """The same for the next turn of a chat: the request's last message and its answer are stored with the call."""
+    who, books = person(), database()
+    opened = books.configurations.open(who, configuration.id)
+    start = _call_start(opened, configuration.id, request, page, "execute_with_history")
+    turn = books.chat_sessions.begin_turn(who, session_id, request.messages[-1].content, start)
+
+    def book(report: CallReport) -> None:
+        content = text_of(report.response) if report.response else ""
+        books.chat_sessions.finish_turn(who, turn, content=content, report=report)
+
+    return _client(opened, book), turn
+
+
+def _client(opened: Configuration, book: Callable[[CallReport], None]) -> Client:
+    return Client(opened, http_client=_get().http_client, on_call=book)
+
+
+def _call_start(
+    opened: Configuration, configuration_id: str, request: ChatCompletionsRequest, page: str, operation: str
+) -> CallStart:
+    return CallStart(
+        page=page,
+        operation=operation,
+        configuration_id=configuration_id,
+        configuration_name=opened.display_name,
+        model_asked=opened.model_for(request.model),
+    )
+
+
+def demo_endpoint() -> str:
+    """Where `make demo` starts its model."""
+    return f"http://127.0.0.1:{_get().settings.demo_port}/v1"
+
+
+def log_failure(error: BaseException) -> bool:
+    """Log what nobody expected, under a reference that the person can quote. Streamlit still says that it failed."""
+    logging.getLogger("workbench").error("reference %s", reference(error), exc_info=error)
+    return False
+
+
+def reference(error: BaseException) -> str:
+    """Six characters that stand for one failure on the screen and in the log."""
+    known = getattr(error, "workbench_reference", None)
+    if known is None:
+        known = secrets.token_hex(3)
+        error.workbench_reference = known  # type: ignore[attr-defined]
+    return str(known)
+
+
+def _get() -> _Runtime:
+    if _running is None:
+        raise StorageError("The app was not started as a whole. Start it with: streamlit run app.py")
+    return _running

@@ -1,0 +1,70 @@
+"""What was called and what it took, as tables; every number is a sum over the ledger."""
+
+from datetime import date
+
+import pandas as pd
+import streamlit as st
+
+from db import UsageGroup, UsageRow
+from pages.shared import runtime
+from pages.shared.words import count, zone
+
+TITLES = {
+    UsageGroup.MODEL: "By model",
+    UsageGroup.CONFIGURATION: "By configuration",
+    UsageGroup.PAGE: "By page",
+    UsageGroup.DAY: "By day",
+}
+
+
+def totals() -> None:
+    """The sums over everything this person may see."""
+    rows = _rows(UsageGroup.MODEL)
+    numbers = {
+        "Calls": sum(row.calls for row in rows),
+        "Prompt tokens": _sum([row.prompt_tokens for row in rows]),
+        "Completion tokens": _sum([row.completion_tokens for row in rows]),
+        "Total tokens": _sum([row.total_tokens for row in rows]),
+    }
+    with st.grid(4, min_column_width=150):
+        for label, number in numbers.items():
+            st.metric(label, count(number), border=True)
+    if unknown := sum(row.unknown for row in rows):
+        st.caption(f"{unknown} of these calls reported no tokens: failed, stopped, or the provider does not tell.")
+
+
+def table(by: UsageGroup) -> None:
+    """One row per model, configuration, page or day."""
+    rows = _rows(by)
+    frame = pd.DataFrame(
+        {
+            TITLES[by].removeprefix("By ").capitalize(): [_shown(by, row) for row in rows],
+            "Calls": [row.calls for row in rows],
+            "Failed": [row.failed for row in rows],
+            # A column with gaps stays whole numbers, and a gap stays empty: unknown is not 0.
+            "Prompt": pd.array([row.prompt_tokens for row in rows], dtype="Int64"),
+            "Completion": pd.array([row.completion_tokens for row in rows], dtype="Int64"),
+            "Total": pd.array([row.total_tokens for row in rows], dtype="Int64"),
+        }
+    )
+    st.header(TITLES[by], anchor=False)
+    st.dataframe(frame, hide_index=True, row_height=32, alt=f"Calls and tokens {TITLES[by].lower()}", key=f"usage:{by}")
+
+
+def _shown(by: UsageGroup, row: UsageRow) -> str:
+    if by is UsageGroup.PAGE:
+        return str(row.group).replace("_", " ").capitalize()
+    return f"{row.group:%a} {row.group.day} {row.group:%b %Y}" if isinstance(row.group, date) else row.group
+
+
+def is_empty() -> bool:
+    return not _rows(UsageGroup.MODEL)
+
+
+def _rows(by: UsageGroup) -> list[UsageRow]:
+    return runtime.database().calls.totals(runtime.person(), by, zone=zone())
+
+
+def _sum(numbers: list[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None

@@ -1,0 +1,155 @@
+"""The three doors of a use case, named for the seed's operations.
+
+Each previews what will be sent, sends it, draws and books the answer, and returns the response, or None until something
+was sent. A page calls one of them; what it does with the shape of the result is its own affair.
+"""
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from connector import ChatCompletionsRequest, ChatCompletionsResponse, ChatCompletionsSession, Message, Role
+from db import SavedConfiguration
+from pages.shared import answer as answers
+from pages.shared import configurations, conversation, runtime
+from pages.shared.words import plain
+
+# How much of a prompt one token is, roughly, in English text (platform.openai.com/tokenizer).
+CHARACTERS_PER_TOKEN = 4
+
+
+def head(title: str, sentence: str) -> DeltaGenerator:
+    """What every page starts with; returns where its actions go, at the right."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(gap=None, width="stretch"):
+            st.title(plain(title), anchor=False)
+            st.caption(sentence)
+        actions = st.container(horizontal=True, width="content", gap="small", vertical_alignment="center")
+    configurations.demo_line()
+    return actions
+
+
+def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Where the inputs go, and where the answer goes."""
+    inputs, answer = st.columns([2, 3], gap="large")
+    return inputs, answer
+
+
+def without_history(
+    *, answer: DeltaGenerator, user_prompt: str = "", system_prompt: str = "", action: str = "Send", missing: str = ""
+) -> ChatCompletionsResponse | None:
+    """One call with one or both prompts; nothing said before goes along. Draws its button here, the answer there.
+
+    `missing` is a sentence that says what is still to be filled in; nothing is sent until it is empty.
+    """
+    page = configurations.page_name()
+    configuration = configurations.current()
+    if configuration is None:
+        configurations.guidance()
+        return None
+    pressed = st.button(
+        action, type="primary", icon=":material/send:", shortcut="ctrl+enter", width="stretch", key=f"send:{page}"
+    )
+    request = None
+    try:
+        request = ChatCompletionsRequest.of_prompts(
+            user_prompt, system_prompt=system_prompt, model=configurations.current_model()
+        )
+    except runtime.InvalidRequest as error:
+        missing = missing or str(error)
+    if request is not None:
+        preview(request.messages)
+    with answer:
+        if pressed and missing:
+            st.warning(missing, icon=":material/edit:")
+        elif pressed and request is not None:
+            _stream(page, configuration, request, "execute_without_history")
+        elif kept := answers.kept(page):
+            with st.container(border=True):
+                answers.show(kept)
+        else:
+            st.markdown(":gray[The answer appears here.]")
+    return answers.response(answers.kept(page))
+
+
+def advanced(request: ChatCompletionsRequest, *, pressed: bool) -> ChatCompletionsResponse | None:
+    """The full request in, the full response out. The page draws its own button, and the choices."""
+    page = configurations.page_name()
+    configuration = configurations.current()
+    if configuration is None:
+        return None
+    if pressed:
+        answers.forget(page)
+        client, call = runtime.start_call(configuration, request, page=page, operation="call_api")
+        kept = answers.keep(page, call, client.body(request))
+        try:
+            with answers.waiting(configuration):
+                received = client.call_api(request)
+        except runtime.ConnectorError:
+            pass  # booked, and drawn with the answer
+        else:
+            answers.remember_response(kept, received)
+    return answers.response(answers.kept(page))
+
+
+def quoted(text: str) -> str:
+    """A person's text, made fit to stand between triple quotes."""
+    return text.replace('"""', "'''").strip()
+
+
+def preview(messages: tuple[Message, ...]) -> None:
+    """What will be sent, message by message."""
+    about = sum(len(message.content) for message in messages) // CHARACTERS_PER_TOKEN + 1
+    with st.expander(f"What will be sent · about {about:,} tokens", expanded=True, type="compact"):
+        for message in messages:
+            st.caption(message.role.capitalize())
+            st.code(message.content, language=None, wrap_lines=True)
+
+
+def with_history(session_id: str | None, *, talk: DeltaGenerator, below: DeltaGenerator) -> str | None:
+    """A stored conversation: draws it in `talk`, the input in `below`, sends all of it with the next message.
+
+    Returns the id of the session, which begins with its first message; None before that.
+    """
+    page = configurations.page_name()
+    configuration = configurations.current()
+    if configuration is None:
+        with talk:
+            configurations.guidance()
+        return session_id
+    session = ChatCompletionsSession()
+    with talk:
+        for message in conversation.history(session_id):
+            conversation.draw(message)
+            if message.content:
+                session.add_message(message.role, message.content)
+        if not session.messages:
+            st.markdown(":gray[Nothing said yet. Each message goes along with all that was said before it.]")
+    with below:
+        conversation.what_will_be_sent(session)
+        prompt = st.chat_input("Write a message", key=f"prompt:{page}", submit_mode="stop")
+    if not prompt:
+        return session_id
+    session.add_message(Role.USER, prompt)
+    request = ChatCompletionsRequest.of_session(session, model=configurations.current_model())
+    with talk:
+        return conversation.turn(session_id, configuration, request, page=page)
+
+
+def _stream(page: str, configuration: SavedConfiguration, request: ChatCompletionsRequest, operation: str) -> None:
+    answers.forget(page)
+    try:
+        client, call = runtime.start_call(configuration, request, page=page, operation=operation)
+    except runtime.InvalidRequest as error:
+        st.warning(plain(str(error)), icon=":material/edit:")
+        return
+    kept = answers.keep(page, call, client.body(request))
+    with st.container(border=True):
+        # A click on any widget stops this script, and with it the answer; this button is the one that says so.
+        st.button("Stop", icon=":material/stop_circle:", type="tertiary", key=f"stop:{page}")
+        try:
+            with answers.waiting(configuration), client.stream(request) as stream:
+                answers.write(stream, kept)
+                answers.remember_response(kept, stream.response)
+        except runtime.ConnectorError:
+            pass  # booked, and drawn with the answer
+    st.rerun()

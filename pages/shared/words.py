@@ -1,0 +1,48 @@
+"""Numbers, times and foreign text as people read them."""
+
+import re
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import streamlit as st
+
+UNKNOWN = "–"
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|:$~<>])")
+
+
+def plain(text: str) -> str:
+    """A name that somebody typed, for labels and markdown, where it would otherwise be formatted or load pictures."""
+    return _MARKDOWN.sub(r"\\\1", text)
+
+
+def count(number: int | None) -> str:
+    """`1,204`; an en dash where it is unknown."""
+    return UNKNOWN if number is None else f"{number:,}"
+
+
+def seconds(number: float | None) -> str:
+    """`0.4 s`, `38 ms`; an en dash where it is unknown."""
+    if number is None:
+        return UNKNOWN
+    return f"{number * 1000:.0f} ms" if number < 0.1 else f"{number:.1f} s"
+
+
+def zone() -> ZoneInfo:
+    """The viewer's time zone, UTC where the browser does not tell."""
+    try:
+        return ZoneInfo(st.context.timezone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def moment(timestamp: int | None) -> str:
+    """A Unix timestamp in seconds as `2023-11-14 22:13:20 UTC`; an en dash where there is none."""
+    return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%d %H:%M:%S} UTC" if timestamp else UNKNOWN
+
+
+def when(time: datetime) -> str:
+    """`today 09:14`, `23 Nov 09:14`, `23 Nov 2025`, in the viewer's zone."""
+    there, now = time.astimezone(zone()), datetime.now(zone())
+    if there.date() == now.date():
+        return f"today {there:%H:%M}"
+    return f"{there.day} {there:%b %H:%M}" if there.year == now.year else f"{there.day} {there:%b %Y}"

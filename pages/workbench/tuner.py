@@ -1,0 +1,83 @@
+"""Tune a request down to its last parameter, and see the full response."""
+
+import json
+
+import streamlit as st
+
+from connector import ChatCompletionsRequest, ChatCompletionsResponse, InvalidRequest
+from pages.shared import answer as answers
+from pages.shared import configurations, request_options, use_case
+from pages.shared.words import UNKNOWN, count, moment, plain
+
+SYSTEM_PROMPT = "You name things. Answer with one name and one sentence."
+USER_PROMPT = "A small tool that shows which cron jobs overlap."
+
+
+def draw_choices(response: ChatCompletionsResponse) -> None:
+    st.header("One choice" if len(response.choices) == 1 else f"{len(response.choices)} choices", anchor=False)
+    with st.grid(3, min_column_width=170):
+        for choice in sorted(response.choices, key=lambda choice: choice.index or 0):
+            with st.container(border=True, height="stretch", gap="xsmall"):
+                st.caption(f"Choice {choice.index}")
+                st.markdown(choice.message.content or ":gray[No text.]")
+                st.space("stretch")
+                st.caption(plain(choice.finish_reason or "no finish reason"))
+
+
+def draw_response(response: ChatCompletionsResponse, sent: dict[str, object]) -> None:
+    raw, usage = st.tabs(["Raw", "Usage"])
+    with raw:
+        left, right = st.columns(2)
+        left.caption("Request")
+        left.code(json.dumps(sent, indent=2, ensure_ascii=False), language="json", wrap_lines=True)
+        right.caption("Response")
+        right.code(json.dumps(response.to_dict(mode="json"), indent=2, ensure_ascii=False), "json", wrap_lines=True)
+    with usage:
+        tokens = response.usage
+        rows = {
+            "Prompt tokens": count(tokens.prompt_tokens if tokens else None),
+            "Completion tokens": count(tokens.completion_tokens if tokens else None),
+            "Total tokens": count(tokens.total_tokens if tokens else None),
+            "Model": response.model or UNKNOWN,
+            "Created": moment(response.created),
+            "System fingerprint": response.system_fingerprint or UNKNOWN,
+            "Id": response.id or UNKNOWN,
+        }
+        st.table({name: plain(value) for name, value in rows.items()}, border="horizontal")
+        st.link_button(
+            "Managing tokens",
+            "https://platform.openai.com/docs/guides/text-generation/managing-tokens",
+            type="tertiary",
+            icon=":material/open_in_new:",
+        )
+
+
+use_case.head("Tuner", "Every parameter of a request; only what you set is sent, and the whole response is shown.")
+if configurations.current() is None:
+    configurations.guidance()
+    st.stop()
+
+left, right = st.columns([2.2, 1], gap="large")
+with right:
+    options = request_options.form()
+with left:
+    system_prompt = st.text_area("System", SYSTEM_PROMPT, height=80, key="tuner:system", persist_state="session")
+    user_prompt = st.text_area("User", USER_PROMPT, height=100, key="tuner:user", persist_state="session")
+    pressed = st.button("Send", type="primary", icon=":material/send:", shortcut="ctrl+enter")
+    try:
+        request = ChatCompletionsRequest.of_prompts(
+            user_prompt, system_prompt=system_prompt, model=configurations.current_model(), **options
+        )
+        response = use_case.advanced(request, pressed=pressed)
+    except InvalidRequest as error:
+        st.warning(plain(str(error)), icon=":material/edit:")
+        st.stop()
+    kept = answers.kept("tuner")
+    if kept is None:
+        st.markdown(":gray[The choices and the raw response appear here.]")
+    elif response is None:
+        answers.show(kept)
+    else:
+        draw_choices(response)
+        answers.below(answers.call_of(kept))
+        draw_response(response, kept["request"])

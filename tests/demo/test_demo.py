@@ -1,0 +1,147 @@
+"""``python -m demo``: one command that starts a model, its configuration and the app, and stops them together."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from connector import ApiType, Configuration
+from db import Database
+from demo.child import PROJECT
+from demo.start import CONFIGURATION_NAME, demo_key_file, make_configuration, read_or_make_key, taken
+from settings import Settings
+from tests.provider.real_model import free_port
+
+KEY = SecretStr("sk-demo-test")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(database_url=f"sqlite:///{tmp_path / 'workbench.db'}", demo_port=free_port())
+
+
+def start(settings: Settings) -> subprocess.Popen[str]:
+    environment = os.environ | {"DATABASE_URL": settings.database_url, "DEMO_PORT": str(settings.demo_port)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "demo"],
+        cwd=PROJECT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def press_control_c(demo: subprocess.Popen[str]) -> None:
+    """As a terminal does it: the signal goes to the process and to everything that it started."""
+    os.killpg(demo.pid, signal.SIGINT)
+
+
+def configurations(settings: Settings) -> list[Configuration]:
+    database = Database(settings.database_url)
+    try:
+        person = database.people.local()
+        return [database.configurations.open(person, saved.id) for saved in database.configurations.all(person)]
+    finally:
+        database.close()
+
+
+def test_it_starts_model_and_app_and_stops_both(settings: Settings) -> None:
+    with start(settings) as demo:
+        assert demo.stdout
+        found = re.fullmatch(r"Open http://localhost:(\d+)\n", demo.stdout.readline())
+        assert found
+        ports = [settings.demo_port, int(found[1])]
+        try:
+            assert all(map(taken, ports))
+            [made] = configurations(settings)
+            assert made.display_name == CONFIGURATION_NAME
+        finally:
+            press_control_c(demo)
+            _, errors = demo.communicate(timeout=30)
+    assert (demo.returncode, errors) == (0, "")
+    assert not any(map(taken, ports))
+
+
+BEGUN: dict[str, Callable[[Settings], bool]] = {
+    "the key is made": lambda settings: demo_key_file(settings.database_url).exists(),
+    "the model listens": lambda settings: taken(settings.demo_port),
+    "the configuration is made": lambda settings: (
+        demo_key_file(settings.database_url).with_name("workbench.db").exists()
+    ),
+}
+
+
+@pytest.mark.parametrize("begun", BEGUN.values(), ids=BEGUN)
+def test_it_ends_quietly_when_interrupted_while_starting(settings: Settings, begun: Callable[[Settings], bool]) -> None:
+    with start(settings) as demo:
+        while not begun(settings) and demo.poll() is None:
+            time.sleep(0.01)
+        press_control_c(demo)
+        output, errors = demo.communicate(timeout=30)
+    assert (demo.returncode, errors) == (0, "")
+    assert re.fullmatch(r"(Open http://localhost:\d+\n)?", output)
+    assert not taken(settings.demo_port)
+
+
+def test_a_taken_port_is_told_with_what_to_do(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", settings.demo_port)), start(settings) as demo:
+        output, errors = demo.communicate(timeout=60)
+    assert demo.returncode == 1
+    assert output == ""
+    assert f"Port {settings.demo_port} is taken" in errors
+    assert f"DEMO_PORT={settings.demo_port + 1} make demo" in errors
+    assert "Traceback" not in errors
+
+
+def test_the_key_is_made_once_beside_the_database_and_for_its_owner_only(settings: Settings, tmp_path: Path) -> None:
+    key_file = demo_key_file(settings.database_url)
+    assert key_file == tmp_path / "demo.key"
+    first = read_or_make_key(key_file)
+    assert len(first.get_secret_value()) > 40
+    assert read_or_make_key(key_file) == first
+    assert list(tmp_path.iterdir()) == [key_file]
+    if os.name == "posix":
+        assert key_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_configuration_is_made_once(settings: Settings) -> None:
+    make_configuration(settings, KEY)
+    make_configuration(settings, SecretStr("sk-another"))
+    [made] = configurations(settings)
+    assert made.display_name == CONFIGURATION_NAME
+    assert made.api_key == KEY
+    assert made.endpoint == f"http://127.0.0.1:{settings.demo_port}/v1"
+
+
+def test_a_configuration_with_the_same_address_counts_as_made_whatever_its_name(settings: Settings) -> None:
+    add(settings, "My own", f"http://127.0.0.1:{settings.demo_port}/v1")
+    make_configuration(settings, KEY)
+    assert [made.display_name for made in configurations(settings)] == ["My own"]
+
+
+def test_a_name_that_is_taken_gets_the_port(settings: Settings) -> None:
+    add(settings, CONFIGURATION_NAME, "http://127.0.0.1:1/v1")
+    make_configuration(settings, KEY)
+    names = {made.display_name for made in configurations(settings)}
+    assert names == {CONFIGURATION_NAME, f"{CONFIGURATION_NAME} {settings.demo_port}"}
+
+
+def add(settings: Settings, name: str, endpoint: str) -> None:
+    database = Database(settings.database_url)
+    try:
+        configuration = Configuration(
+            display_name=name, api_type=ApiType.OPENAI, endpoint=endpoint, api_key=KEY, model_default="any"
+        )
+        database.configurations.add(database.people.local(), configuration)
+    finally:
+        database.close()

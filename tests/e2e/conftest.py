@@ -1,0 +1,172 @@
+"""The running app, a real Chromium, the real built-in model, and the provider server."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from demo.child import Child
+from tests.e2e import chromium
+from tests.provider.real_model import RealModel, free_port
+from tests.provider.server import ProviderServer
+
+PROJECT = Path(__file__).parent.parent.parent
+# Without these a headless Chromium asks for updates and accounts all the time.
+QUIETLY = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
+
+expect.set_options(timeout=20_000)
+
+
+class App:
+    """The app as `make run` starts it, on a free port, with its database in a folder of its own."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.database = folder / "workbench.db"
+        self.log = folder / "app.log"
+        self.port = free_port()
+        self._environment = {"DATABASE_URL": f"sqlite:///{self.database}", **environment}
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={self.port}"]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=PROJECT,
+                env={**os.environ, **self._environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            wait_for_health(self._process, self.port)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(15)
+
+
+def wait_for_health(process: "subprocess.Popen[bytes]", port: int) -> None:
+    child = Child("the app", [], port=port, health="/_stcore/health")
+    child._process = process
+    child.wait_until_it_answers(60)
+
+
+class Visitor:
+    """One tab, with everything the browser received in it."""
+
+    def __init__(self, page: Page, app: App) -> None:
+        self.page = page
+        self.app = app
+        self.received: list[bytes] = []
+        page.on("websocket", lambda socket: socket.on("framereceived", self._frame))
+
+    def _frame(self, frame: str | bytes) -> None:
+        self.received.append(frame.encode() if isinstance(frame, str) else frame)
+
+    def open(self, address: str = "") -> None:
+        self.page.goto(f"{self.app.url}/{address}")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the script has ended and the page shows it."""
+        self.page.wait_for_selector(IDLE, timeout=60_000)
+
+    def go(self, name: str) -> None:
+        """Follow a link of the sidebar."""
+        self.page.get_by_test_id("stSidebarNav").get_by_role("link", name=name, exact=True).click()
+        expect(self.page.get_by_role("heading", level=1)).to_be_visible()
+        self.settle()
+
+    def fill(self, label: str, text: str) -> None:
+        box = self.page.get_by_label(label, exact=True)
+        box.fill(text)
+        box.press("Tab")
+        self.settle()
+
+    def press(self, name: str) -> None:
+        named = re.compile(rf"{re.escape(name)}( Shortcut .*)?$")
+        self.page.get_by_role("main").get_by_role("button", name=named).click()
+        self.settle()
+
+    def pick(self, configuration: str) -> None:
+        """Choose in the sidebar's picker."""
+        self.page.get_by_role("combobox", name="Configuration").click()
+        self.page.get_by_role("option", name=configuration).click()
+        self.settle()
+
+    def add_configuration(self, name: str, endpoint: str, key: str, model: str) -> None:
+        """Add an OpenAI configuration by hand, as an administrator does."""
+        self.open("configurations?edit=new")
+        self.fill("Name", name)
+        self.fill("Endpoint", endpoint)
+        self.fill("Default model", model)
+        self.fill("API key", key)
+        self.press("Save")
+        expect(self.page.get_by_role("heading", level=1)).to_have_text("Configurations")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = chromium.find()
+    if path is None:
+        pytest.skip("no Chromium on this machine: run make test, or python tests/e2e/chromium.py")
+    root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=[*QUIETLY, *root])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    with browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB") as context:
+        context.set_default_timeout(20_000)
+        yield context
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[App]:
+    """An app on an empty database, for the tests of one module."""
+    with tempfile.TemporaryDirectory() as folder, App(Path(folder)) as app:
+        yield app
+
+
+@pytest.fixture
+def visitor(context: BrowserContext, app: App) -> Visitor:
+    return Visitor(context.new_page(), app)
+
+
+@pytest.fixture(scope="session")
+def model() -> Iterator[RealModel]:
+    with RealModel() as model:
+        yield model
+
+
+@pytest.fixture
+def provider() -> Iterator[ProviderServer]:
+    with ProviderServer() as server:
+        yield server
+        assert server.violations == []
