@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pages.shared import runtime
@@ -126,8 +128,15 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
         runtime.stop()
 
 
+async def to_its_page(request: Request) -> RedirectResponse:
+    """`/showcase/chat` is `/chat`: Streamlit would show a blank page, and nobody would know why."""
+    page = request.path_params["page"]
+    return RedirectResponse(request.url.replace(path=f"/{page}"))
+
+
 app = st.App(
     Path(__file__).parent / "pages" / "frame.py",
+    routes=[Route(f"/{folder}/{{page}}", to_its_page) for folder in ("showcase", "workbench", "manage")],
     middleware=[Middleware(OnlyThisMachine)],
     lifespan=lifespan,
     on_script_error=runtime.log_failure,

@@ -69,8 +69,8 @@ class ChatCompletionsRequest(Value):
     """A request for the advanced operation. Everything but `messages` is optional, and only what was set is sent.
 
     Titles, ranges, help texts and the provider's own defaults are declared here once: forms, checks and messages derive
-    from them. The ranges are
-    those of the API reference, https://platform.openai.com/docs/api-reference/chat/create. Raises `InvalidRequest`.
+    from them. The ranges are those of the API reference, https://platform.openai.com/docs/api-reference/chat/create.
+    Raises `InvalidRequest`.
     """
 
     invalid: ClassVar = InvalidRequest
@@ -104,7 +104,7 @@ class ChatCompletionsRequest(Value):
         default=None,
         ge=1,
         le=128,
-        title="Choices",
+        title="Choices (n)",
         json_schema_extra={"default_there": 1},
         description="How many answers to write. All of them are charged; the default is 1.",
     )
@@ -118,14 +118,14 @@ class ChatCompletionsRequest(Value):
     max_tokens: _Count | None = Field(
         default=None,
         ge=1,
-        title="Most tokens",
-        description="The answer is cut off after this many tokens. Newer models want “Most completion tokens”.",
+        title="Max tokens",
+        description="The answer is cut off after this many tokens. Newer models want “Max completion tokens”.",
     )
     max_completion_tokens: _Count | None = Field(
         default=None,
         ge=1,
-        title="Most completion tokens",
-        description="Like “Most tokens”, for newer models; includes the tokens spent on reasoning.",
+        title="Max completion tokens",
+        description="Like “Max tokens”, for newer models; includes the tokens spent on reasoning.",
     )
     frequency_penalty: _Number | None = Field(
         default=None,

@@ -4,22 +4,25 @@ What a page keeps of its last answer is a plain dictionary in the session's stat
 `call` (the number in the ledger, which knows the rest), `text`, `response` (as JSON) and `request` (as JSON).
 """
 
+import threading
 import time
-from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 import streamlit as st
 
-from connector import AnswerStream, CallStatus, ChatCompletionsResponse, text_of
+from connector import AnswerStream, CallStatus, ChatCompletionsRequest, ChatCompletionsResponse, Client, text_of
 from db import Call, SavedConfiguration
 from pages.shared import runtime
 from pages.shared.words import count, plain, seconds
 
 Kept = dict[str, Any]
+# Seconds. Streamlit sends the whole text again with each update, so there are few of them; and it stops a script only
+# where that draws something, so it draws now and then while nothing comes.
+PAUSE, PATIENCE = 0.1, 0.5
 
 _ENDINGS = {
-    "length": ":orange[:material/content_cut: Cut off: the most tokens for an answer were reached.]",
+    "length": ":orange[:material/content_cut: Cut off: the answer reached its token limit.]",
     "content_filter": ":orange[:material/filter_alt: The provider's content filter left something out.]",
     "tool_calls": ":gray[:material/build: The model asked for a tool instead of answering.]",
 }
@@ -48,31 +51,71 @@ def forget(page: str) -> None:
 
 def waiting(configuration: SavedConfiguration) -> AbstractContextManager[None]:
     """Says at once what is waited for, and for how long already."""
-    return st.spinner(f"Waiting for {plain(configuration.display_name)}", show_time=True)
+    return st.spinner(f"Waiting for {plain(configuration.display_name)}", show_time=True, width="content")
 
 
-def write(stream: AnswerStream, into: Kept) -> None:
-    """Draw an answer while it comes. Whatever interrupts the script, `into` holds what was there, and the call ends."""
-    st.write_stream(_coalesced(_remembered(stream, into)))
+def write(
+    configuration: SavedConfiguration, client: Client, request: ChatCompletionsRequest, into: Kept
+) -> ChatCompletionsResponse:
+    """Send, and draw the answer while it comes, with a way to stop it. `into` has what came, whatever happens.
+
+    When the script is stopped, by any click, so is the call.
+    """
+    writer = _Writer(client, request, into)
+    row, box = st.container(horizontal=True, vertical_alignment="center"), st.empty()
+    writer.start()
+    try:
+        with row, waiting(configuration):
+            # Its callback ends the call before the page is drawn again, so that the page knows how it ended.
+            st.button("Stop", icon=":material/stop_circle:", type="tertiary", key="stop", on_click=writer.stop)
+            while writer.is_alive():
+                writer.news.wait(PATIENCE)
+                writer.news.clear()
+                box.markdown(into["text"])  # this is also where Streamlit stops a script
+                time.sleep(PAUSE)
+        return writer.result()
+    finally:
+        writer.stop()
 
 
-def _remembered(stream: AnswerStream, into: Kept) -> Iterator[str]:
-    # Only the plain dictionary is touched here: a script that is being stopped may not touch the session's state.
-    for text in stream:
-        into["text"] += text
-        yield text
+class _Writer(threading.Thread):
+    """Reads an answer beside the script: one that waits for the provider itself could not be stopped."""
 
+    def __init__(self, client: Client, request: ChatCompletionsRequest, into: Kept) -> None:
+        super().__init__(daemon=True)
+        self.news = threading.Event()
+        self._client, self._request, self._into = client, request, into
+        self._stream: AnswerStream | None = None
+        self._failure: Exception | None = None
+        self._is_stopped = False
+        self._stopping = threading.Lock()
 
-def _coalesced(pieces: Iterable[str], every: float = 0.1) -> Iterator[str]:
-    """The same text in fewer pieces: Streamlit sends the whole text again with each of them."""
-    waiting, last = "", 0.0
-    for piece in pieces:
-        waiting += piece
-        if time.monotonic() - last >= every:
-            yield waiting
-            waiting, last = "", time.monotonic()
-    if waiting:
-        yield waiting
+    def run(self) -> None:
+        try:
+            with self._client.stream(self._request) as self._stream:
+                if self._is_stopped:  # before the provider began to answer
+                    return
+                for text in self._stream:
+                    self._into["text"] += text
+                    self.news.set()
+        except Exception as error:
+            self._failure = error
+        finally:
+            self.news.set()
+
+    def stop(self) -> None:
+        """Hang up on the provider and book the call; harmless when the answer has ended."""
+        self._is_stopped = True
+        # The old run of the script and the new one may both come here; the second has to wait until it is booked.
+        with self._stopping:
+            if self._stream is not None:
+                self._stream.close()
+
+    def result(self) -> ChatCompletionsResponse:
+        if self._failure is not None:
+            raise self._failure
+        assert self._stream is not None  # noqa: S101 - a stream or a failure
+        return self._stream.response
 
 
 def show(answer: Kept) -> None:

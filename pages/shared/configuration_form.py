@@ -62,6 +62,8 @@ def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], 
         format_func=lambda each: PROVIDERS[each].caption,
         required=True,
         key=f"{id}:api_type",
+        on_change=_offer_default_endpoint,
+        args=(id,),
     )
     provider = PROVIDERS[api_type]
     fields = {"api_type": str(api_type), "display_name": text("display_name", "Name", placeholder="MyConfiguration")}
@@ -113,6 +115,13 @@ def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], 
     return fields, key
 
 
+def _offer_default_endpoint(id: str) -> None:
+    """The other provider's default endpoint takes the place of one that was only a default itself."""
+    defaults = {provider.default_endpoint for provider in PROVIDERS.values()}
+    if st.session_state[f"{id}:endpoint"].strip() in defaults:
+        st.session_state[f"{id}:endpoint"] = PROVIDERS[st.session_state[f"{id}:api_type"]].default_endpoint
+
+
 def _key_placeholder(saved: SavedConfiguration | None) -> str:
     if saved is None:
         return ""
@@ -151,6 +160,8 @@ def _save(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key
             configurations.change(who, id, fields, SecretStr(key) if key.strip() else None)
     except runtime.InvalidConfiguration as error:
         st.session_state[f"problems:{id}"] = error.problems
+    except runtime.CannotOpen as error:
+        st.session_state[f"problems:{id}"] = {"api_key": str(error)}
     else:
         _leave()
     st.rerun()

@@ -93,6 +93,7 @@ def overview() -> None:
 
 
 def _card(configuration: SavedConfiguration, call: Call | None) -> None:
+    why = call.error if call else None
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         with st.container(gap="xxsmall", width=420):
             st.markdown(
@@ -108,13 +109,17 @@ def _card(configuration: SavedConfiguration, call: Call | None) -> None:
         st.space("stretch")
         with st.container(horizontal=True, width="content"):
             if st.button("Test", key=f"test:{configuration.id}"):
-                test(configuration)
-                st.rerun()
+                try:
+                    test(configuration)
+                except (runtime.ConnectorError, runtime.StorageError) as error:
+                    why = str(error)
+                else:
+                    st.rerun()
             if st.button("Edit", key=f"edit:{configuration.id}"):
                 st.query_params["edit"] = configuration.id
                 st.rerun()
-    if call and call.error:
-        st.markdown(f":small[:red[:material/error:\u2002{plain(call.error)}]]")
+    if why:
+        st.markdown(f":small[:red[:material/error:\u2002{plain(why)}]]")
 
 
 def _host(endpoint: str) -> str:
@@ -133,7 +138,7 @@ def _state(call: Call | None) -> tuple[str, str]:
 
 
 def test(configuration: SavedConfiguration) -> None:
-    """One short real answer. How it went stands in the ledger, and so on the card."""
+    """One short real answer. How it went stands in the ledger, and so on the card; raised is what keeps it from it."""
     # No option is set: a model that refuses one is not thereby misconfigured.
     request = ChatCompletionsRequest.of_prompts("Answer with the single word OK.")
     client, _ = runtime.start_call(configuration, request, page="configurations", operation="test")

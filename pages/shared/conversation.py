@@ -1,11 +1,13 @@
 """A stored conversation on a page: its messages, its next turn, and the list of one's chats."""
 
+from itertools import pairwise
+
 import streamlit as st
 
 from connector import CallStatus, ChatCompletionsRequest, ChatCompletionsSession, Role
 from db import SavedConfiguration, StoredMessage
 from pages.shared import answer as answers
-from pages.shared import runtime
+from pages.shared import configurations, runtime
 from pages.shared.words import plain
 
 AVATARS = {Role.USER: ":material/person:", Role.ASSISTANT: ":material/bolt:"}
@@ -33,7 +35,7 @@ def title(session_id: str | None) -> str:
 
 
 def history(session_id: str | None) -> list[StoredMessage]:
-    """All messages so far, oldest first; a question whose answer failed without a word is left out of what is sent."""
+    """All messages so far, oldest first."""
     if session_id is None:
         return []
     return runtime.database().chat_sessions.messages(runtime.person(), session_id)
@@ -46,12 +48,23 @@ def draw(message: StoredMessage) -> None:
             # As it was typed: a person's text is not markdown.
             st.text(message.content)
             return
-        st.markdown(message.content)
+        if message.content:
+            st.markdown(message.content)
         if message.call is None:
             return
         if not message.content and message.call.status is CallStatus.DONE:
             answers.empty()
         answers.below(message.call)
+
+
+def sent_along(messages: list[StoredMessage]) -> ChatCompletionsSession:
+    """What goes along with the next message. A question that got no word in answer is left out, with that answer."""
+    session = ChatCompletionsSession()
+    for message, following in pairwise([*messages, None]):
+        got_nothing = following is not None and following.role is Role.ASSISTANT and not following.content
+        if message is not None and message.content and not got_nothing:
+            session.add_message(message.role, message.content)
+    return session
 
 
 def what_will_be_sent(session: ChatCompletionsSession) -> None:
@@ -65,42 +78,82 @@ def what_will_be_sent(session: ChatCompletionsSession) -> None:
             st.json([*said, {"role": "user", "content": "your next message"}], expanded=2)
 
 
-def turn(
-    session_id: str | None, configuration: SavedConfiguration, request: ChatCompletionsRequest, *, page: str
-) -> str:
-    """Send the request's last message in its session, and draw and store the answer while it comes."""
+def input_box(page: str) -> str | None:
+    """Where the next message is written; what could not be sent stands in it again."""
+    key = f"prompt:{page}"
+    if draft := st.session_state.pop(f"draft:{page}", None):
+        st.session_state[key] = draft
+    return st.chat_input("Write a message", key=key, submit_mode="disable")
+
+
+def trouble(page: str) -> None:
+    """Why the last message was not sent, until the next one is."""
+    if why := st.session_state.get(f"trouble:{page}"):
+        st.error(plain(why), icon=":material/error:")
+
+
+def turn(session_id: str | None, configuration: SavedConfiguration, request: ChatCompletionsRequest, page: str) -> None:
+    """Send the request's last message in its session, and draw and store the answer while it comes.
+
+    A session begins with its first message. When anything fails, the message is offered again.
+    """
     prompt = request.messages[-1].content
-    chats, who = runtime.database().chat_sessions, runtime.person()
-    if session_id is None:
-        first_line = prompt.strip().splitlines()[0]
-        cut = first_line if len(first_line) <= TITLE_LENGTH else first_line[: TITLE_LENGTH - 1] + "…"
-        session_id = chats.create(who, title=cut, configuration_id=configuration.id, model=request.model or "").id
-        st.query_params["chat"] = session_id
-    client, _ = runtime.start_turn(configuration, request, page=page, session_id=session_id)
-    with st.chat_message(Role.USER, avatar=AVATARS[Role.USER]):
-        st.text(prompt)
-    with st.chat_message(Role.ASSISTANT, avatar=AVATARS[Role.ASSISTANT]):
-        try:
-            with answers.waiting(configuration), client.stream(request) as stream:
-                answers.write(stream, {"text": ""})
-        except runtime.ConnectorError:
-            # What went wrong is booked with the call and drawn with the stored answer; the text is offered again.
-            st.session_state[f"prompt:{page}"] = prompt
+    st.session_state.pop(f"trouble:{page}", None)
+    begun = False
+    try:
+        client, turn = runtime.start_turn(
+            configuration, request, page=page, session_id=session_id, title=_title_of(prompt)
+        )
+        begun = True
+        st.query_params["chat"] = turn.session_id
+        with st.chat_message(Role.USER, avatar=AVATARS[Role.USER]):
+            st.text(prompt)
+        with st.chat_message(Role.ASSISTANT, avatar=AVATARS[Role.ASSISTANT]):
+            answers.write(configuration, client, request, {"text": ""})
+    except (runtime.ConnectorError, runtime.StorageError, runtime.NotFound) as error:
+        st.session_state[f"draft:{page}"] = prompt
+        # What a provider answers is booked with the call, and drawn with the stored answer.
+        if not (begun and isinstance(error, runtime.ConnectorError)):
+            st.session_state[f"trouble:{page}"] = str(error)
     st.rerun()
-    return session_id
+
+
+def _title_of(prompt: str) -> str:
+    first_line = prompt.strip().splitlines()[0]
+    return first_line if len(first_line) <= TITLE_LENGTH else first_line[: TITLE_LENGTH - 1] + "…"
 
 
 def rail(session_id: str | None) -> None:
     """One's chats, newest first, and a new one."""
     if st.button("New chat", icon=":material/add:", width="stretch"):
-        st.query_params.clear()
-        st.rerun()
-    for chat in runtime.database().chat_sessions.all(runtime.person(), limit=30):
-        label = f":primary[**{plain(chat.title)}**]" if chat.id == session_id else plain(chat.title)
-        if st.button(label, key=f"chat:{chat.id}", type="tertiary", wrap=False):
-            st.query_params["chat"] = chat.id
-            st.rerun()
+        _open(None)
+    with st.container(gap="xxsmall"):
+        for chat in runtime.database().chat_sessions.all(runtime.person(), limit=30):
+            label = f":primary[**{plain(chat.title)}**]" if chat.id == session_id else plain(chat.title)
+            if st.button(label, key=f"chat:{chat.id}", type="tertiary", wrap=False):
+                _open(chat.id)
     if session_id is not None and st.button("Delete this chat", icon=":material/delete:", type="tertiary"):
-        runtime.database().chat_sessions.delete(runtime.person(), session_id)
-        st.query_params.clear()
-        st.rerun()
+        _confirm_delete(session_id)
+
+
+@st.dialog("Delete this chat?")
+def _confirm_delete(session_id: str) -> None:
+    st.markdown(
+        f"**{plain(title(session_id))}** and its messages are deleted. What it took stays in Usage. This cannot be "
+        "undone."
+    )
+    with st.container(horizontal=True):
+        if st.button("Delete it", type="primary"):
+            runtime.database().chat_sessions.delete(runtime.person(), session_id)
+            _open(None)
+        if st.button("Keep it"):
+            st.rerun()
+
+
+def _open(session_id: str | None) -> None:
+    """Go to a chat, or to a new one."""
+    st.session_state.pop(f"trouble:{configurations.page_name()}", None)
+    st.query_params.clear()
+    if session_id is not None:
+        st.query_params["chat"] = session_id
+    st.rerun()

@@ -17,10 +17,11 @@ from connector import (
     InvalidRequest,
     text_of,
 )
-from db import CallStart, Database, NotAllowed, NotFound, Person, SavedConfiguration, StorageError, Turn
+from db import CallStart, CannotOpen, Database, NotAllowed, NotFound, Person, SavedConfiguration, StorageError, Turn
 from settings import Settings
 
 __all__ = [
+    "CannotOpen",
     "ConnectorError",
     "InvalidConfiguration",
     "InvalidRequest",
@@ -96,12 +97,19 @@ def start_call(
 
 
 def start_turn(
-    configuration: SavedConfiguration, request: ChatCompletionsRequest, *, page: str, session_id: str
+    configuration: SavedConfiguration, request: ChatCompletionsRequest, *, page: str, session_id: str | None, title: str
 ) -> tuple[Client, Turn]:
-    """The same for the next turn of a chat: the request's last message and its answer are stored with the call."""
+    """The same for the next turn of a chat: the request's last message and its answer are stored with the call.
+
+    Without a `session_id` the chat begins here, under `title`.
+    """
     who, books = person(), database()
     opened = books.configurations.open(who, configuration.id)
     start = _call_start(opened, configuration.id, request, page, "execute_with_history")
+    if session_id is None:
+        model = request.model or ""
+        chat = books.chat_sessions.create(who, title=title, configuration_id=configuration.id, model=model)
+        session_id = chat.id
     turn = books.chat_sessions.begin_turn(who, session_id, request.messages[-1].content, start)
 
     def book(report: CallReport) -> None:

@@ -4,10 +4,12 @@ Each previews what will be sent, sends it, draws and books the answer, and retur
 was sent. A page calls one of them; what it does with the shape of the result is its own affair.
 """
 
+from contextlib import suppress
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from connector import ChatCompletionsRequest, ChatCompletionsResponse, ChatCompletionsSession, Message, Role
+from connector import ChatCompletionsRequest, ChatCompletionsResponse, Message, Role
 from db import SavedConfiguration
 from pages.shared import answer as answers
 from pages.shared import configurations, conversation, runtime
@@ -81,13 +83,8 @@ def advanced(request: ChatCompletionsRequest, *, pressed: bool) -> ChatCompletio
         answers.forget(page)
         client, call = runtime.start_call(configuration, request, page=page, operation="call_api")
         kept = answers.keep(page, call, client.body(request))
-        try:
-            with answers.waiting(configuration):
-                received = client.call_api(request)
-        except runtime.ConnectorError:
-            pass  # booked, and drawn with the answer
-        else:
-            answers.remember_response(kept, received)
+        with suppress(runtime.ConnectorError), answers.waiting(configuration):  # booked, and drawn with the answer
+            answers.remember_response(kept, client.call_api(request))
     return answers.response(answers.kept(page))
 
 
@@ -105,34 +102,33 @@ def preview(messages: tuple[Message, ...]) -> None:
             st.code(message.content, language=None, wrap_lines=True)
 
 
-def with_history(session_id: str | None, *, talk: DeltaGenerator, below: DeltaGenerator) -> str | None:
+def with_history(session_id: str | None, *, talk: DeltaGenerator, below: DeltaGenerator) -> None:
     """A stored conversation: draws it in `talk`, the input in `below`, sends all of it with the next message.
 
-    Returns the id of the session, which begins with its first message; None before that.
+    The session begins with its first message; its id stands in the address then.
     """
     page = configurations.page_name()
     configuration = configurations.current()
     if configuration is None:
         with talk:
             configurations.guidance()
-        return session_id
-    session = ChatCompletionsSession()
+        return
+    messages = conversation.history(session_id)
+    session = conversation.sent_along(messages)
     with talk:
-        for message in conversation.history(session_id):
+        for message in messages:
             conversation.draw(message)
-            if message.content:
-                session.add_message(message.role, message.content)
-        if not session.messages:
+        if not messages:
             st.markdown(":gray[Nothing said yet. Each message goes along with all that was said before it.]")
+        conversation.trouble(page)
     with below:
         conversation.what_will_be_sent(session)
-        prompt = st.chat_input("Write a message", key=f"prompt:{page}", submit_mode="stop")
-    if not prompt:
-        return session_id
-    session.add_message(Role.USER, prompt)
-    request = ChatCompletionsRequest.of_session(session, model=configurations.current_model())
-    with talk:
-        return conversation.turn(session_id, configuration, request, page=page)
+        prompt = conversation.input_box(page)
+    if prompt and prompt.strip():
+        session.add_message(Role.USER, prompt)
+        request = ChatCompletionsRequest.of_session(session, model=configurations.current_model())
+        with talk:
+            conversation.turn(session_id, configuration, request, page)
 
 
 def _stream(page: str, configuration: SavedConfiguration, request: ChatCompletionsRequest, operation: str) -> None:
@@ -142,14 +138,10 @@ def _stream(page: str, configuration: SavedConfiguration, request: ChatCompletio
     except runtime.InvalidRequest as error:
         st.warning(plain(str(error)), icon=":material/edit:")
         return
+    except runtime.StorageError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
     kept = answers.keep(page, call, client.body(request))
-    with st.container(border=True):
-        # A click on any widget stops this script, and with it the answer; this button is the one that says so.
-        st.button("Stop", icon=":material/stop_circle:", type="tertiary", key=f"stop:{page}")
-        try:
-            with answers.waiting(configuration), client.stream(request) as stream:
-                answers.write(stream, kept)
-                answers.remember_response(kept, stream.response)
-        except runtime.ConnectorError:
-            pass  # booked, and drawn with the answer
+    with st.container(border=True), suppress(runtime.ConnectorError):  # booked, and drawn with the answer
+        answers.remember_response(kept, answers.write(configuration, client, request, kept))
     st.rerun()

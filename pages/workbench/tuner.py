@@ -6,7 +6,7 @@ import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, InvalidRequest
 from pages.shared import answer as answers
-from pages.shared import configurations, request_options, use_case
+from pages.shared import configurations, request_options, runtime, use_case
 from pages.shared.words import UNKNOWN, count, moment, plain
 
 SYSTEM_PROMPT = "You name things. Answer with one name and one sentence."
@@ -71,6 +71,9 @@ with left:
         response = use_case.advanced(request, pressed=pressed)
     except InvalidRequest as error:
         st.warning(plain(str(error)), icon=":material/edit:")
+        st.stop()
+    except runtime.StorageError as error:
+        st.error(plain(str(error)), icon=":material/error:")
         st.stop()
     kept = answers.kept("tuner")
     if kept is None:

@@ -111,6 +111,12 @@ class Visitor:
         self.page.get_by_role("main").get_by_role("button", name=named).click()
         self.settle()
 
+    def say(self, text: str) -> None:
+        """Send a message on the chat page."""
+        box = self.page.get_by_test_id("stChatInputTextArea")
+        box.fill(text)
+        box.press("Enter")
+
     def pick(self, configuration: str) -> None:
         """Choose in the sidebar's picker."""
         self.page.get_by_role("combobox", name="Configuration").click()
@@ -147,9 +153,9 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
         yield context
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def app() -> Iterator[App]:
-    """An app on an empty database, for the tests of one module."""
+    """An app on an empty database."""
     with tempfile.TemporaryDirectory() as folder, App(Path(folder)) as app:
         yield app
 

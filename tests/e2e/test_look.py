@@ -1,0 +1,151 @@
+"""What hangs on Streamlit's markup, on its address handling, or on the browser: each has its test."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, expect
+
+from db import Database
+from tests.e2e.conftest import App, Visitor
+from tests.provider.answers import completion
+from tests.provider.server import ProviderServer, Reply
+
+pytestmark = pytest.mark.browser
+PAGES = {
+    "": "Try chat completions",
+    "chat": "Chat",
+    "product_description": "Product description",
+    "tuner": "Tuner",
+    "configurations": "Configurations",
+    "configurations?edit=new": "New configuration",
+    "usage": "Usage",
+}
+
+
+def test_a_deep_link_as_the_very_first_request_runs_the_frame(context: BrowserContext, app: App) -> None:
+    visitor = Visitor(context.new_page(), app)
+    visitor.open("configurations")
+    expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Configurations")
+    expect(visitor.page.get_by_test_id("stSidebar").get_by_text("Local administrator")).to_be_visible()
+    links = visitor.page.get_by_test_id("stSidebarNav").get_by_role("link")
+    expect(links).to_have_count(6)
+    for name in ("Home", "Chat", "Product description", "Tuner", "Configurations", "Usage"):
+        expect(links.filter(has_text=name)).to_be_visible()
+
+
+def test_on_an_empty_database_every_page_opens_and_says_what_to_do_first(visitor: Visitor) -> None:
+    errors: list[str] = []
+    visitor.page.on("pageerror", lambda error: errors.append(str(error)))
+    for address, title in PAGES.items():
+        visitor.open(address)
+        expect(visitor.page.get_by_role("heading", level=1)).to_contain_text(title)
+        expect(visitor.page.get_by_test_id("stAlert")).to_have_count(0)
+        if address in {"chat", "product_description", "tuner"}:
+            expect(visitor.page.get_by_role("link", name="Add a configuration")).to_be_visible()
+            expect(visitor.page.get_by_role("button", name=re.compile("Send|Write"))).to_have_count(0)
+    assert errors == []
+
+
+def test_an_address_with_the_folder_in_it_leads_to_the_page(visitor: Visitor) -> None:
+    visitor.open("showcase/product_description")
+    expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Product description")
+    assert visitor.page.url.endswith("/product_description")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_a_phone_and_a_primary_button_can_be_read(
+    browser: Browser, app: App, provider: ProviderServer, scheme: str
+) -> None:
+    with browser.new_context(
+        viewport={"width": 390, "height": 844},
+        color_scheme=scheme,  # type: ignore[arg-type]  # one of Playwright's literals
+    ) as phone:
+        phone.set_default_timeout(20_000)
+        visitor = Visitor(phone.new_page(), app)
+        visitor.add_configuration("A configuration with a rather long name", provider.openai_endpoint, "sk-x", "gpt")
+        for address, title in PAGES.items():
+            visitor.open(address)
+            expect(visitor.page.get_by_role("heading", level=1)).to_contain_text(title)
+            wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert visitor.page.evaluate(wide) <= 0, address
+        visitor.open("tuner")
+        button = visitor.page.get_by_role("button", name=re.compile("^Send"))
+        colours = button.evaluate("each => [getComputedStyle(each).color, getComputedStyle(each).backgroundColor]")
+        assert contrast(*colours) >= 4.5
+
+
+def contrast(one: str, other: str) -> float:
+    """The ratio that WCAG 2 defines, from two colours as a browser computes them."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    channels = [int(number) / 255 for number in re.findall(r"\d+", colour)[:3]]
+    red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_the_list_of_chats_stays_in_sight(visitor: Visitor, provider: ProviderServer) -> None:
+    visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
+    visitor.go("Chat")
+    provider.next(Reply(200, completion("A line.\n\n" * 80)))
+    visitor.say("Write a lot")
+    expect(visitor.page.get_by_text(re.compile("in all"))).to_be_visible()
+    visitor.page.mouse.move(600, 400)
+    visitor.page.mouse.wheel(0, 5000)
+    expect(visitor.page.get_by_role("button", name="New chat")).to_be_in_viewport()
+    visitor.page.mouse.wheel(0, -9000)
+    expect(visitor.page.get_by_text("Write a lot").first).to_be_in_viewport()
+    expect(visitor.page.get_by_role("button", name="New chat")).to_be_in_viewport()
+
+
+def test_pictures_and_scripts_in_an_answer_carry_nothing_away(visitor: Visitor, provider: ProviderServer) -> None:
+    """A model that was talked into it would send what it knows in the address of a picture."""
+    asked: list[str] = []
+    visitor.page.on("request", lambda request: asked.append(request.url))
+    visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
+    visitor.go("Chat")
+    hostile = f"See ![x]({provider.url}/stolen) and <img src='{provider.url}/stolen'> <script>alert(1)</script> end"
+    provider.next(Reply(200, completion(hostile)))
+    visitor.say("Hello")
+    expect(visitor.page.get_by_text(re.compile("in all"))).to_be_visible()
+    expect(visitor.page.get_by_text(re.compile("end$"))).to_be_visible()
+    assert [received.path for received in provider.requests] == ["/v1/chat/completions"]
+    assert {url.split("/")[2] for url in asked if url.startswith("http")} <= {f"localhost:{visitor.app.port}"} | {
+        f"127.0.0.1:{provider.port}"  # asked for, and stopped by the policy before it left
+    }
+
+
+def test_a_chat_is_deleted_only_after_a_second_thought(visitor: Visitor, provider: ProviderServer, app: App) -> None:
+    visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
+    visitor.go("Chat")
+    visitor.say("Hello")
+    expect(visitor.page.get_by_text(re.compile("in all"))).to_be_visible()
+    visitor.press("Delete this chat")
+    visitor.page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
+    expect(visitor.page.get_by_role("dialog")).to_have_count(0)
+    visitor.press("Delete this chat")
+    visitor.page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
+    expect(visitor.page.get_by_text("Nothing said yet")).to_be_visible()
+    assert chats(app.database) == []
+
+
+def test_a_configuration_is_deleted_with_its_key(visitor: Visitor, provider: ProviderServer, app: App) -> None:
+    visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
+    visitor.press("Edit")
+    visitor.press("Delete")
+    visitor.page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
+    expect(visitor.page.get_by_text("No configuration yet.")).to_be_visible()
+    database = Database(f"sqlite:///{app.database}")
+    assert database.configurations.all(database.people.local()) == []
+    database.close()
+
+
+def chats(path: Path) -> list[object]:
+    database = Database(f"sqlite:///{path}")
+    try:
+        return list(database.chat_sessions.all(database.people.local()))
+    finally:
+        database.close()

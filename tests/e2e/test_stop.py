@@ -1,0 +1,55 @@
+"""An answer that is being written can be stopped: what came is kept, and the provider is hung up on."""
+
+import re
+import threading
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import App, Visitor
+from tests.provider.answers import chunk
+from tests.provider.server import Chunks, ProviderServer
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def half_an_answer(provider: ProviderServer) -> Chunks:
+    """The first words, and then nothing until the test ends."""
+    return Chunks([chunk("Once upon", role="assistant"), chunk(" a time"), threading.Event(), chunk(" never")])
+
+
+def test_a_chat_answer_is_stopped_and_goes_along_later(
+    app: App, visitor: Visitor, provider: ProviderServer, half_an_answer: Chunks
+) -> None:
+    page = visitor.page
+    visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
+    provider.next(half_an_answer)
+    visitor.go("Chat")
+    visitor.say("Tell me a story")
+    expect(page.get_by_text("Once upon a time")).to_be_visible()
+    page.locator(".st-key-stop").get_by_role("button").click()
+    assert provider.disconnected.wait(10)
+    expect(page.get_by_text("Stopped. What came until then is kept.")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("Once upon a time")).to_be_visible()
+    expect(page.get_by_text("Stopped. What came until then is kept.")).to_be_visible()
+    visitor.say("Go on")
+    expect(page.get_by_text(re.compile("Answer 0 to: Go on"))).to_be_visible()
+    said = [message["content"] for message in provider.requests[-1].body["messages"]]
+    assert said == ["Tell me a story", "Once upon a time", "Go on"]
+
+
+def test_a_use_case_is_stopped_by_its_button(
+    app: App, visitor: Visitor, provider: ProviderServer, half_an_answer: Chunks
+) -> None:
+    page = visitor.page
+    visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
+    provider.next(half_an_answer)
+    visitor.go("Product description")
+    page.get_by_role("button", name=re.compile("Write description")).click()
+    expect(page.get_by_text("Once upon a time")).to_be_visible()
+    page.locator(".st-key-stop").get_by_role("button").click()
+    assert provider.disconnected.wait(10)
+    expect(page.get_by_text("Stopped. What came until then is kept.")).to_be_visible()
+    expect(page.get_by_text("Once upon a time")).to_be_visible()

@@ -1,0 +1,145 @@
+"""What the documents tell a person to type works, on a copy of the project as a clone would have it."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from demo.child import Child
+from demo.start import taken
+from tests.provider.real_model import free_port
+from tests.provider.server import ProviderServer
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All files that git knows or would take, and nothing that was made here."""
+    folder = tmp_path_factory.mktemp("clone")
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@contextmanager
+def running(command: str, folder: Path, **environment: str) -> Iterator["subprocess.Popen[str]"]:
+    """A command line as a shell runs it, until the test has seen enough; then Ctrl+C."""
+    outside = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "MAKEFLAGS"}}
+    process = subprocess.Popen(
+        command,
+        shell=True,
+        cwd=folder,
+        env=outside | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+@pytest.mark.timeout(600)
+def test_the_plain_lines_install_and_start_the_app_and_make_demo_starts_all(clone: Path) -> None:
+    """One after the other, since the second finds the virtual environment of the first and completes it."""
+    plain, demo = (next(block for block in blocks("bash") if word in block) for word in ("-m venv", "make demo"))
+    *install, start = plain.splitlines()
+    assert install[0].startswith("python3 -m venv")
+    subprocess.run([sys.executable, *install[0].split()[1:]], cwd=clone, check=True)
+    for line in install[1:]:
+        subprocess.run(line, shell=True, cwd=clone, check=True)
+    port = free_port()
+    with running(f"{start} --server.port={port}", clone) as app:
+        child = Child("the app", [], port=port, health="/_stcore/health")
+        child._process = app  # type: ignore[assignment]  # only asked whether it runs
+        child.wait_until_it_answers(60)
+    assert (clone / "data" / "workbench.db").exists()
+
+    first = demo.splitlines()[0]
+    assert first == "make demo"
+    demo_port = free_port()
+    with running(first, clone, DEMO_PORT=str(demo_port)) as both:
+        assert both.stdout is not None
+        said = []
+        for line in both.stdout:
+            said.append(line)
+            if line.startswith("Open http://localhost:"):
+                break
+        assert said, "it ended without a word"
+        assert said[-1].startswith("Open "), said
+        assert taken(demo_port)
+        assert taken(int(said[-1].rpartition(":")[2]))
+    assert not taken(demo_port)
+
+
+def test_the_first_two_commands_are_make_demo_and_make_test() -> None:
+    assert blocks("bash")[0].split("\n")[:2] == ["make demo", "make test"]
+
+
+def test_ci_runs_make_test_and_nothing_else() -> None:
+    lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    commands = [line for line in lines if line and not line.startswith(("#", "set ", "cd "))]
+    assert commands == ["exec make test"]
+
+
+def test_the_python_of_the_readme_does_what_it_says() -> None:
+    code = "\n".join(blocks("python"))
+    with ProviderServer(models=["gpt-6-luna"]) as server:
+        code = code.replace("https://api.openai.com/v1", server.openai_endpoint)
+        run = subprocess.run(
+            [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
+            cwd=ROOT,
+            env={**os.environ, "OPENAI_API_KEY": server.key},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert run.returncode == 0, run.stderr
+        assert len(server.requests) == 4
+        assert server.violations == []
+        first, *rest = run.stdout.splitlines()
+    assert first == "Answer 0 to: Name a colour."
+    assert "Answer 1 to: Name a colour." in rest[0]
+
+
+def test_every_setting_is_in_the_readme_and_no_other() -> None:
+    named = set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
+    read = set(re.findall(r'"([A-Z][A-Z_]{5,})"', (ROOT / "settings.py").read_text(encoding="utf-8")))
+    assert named == read
+
+
+def test_every_page_is_in_the_readme() -> None:
+    files = [*(ROOT / "pages").glob("*/*.py"), ROOT / "pages" / "home.py"]
+    titles = {file.stem.replace("_", " ").capitalize() for file in files if file.parent.name != "shared"}
+    assert titles == set(re.findall(r"^\| ([A-Z][a-z ]+) \|", README, re.MULTILINE))
+
+
+def test_links_between_the_documents_lead_somewhere() -> None:
+    for name in ("README.md", "CONTRIBUTING.md", "DESIGN.md", "CHANGELOG.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+            assert (ROOT / target).exists(), f"{name}: {target}"
