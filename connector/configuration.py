@@ -111,10 +111,11 @@ class Configuration(Value):
         elif not re.fullmatch(r"[\x21-\x7e]+", key):
             # It could not stand in a header, and the SDK would fail with the key in its error.
             problems["api_key"] = "The key contains blanks, line breaks or characters that no key has. Copy it again."
+        endpoint = Endpoint(origin="", base_url="", azure_root="")
         try:
             endpoint = read_endpoint(self.endpoint)
         except InvalidConfiguration as error:
-            return problems | error.problems
+            problems |= error.problems
         return problems | PROVIDERS[self.api_type].problems(self, endpoint)
 
 
@@ -178,9 +179,10 @@ def _azure_url(configuration: Configuration, endpoint: Endpoint) -> str:
 
 def _azure_problems(configuration: Configuration, endpoint: Endpoint) -> dict[str, str]:
     problems = {}
-    if not configuration.deployment:
+    deployment = configuration.deployment_name or endpoint.deployment_name
+    if not deployment:
         problems["deployment_name"] = "Enter the deployment name that was chosen in the Azure portal."
-    elif not _DEPLOYMENT_NAME.fullmatch(configuration.deployment):
+    elif not _DEPLOYMENT_NAME.fullmatch(deployment):
         problems["deployment_name"] = "A deployment name has letters, digits, hyphens, underscores and dots only."
     version = configuration.api_version or endpoint.api_version
     if not version and not _is_v1(configuration, endpoint):

@@ -30,14 +30,14 @@ def draw() -> None:
         st.error("The app was not started as a whole. Start it with: streamlit run app.py")
         st.stop()
     st.logo(str(LOGO), icon_image=str(MARK))
-    page = navigation()
-    st.session_state["page"] = page.url_path
-    with st.sidebar:
-        if page.url_path in sending_pages():
-            configurations.picker(page.url_path)
-        who = runtime.person()
-        st.caption(who.name if who.is_administrator else f"{who.name}, user")
     try:
+        page = navigation()
+        st.session_state["page"] = page.url_path
+        with st.sidebar:
+            if page.url_path in sending_pages():
+                configurations.picker(page.url_path)
+            who = runtime.person()
+            st.caption(who.name if who.is_administrator else f"{who.name}, user")
         page.run()
     except (runtime.ConnectorError, runtime.StorageError, runtime.NotFound, runtime.NotAllowed) as error:
         st.error(str(error), icon=":material/error:")
@@ -59,10 +59,11 @@ def navigation() -> StreamlitPage:
         + [showcase.page(use_case, visibility="hidden") for use_case in hidden],
         "Workbench": [st.Page("workbench/tuner.py", title="Tuner", icon=":material/tune:")],
         "Manage": [
-            *(
-                [st.Page("manage/configurations.py", title="Configurations", icon=":material/key:")]
-                if runtime.person().is_administrator
-                else []
+            st.Page(
+                "manage/configurations.py",
+                title="Configurations",
+                icon=":material/key:",
+                visibility="visible" if runtime.person().is_administrator else "hidden",  # and refused by the page
             ),
             st.Page("manage/usage.py", title="Usage", icon=":material/monitoring:"),
         ],

@@ -50,8 +50,10 @@ def _saved(id: str) -> SavedConfiguration | None:
 def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], str]:
     problems: dict[str, str] = st.session_state.get(f"problems:{id}", {})
 
-    def text(name: str, label: str, **options: Any) -> str:
-        value = st.text_input(label, getattr(saved, name, options.pop("value", "")), key=f"{id}:{name}", **options)
+    def text(name: str, label: str, default: str = "", **options: Any) -> str:
+        # Not as the widget's own default: what is set in the session's state, too, would be warned of.
+        st.session_state.setdefault(f"{id}:{name}", getattr(saved, name, default))
+        value = st.text_input(label, key=f"{id}:{name}", **options)
         _problem(problems, name)
         return str(value)
 
@@ -70,7 +72,7 @@ def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], 
     fields["endpoint"] = text(
         "endpoint",
         "Endpoint",
-        value=provider.default_endpoint,
+        default=provider.default_endpoint,
         placeholder=provider.endpoint_example,
         help="Any form that a portal or a manual shows; what will be called stands below.",
     )

@@ -70,7 +70,8 @@ def sent_along(messages: list[StoredMessage]) -> ChatCompletionsSession:
 def what_will_be_sent(session: ChatCompletionsSession) -> None:
     """Above the input: what goes along with the next message."""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"Sends {len(session.messages)} earlier messages with yours", width="stretch")
+        earlier = len(session.messages)
+        st.caption(f"Sends {earlier} earlier messages with yours" if earlier else "Sends your message", width="stretch")
         box = st.popover("What will be sent", type="tertiary", icon=":material/visibility:")
         # A fixed height: the box is placed before its content is there, and would hang out of the window.
         with box, st.container(height=320, border=False):

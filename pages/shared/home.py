@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from db import UsageGroup
 from pages.shared import configurations, runtime, showcase
 
 
@@ -57,7 +58,7 @@ def _steps() -> list[Step]:
         Step(
             "A first answer",
             "Send one prompt and see what it takes.",
-            bool(books.calls.recent(who, limit=1)),
+            any(row.calls > row.failed for row in books.calls.totals(who, UsageGroup.MODEL)),
             "Open Chat" if saved else "",
             "showcase/chat.py",
         ),

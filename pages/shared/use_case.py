@@ -118,13 +118,15 @@ def with_history(session_id: str | None, *, talk: DeltaGenerator, below: DeltaGe
     with talk:
         for message in messages:
             conversation.draw(message)
+        hint = st.empty()
         if not messages:
-            st.markdown(":gray[Nothing said yet. Each message goes along with all that was said before it.]")
+            hint.markdown(":gray[Nothing said yet. Each message goes along with all that was said before it.]")
         conversation.trouble(page)
     with below:
         conversation.what_will_be_sent(session)
         prompt = conversation.input_box(page)
     if prompt and prompt.strip():
+        hint.empty()
         session.add_message(Role.USER, prompt)
         request = ChatCompletionsRequest.of_session(session, model=configurations.current_model())
         with talk:

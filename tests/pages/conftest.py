@@ -1,0 +1,180 @@
+"""The pages in a session without a browser, on a database file of their own, and a provider on this machine."""
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.components.v2.component_manager import BidiComponentManager
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Block, Node
+
+from connector import ApiType
+from db import SavedConfiguration
+from pages.shared import runtime
+from settings import Settings
+from tests.connector.conftest import account
+from tests.provider.server import ProviderServer
+
+PAGES_FOLDER = Path(__file__).parent.parent.parent / "pages"
+USE_CASES = sorted(path.stem for path in (PAGES_FOLDER / "showcase").glob("[!_]*.py"))
+PAGES = {name: f"showcase/{name}.py" for name in USE_CASES} | {
+    "tuner": "workbench/tuner.py",
+    "configurations": "manage/configurations.py",
+    "usage": "manage/usage.py",
+}
+SENDING = [*USE_CASES, "tuner"]
+CANNOT_OPEN = "The stored key of this configuration cannot be opened. Enter the key again."
+
+_MARKDOWN = {"title", "header", "subheader", "caption", "markdown", "error", "warning", "info", "success"}
+_AS_IT_IS = {"text", "code", "json", "page_link", "link_button"}
+
+
+class Workbench:
+    """A started workbench: its database file, and accounts at the provider."""
+
+    def __init__(self, path: Path, server: ProviderServer) -> None:
+        self.path = path
+        self.server = server
+
+    def start(self) -> None:
+        """Start it, or start it anew."""
+        runtime.start(Settings(database_url=f"sqlite:///{self.path}"))
+
+    def connect(self, form: str = "OpenAI", **changes: Any) -> SavedConfiguration:
+        """Save a configuration that works; `form` is one of the connector's tests, `changes` are its fields."""
+        return runtime.database().configurations.add(runtime.person(), account(self.server, form, **changes))
+
+    def key_of(self, saved: SavedConfiguration) -> str:
+        """The stored key, opened."""
+        opened = runtime.database().configurations.open(runtime.person(), saved.id)
+        return opened.api_key.get_secret_value()
+
+    def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run one statement on the file, past the application."""
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            return connection.execute(statement, values).fetchall()
+
+    def break_keys(self) -> None:
+        """As after a lost encryption key: no stored key opens any more."""
+        self.sql("UPDATE configurations SET sealed_key = substr(sealed_key, 1, length(sealed_key) - 8) || 'AAAAAAAA'")
+
+    def demote(self) -> None:
+        """The one person is a user from now on."""
+        self.sql("UPDATE people SET role = 'user'")
+
+    def bodies(self) -> list[Any]:
+        """The JSON of each request the provider got."""
+        return [request.body for request in self.server.requests]
+
+    def bytes_on_disk(self) -> bytes:
+        """All the files of the database, the write-ahead log among them."""
+        return b"".join(path.read_bytes() for path in sorted(self.path.parent.glob(f"{self.path.name}*")))
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[ProviderServer]:
+    with ProviderServer() as running:
+        yield running
+
+
+@pytest.fixture
+def server(provider: ProviderServer) -> Iterator[ProviderServer]:
+    """As good as a new one. Each request must be one that the provider's description allows."""
+    provider.requests.clear()
+    provider.scripted.clear()
+    yield provider
+    assert provider.violations == []
+    assert not provider.scripted, "a scripted reply was never asked for"
+
+
+@pytest.fixture
+def workbench(tmp_path: Path, server: ProviderServer, caplog: pytest.LogCaptureFixture) -> Iterator[Workbench]:
+    """Started, and empty. Streamlit has nothing to complain about in how a page uses its widgets."""
+    workbench = Workbench(tmp_path / "workbench.db", server)
+    workbench.start()
+    yield workbench
+    runtime.stop()
+    complaints = [each for each in caplog.get_records("call") if each.name.startswith("streamlit.elements")]
+    assert [each.getMessage() for each in complaints] == []
+
+
+@cache
+def _components() -> BidiComponentManager | None:
+    """The installed components, as the visitors of one process share them: each AppTest would look anew for 45 ms."""
+    return AppTest.from_string("").run()._bidi_component_manager
+
+
+def visit(page: str = "home", *, zone: str = "", **query: str) -> AppTest:
+    """A new visitor opens a page by its address."""
+    at = AppTest.from_file(PAGES_FOLDER / "frame.py", default_timeout=15)
+    at._bidi_component_manager = _components()
+    at.query_params |= query
+    if zone:
+        at.context["timezone"] = zone
+    return at.run() if page == "home" else at.switch_page(PAGES[page]).run()
+
+
+def go(at: AppTest, page: str) -> AppTest:
+    """The same visitor goes to another page."""
+    at.query_params.clear()
+    return at.switch_page(PAGES[page]).run()
+
+
+def press(at: AppTest, label: str, *, nth: int = 0) -> AppTest:
+    """Press a button of this page."""
+    return [button for button in at.button if button.label == label][nth].click().run()
+
+
+def say(at: AppTest, text: str) -> AppTest:
+    """Send a message in the chat."""
+    return at.chat_input[0].set_value(text).run()
+
+
+def said(part: AppTest | Block) -> str:
+    """All that a person reads in this part of the page, a line for each element, without what was typed into fields."""
+    return "\n".join(read(node) for node in part if node.type in _MARKDOWN | _AS_IT_IS)
+
+
+def read(node: Node) -> str:
+    """The text of one element as a person reads it: the backslashes that keep it from being formatted are gone."""
+    text = str(getattr(node, "value", ""))
+    return re.sub(r"\\([^\w\s]|_)", r"\1", text) if node.type in _MARKDOWN else text
+
+
+def lines(elements: Iterable[Node]) -> list[str]:
+    """Each of them as a person reads it."""
+    return [read(element) for element in elements]
+
+
+def fill(at: AppTest, form: str = "new", **fields: str) -> AppTest:
+    """Type into the fields of a configuration's form; `form` is the configuration's id."""
+    for name, value in fields.items():
+        at.text_input(key=f"{form}:{name}").set_value(value)
+    return at
+
+
+def choose_provider(at: AppTest, api_type: str, form: str = "new") -> AppTest:
+    """Switch a configuration's form to the other provider."""
+    return at.segmented_control(key=f"{form}:api_type").set_value(ApiType(api_type)).run()
+
+
+def labels(at: AppTest) -> list[str]:
+    """What the buttons of this page say."""
+    return [button.label for button in at.button]
+
+
+def everything(at: AppTest) -> str:
+    """All that the browser is sent of a page, and what its session keeps."""
+    return "\n".join([*(str(getattr(node, "proto", "")) for node in at), repr(at.session_state.to_dict())])
+
+
+def assert_opens(at: AppTest, title: str) -> None:
+    """The page is there whole: its title, and nothing that went wrong."""
+    assert not at.exception
+    assert lines(at.error) == []
+    assert lines(at.title) == [title]

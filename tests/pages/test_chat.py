@@ -1,0 +1,216 @@
+"""The chat: what was said goes along, is stored, and is found again."""
+
+import json
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import ChatMessage, Text
+
+from pages.shared import runtime
+from tests.pages.conftest import Workbench, go, labels, lines, press, said, say, visit
+from tests.provider.answers import chunk, usage
+from tests.provider.server import Chunks
+
+STORED = "SELECT role, content, status FROM messages ORDER BY position"
+THREE = ["One", "Two", "Three"]
+
+
+def spoken(at: AppTest) -> list[tuple[str, str]]:
+    """Who said what on the page, without the lines below an answer."""
+    return [(message.name, first_line(message)) for message in at.chat_message]
+
+
+def first_line(message: ChatMessage) -> str:
+    return said(message).splitlines()[0] if said(message) else ""
+
+
+def turns(*prompts: str) -> list[tuple[str, str]]:
+    """The conversation that these prompts make with the provider's own answers."""
+    return [turn for prompt in prompts for turn in (("user", prompt), ("assistant", f"Answer 0 to: {prompt}"))]
+
+
+def sent(workbench: Workbench, request: int = -1) -> list[tuple[str, str]]:
+    """The messages of a request as they arrived."""
+    return [(message["role"], message["content"]) for message in workbench.bodies()[request]["messages"]]
+
+
+def answer_of(*contents: str, finish_reason: str = "stop") -> Chunks:
+    """An answer in these pieces that ends for this reason."""
+    last = chunk(finish_reason=finish_reason)
+    return Chunks([*(chunk(text) for text in contents), last, chunk(choices=[], usage=usage(3, *contents))])
+
+
+@pytest.fixture
+def at(workbench: Workbench) -> AppTest:
+    """The chat, with an account to send to."""
+    workbench.connect()
+    return visit("chat")
+
+
+def test_the_third_request_carries_all_earlier_turns_in_order(workbench: Workbench, at: AppTest) -> None:
+    for prompt in THREE:
+        say(at, prompt)
+    assert [sent(workbench, request) for request in range(3)] == [
+        [("user", "One")],
+        [*turns("One"), ("user", "Two")],
+        [*turns("One", "Two"), ("user", "Three")],
+    ]
+    assert spoken(at) == turns(*THREE)
+
+
+def test_every_message_is_stored(workbench: Workbench, at: AppTest) -> None:
+    for prompt in THREE:
+        say(at, prompt)
+    assert workbench.sql(STORED) == [(*turn, "complete") for turn in turns(*THREE)]
+    assert workbench.sql("SELECT page, operation, status FROM calls") == [("chat", "execute_with_history", "done")] * 3
+    joined = "SELECT role FROM messages JOIN calls ON calls.id = call_id"
+    assert workbench.sql(joined) == [("assistant",)] * 3
+
+
+def test_a_chat_is_found_again_by_its_address_after_a_restart(workbench: Workbench, at: AppTest) -> None:
+    assert at.query_params == {}
+    say(say(at, "One"), "Two")
+    assert [at.query_params["chat"]] == [id for (id,) in workbench.sql("SELECT id FROM chat_sessions")]
+    runtime.stop()
+    workbench.start()
+    again = visit("chat", chat=str(at.query_params["chat"]))
+    assert lines(again.title) == ["One"]
+    assert spoken(again) == turns("One", "Two")
+    say(again, "Three")
+    assert sent(workbench) == [*turns("One", "Two"), ("user", "Three")]
+    assert workbench.sql("SELECT count(*) FROM chat_sessions") == [(1,)]
+
+
+def test_what_will_be_sent_is_what_is_sent(workbench: Workbench, at: AppTest) -> None:
+    say(at, "One")
+    announced = json.loads(at.json[0].value)
+    assert "Sends 2 earlier messages with yours" in said(at)
+    say(at, "your next message")
+    assert workbench.bodies()[-1]["messages"] == announced
+
+
+def test_a_new_chat_knows_nothing_of_the_last_one(workbench: Workbench, at: AppTest) -> None:
+    say(at, "One")
+    press(at, "New chat")
+    assert at.query_params == {}
+    assert spoken(at) == []
+    say(at, "Two")
+    assert sent(workbench) == [("user", "Two")]
+    assert workbench.sql("SELECT title FROM chat_sessions ORDER BY created_at") == [("One",), ("Two",)]
+
+
+def test_an_earlier_chat_is_opened_from_the_list(workbench: Workbench, at: AppTest) -> None:
+    say(press(say(at, "One"), "New chat"), "Two")
+    assert labels(at)[1:3] == [":primary[**Two**]", "One"]
+    press(at, "One")
+    assert spoken(at) == turns("One")
+    assert lines(at.title) == ["One"]
+    assert labels(at)[1:3] == ["Two", ":primary[**One**]"]
+
+
+def test_a_chat_goes_on_after_a_visit_to_another_page(workbench: Workbench, at: AppTest) -> None:
+    chat = str(say(at, "One").query_params["chat"])
+    go(at, "usage")
+    at.query_params["chat"] = chat
+    say(at.switch_page("showcase/chat.py").run(), "Two")
+    assert sent(workbench) == [*turns("One"), ("user", "Two")]
+
+
+@pytest.mark.parametrize("blank", [" ", "\n\n"])
+def test_a_blank_message_is_not_sent(workbench: Workbench, at: AppTest, blank: str) -> None:
+    say(at, blank)
+    assert workbench.server.requests == []
+    assert workbench.sql("SELECT count(*) FROM chat_sessions") == [(0,)]
+
+
+# -- how it looks
+
+
+def test_what_a_person_wrote_is_shown_as_text(workbench: Workbench, at: AppTest) -> None:
+    written = '# *Bold* <script>alert(1)</script> ![x](http://evil/?d=1) :red[no] """ 🙂\nsecond line'
+    workbench.server.next(answer_of("Fine."))
+    say(at, written)
+    assert sent(workbench) == [("user", written)]
+    assert [element.value for element in at.chat_message[0] if isinstance(element, Text)] == [written]
+    assert not [element for element in at.chat_message[0] if element.type == "markdown"]
+    assert not [element for element in at.main if getattr(element, "allow_html", False)]
+
+
+def test_an_answer_is_shown_as_markdown_without_html(workbench: Workbench, at: AppTest) -> None:
+    text = "```python\nprint(1)\n```\n<b onclick=alert(1)>bold</b>"
+    workbench.server.next(answer_of(text))
+    say(at, "Code, please")
+    first = at.chat_message[1].markdown[0]
+    assert (first.value, first.allow_html) == (text, False)
+
+
+def test_below_an_answer_stands_what_it_took(workbench: Workbench, at: AppTest) -> None:
+    say(at, "Say it in five words")
+    (line,) = lines(at.chat_message[1].caption)
+    assert line.startswith("gpt-test-2026-01-01  ·  ")
+    assert line.endswith("5 in, 8 out")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "title"),
+    [
+        ("x" * 60, "x" * 60),
+        ("x" * 61, "x" * 59 + "…"),
+        ("\n  First line\nsecond line", "First line"),
+    ],
+)
+def test_a_chat_is_called_by_its_first_line_cut_at_sixty_characters(
+    workbench: Workbench, at: AppTest, prompt: str, title: str
+) -> None:
+    say(at, prompt)
+    assert workbench.sql("SELECT title FROM chat_sessions") == [(title,)]
+    assert lines(at.title) == [title]
+
+
+# -- the configuration and the model
+
+
+def test_the_model_that_was_typed_goes_along(workbench: Workbench, at: AppTest) -> None:
+    at.sidebar.text_input[0].set_value("chat-test")
+    say(at, "One")
+    assert workbench.bodies()[0]["model"] == "chat-test"
+    assert "chat-test-2026-01-01" in said(at)
+
+
+@pytest.mark.parametrize(("form", "fields"), [("OpenAI", ["Model"]), ("Azure with a key", [])])
+def test_a_model_can_be_chosen_at_openai_only(workbench: Workbench, form: str, fields: list[str]) -> None:
+    workbench.connect(form)
+    assert [field.label for field in visit("chat").sidebar.text_input] == fields
+
+
+def test_each_page_remembers_its_configuration(workbench: Workbench, at: AppTest) -> None:
+    azure = workbench.connect("Azure with a key")
+    picked = at.run().sidebar.selectbox[0].options
+    assert picked == ["Azure with a key", "OpenAI"]
+    at.sidebar.selectbox[0].set_value(azure.id).run()
+    go(at, "tuner").sidebar.selectbox[0].select("OpenAI").run()
+    assert go(at, "chat").sidebar.selectbox[0].value == azure.id
+    say(at, "One")
+    assert workbench.server.requests[-1].path.startswith("/openai/deployments/")
+    press(go(at, "tuner"), "Send")
+    assert workbench.server.requests[-1].path == "/v1/chat/completions"
+
+
+def test_a_chat_goes_on_with_another_configuration(workbench: Workbench, at: AppTest) -> None:
+    azure = workbench.connect("Azure with a key")
+    say(at, "One")
+    at.sidebar.selectbox[0].set_value(azure.id).run()
+    say(at, "Two")
+    assert workbench.server.requests[-1].path.startswith("/openai/deployments/")
+    assert sent(workbench) == [*turns("One"), ("user", "Two")]
+
+
+def test_a_chat_stays_readable_when_its_configuration_is_deleted(workbench: Workbench, at: AppTest) -> None:
+    say(at, "One")
+    ((id,),) = workbench.sql("SELECT id FROM configurations")
+    workbench.connect(display_name="Other")
+    runtime.database().configurations.delete(runtime.person(), id)
+    again = visit("chat", chat=str(at.query_params["chat"]))
+    assert spoken(again) == turns("One")
+    say(again, "Two")
+    assert sent(workbench) == [*turns("One"), ("user", "Two")]

@@ -1,0 +1,225 @@
+"""The chat when something goes wrong: nothing that was typed is lost, and nothing that failed goes along."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from db import PersonRole
+from pages.shared import runtime
+from tests.pages.conftest import CANNOT_OPEN, Workbench, everything, lines, press, said, say, visit
+from tests.pages.test_chat import answer_of, sent, spoken, turns
+from tests.provider.answers import chunk, completion, error
+from tests.provider.server import Chunks, Drop, Reply
+
+DOWN = Reply(500, error("The server had an error."))
+NO_TEXT = "The model answered without any text."
+
+
+@pytest.fixture
+def at(workbench: Workbench) -> AppTest:
+    workbench.connect()
+    return visit("chat")
+
+
+def offered(at: AppTest) -> str:
+    """What stands in the input, to be sent again."""
+    proto = at.chat_input[0].proto
+    return str(proto.value) if proto.set_value else ""
+
+
+def statuses(workbench: Workbench) -> list[tuple[str, str]]:
+    return workbench.sql("SELECT messages.status, calls.status FROM messages JOIN calls ON calls.id = call_id")
+
+
+def nothing_is_stored(workbench: Workbench) -> bool:
+    tables = ("chat_sessions", "messages", "calls")
+    return all(workbench.sql(f"SELECT count(*) FROM {table}") == [(0,)] for table in tables)
+
+
+# -- the provider fails
+
+
+def test_a_failed_call_says_why_and_offers_the_text_again(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(DOWN)
+    say(at, "One")
+    (sentence,) = lines(at.error)
+    assert "It says: “The server had an error.”" in sentence
+    assert spoken(at)[0] == ("user", "One")
+    assert offered(at) == "One"
+    assert statuses(workbench) == [("failed", "failed")]
+    assert workbench.sql("SELECT role, content FROM messages") == [("user", "One"), ("assistant", "")]
+    assert workbench.sql("SELECT error FROM calls") == [(sentence,)]
+
+
+def test_a_question_that_failed_does_not_go_along_with_the_next(workbench: Workbench, at: AppTest) -> None:
+    say(at, "One")
+    workbench.server.next(DOWN)
+    say(at, "Two")
+    say(at, "Two again")
+    assert sent(workbench) == [*turns("One"), ("user", "Two again")]
+    say(at, "Three")
+    assert sent(workbench) == [*turns("One", "Two again"), ("user", "Three")]
+
+
+def test_what_failed_is_still_there_when_one_comes_back(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(DOWN)
+    say(at, "One")
+    again = visit("chat", chat=str(at.query_params["chat"]))
+    assert spoken(again)[0] == ("user", "One")
+    assert lines(again.error) == lines(at.error)
+    assert offered(again) == ""
+
+
+def test_an_offered_text_is_sent_once(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(DOWN)
+    say(at, "One")
+    say(at, offered(at))
+    assert sent(workbench) == [("user", "One")]
+    assert offered(at) == ""
+    at.run()
+    assert len(workbench.server.requests) == 2
+
+
+def test_a_connection_that_breaks_before_the_answer_is_told(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(Drop())
+    say(at, "One")
+    assert len(lines(at.error)) == 1
+    assert offered(at) == "One"
+    assert statuses(workbench) == [("failed", "failed")]
+
+
+def test_an_answer_that_breaks_off_is_kept_and_goes_along(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(Chunks([chunk("Half an "), chunk("answer")], then="close"))
+    say(at, "One")
+    assert spoken(at) == [("user", "One"), ("assistant", "Half an answer")]
+    assert len(lines(at.error)) == 1
+    assert statuses(workbench) == [("interrupted", "interrupted")]
+    say(at, "Two")
+    assert sent(workbench) == [("user", "One"), ("assistant", "Half an answer"), ("user", "Two")]
+
+
+def test_a_refused_key_is_told_without_the_key(workbench: Workbench, at: AppTest) -> None:
+    key = workbench.server.key
+    workbench.server.next(Reply(401, error(f"Incorrect API key provided: {key}")))
+    say(at, "One")
+    assert len(lines(at.error)) == 1
+    assert key not in everything(at)
+    assert key.encode() not in workbench.bytes_on_disk()
+
+
+# -- nothing was sent
+
+
+def test_a_key_that_does_not_open_is_told_and_nothing_stored(workbench: Workbench, at: AppTest) -> None:
+    workbench.break_keys()
+    say(at, "One")
+    assert lines(at.error) == [CANNOT_OPEN]
+    assert offered(at) == "One"
+    assert workbench.server.requests == []
+    assert nothing_is_stored(workbench)
+
+
+def test_a_missing_model_is_told_and_nothing_stored(workbench: Workbench) -> None:
+    workbench.connect(model_default="")
+    at = say(visit("chat"), "One")
+    assert lines(at.error) == ["Name a model: “OpenAI” has no default model."]
+    assert offered(at) == "One"
+    assert workbench.server.requests == []
+    assert nothing_is_stored(workbench)
+    at.sidebar.text_input[0].set_value("gpt-test")
+    say(at, "One")
+    assert lines(at.error) == []
+    assert spoken(at) == turns("One")
+
+
+def test_a_database_that_fails_says_so_and_keeps_the_text(workbench: Workbench, at: AppTest) -> None:
+    workbench.sql("CREATE TRIGGER full BEFORE INSERT ON messages BEGIN SELECT RAISE(FAIL, 'no'); END")
+    say(at, "One")
+    assert lines(at.error) == ["The database refused this: nothing was saved."]
+    assert offered(at) == "One"
+    assert workbench.server.requests == []
+
+
+def test_trouble_is_forgotten_in_another_chat(workbench: Workbench, at: AppTest) -> None:
+    say(at, "One")
+    workbench.break_keys()
+    say(at, "Two")
+    assert lines(at.error) == [CANNOT_OPEN]
+    assert lines(press(at, "New chat").error) == []
+
+
+# -- a chat that is not there
+
+
+def test_an_unknown_chat_gives_a_sentence_and_a_new_one(workbench: Workbench) -> None:
+    workbench.connect()
+    at = visit("chat", chat="0" * 32)
+    assert lines(at.warning) == ["This chat does not exist, or is somebody else's. Here is a new one."]
+    assert (lines(at.title), at.query_params) == (["Chat"], {})
+    say(at, "One")
+    assert sent(workbench) == [("user", "One")]
+
+
+def test_the_chat_of_somebody_else_is_an_unknown_chat(workbench: Workbench, at: AppTest) -> None:
+    say(at, "My secret")
+    other = runtime.database().people.add(runtime.person(), "Somebody", PersonRole.USER)
+    workbench.sql("UPDATE chat_sessions SET owner_id = ?", other.id)
+    foreign = visit("chat", chat=str(at.query_params["chat"]))
+    assert lines(foreign.warning) == ["This chat does not exist, or is somebody else's. Here is a new one."]
+    assert "My secret" not in everything(foreign)
+    say(foreign, "One")
+    assert sent(workbench) == [("user", "One")]
+    assert workbench.sql("SELECT count(*) FROM messages WHERE content = 'My secret'") == [(1,)]
+
+
+# -- an answer that is not simply an answer
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "hint"),
+    [
+        ("length", "Cut off: the answer reached its token limit."),
+        ("content_filter", "The provider's content filter left something out."),
+    ],
+)
+def test_an_answer_that_did_not_simply_end_says_so(
+    workbench: Workbench, at: AppTest, finish_reason: str, hint: str
+) -> None:
+    workbench.server.next(answer_of("Half", finish_reason=finish_reason))
+    say(at, "One")
+    assert hint in said(at.chat_message[1])
+    assert finish_reason in lines(at.chat_message[1].caption)[0]
+    assert hint not in said(say(at, "Two").chat_message[3])
+    assert workbench.sql("SELECT finish_reason FROM calls") == [(finish_reason,), ("stop",)]
+
+
+def test_a_reason_that_nobody_knows_yet_is_shown_as_it_is(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(answer_of("Half", finish_reason="weird_new"))
+    assert "weird_new" in said(say(at, "One").chat_message[1])
+
+
+@pytest.mark.parametrize("finish_reason", ["stop", "content_filter"])
+def test_an_answer_without_text_says_that_there_is_none(workbench: Workbench, at: AppTest, finish_reason: str) -> None:
+    workbench.server.next(answer_of(finish_reason=finish_reason))
+    say(at, "One")
+    assert NO_TEXT in said(at.chat_message[1])
+    assert "None" not in said(at)
+    assert statuses(workbench) == [("complete", "done")]
+
+
+def test_an_answer_without_text_is_not_sent_back_to_the_provider(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(answer_of())
+    say(say(at, "One"), "Two")
+    assert sent(workbench) == [("user", "Two")]
+
+
+def test_tokens_that_were_not_reported_are_said_to_be_unknown(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(Chunks([chunk("Hello"), chunk(finish_reason="stop")]))
+    say(at, "One")
+    (line,) = lines(at.chat_message[1].caption)
+    assert line.endswith("tokens not reported")
+    assert workbench.sql("SELECT total_tokens FROM calls") == [(None,)]
+
+
+def test_a_provider_that_does_not_stream_is_read_all_the_same(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(Reply(200, completion("All at once.")))
+    assert spoken(say(at, "One")) == [("user", "One"), ("assistant", "All at once.")]

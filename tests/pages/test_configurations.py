@@ -1,0 +1,225 @@
+"""The configurations page: the list, what its cards tell and do, and who may see it."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.connector.conftest import VERSION
+from tests.pages.conftest import (
+    CANNOT_OPEN,
+    Workbench,
+    choose_provider,
+    everything,
+    fill,
+    labels,
+    lines,
+    press,
+    said,
+    say,
+    visit,
+)
+from tests.provider.answers import completion, error
+from tests.provider.server import ProviderServer, Reply
+
+FORMS = ("OpenAI", "Azure with a key", "Azure with a token", "Azure v1 with a key", "Azure v1 with a token")
+
+
+def authorisation(server: ProviderServer) -> dict[str, str]:
+    """What opened the door of the last request."""
+    headers = server.requests[-1].headers
+    return {name: headers[name] for name in ("authorization", "api-key") if name in headers}
+
+
+def add(api_type: str = "OpenAI", key_type: str = "", **fields: str) -> AppTest:
+    """Fill the form of a new configuration and save it."""
+    at = choose_provider(visit("configurations", edit="new"), api_type)
+    if key_type:
+        at.selectbox(key="new:key_type").select(key_type).run()
+    return press(fill(at, **fields), "Save")
+
+
+# -- adding
+
+
+def test_an_openai_account_is_added_and_used_at_once(workbench: Workbench) -> None:
+    server = workbench.server
+    at = add(display_name="  Mine ", endpoint=server.openai_endpoint, model_default="gpt-test", api_key=server.key)
+    assert lines(at.title) == ["Configurations"]
+    assert at.query_params == {}
+    columns = "display_name, api_type, key_type, endpoint, deployment_name, api_version, model_default"
+    assert workbench.sql(f"SELECT {columns} FROM configurations") == [
+        ("Mine", "OpenAI", "ApiKey", server.openai_endpoint, "", "", "gpt-test")
+    ]
+    say(visit("chat"), "Hello")
+    assert server.requests[-1].path == "/v1/chat/completions"
+    assert server.requests[-1].query == {}
+    assert authorisation(server) == {"authorization": f"Bearer {server.key}"}
+
+
+def test_what_was_added_is_there_after_a_restart(workbench: Workbench) -> None:
+    server = workbench.server
+    add(display_name="Mine", endpoint=server.openai_endpoint, model_default="gpt-test", api_key=server.key)
+    workbench.start()
+    assert "Answered in" in said(press(visit("configurations"), "Test"))
+    assert authorisation(server) == {"authorization": f"Bearer {server.key}"}
+
+
+@pytest.mark.parametrize(
+    ("key_type", "caption", "stored"),
+    [("key", "API key", "ApiKey"), ("token", "Microsoft Entra token", "EntraToken")],
+)
+def test_an_azure_account_is_added_with_a_key_or_a_token(
+    workbench: Workbench, key_type: str, caption: str, stored: str
+) -> None:
+    server = workbench.server
+    secret = {"key": server.key, "token": server.entra_token}[key_type]
+    address = {"endpoint": server.azure_endpoint, "deployment_name": "gpt-test", "api_version": VERSION}
+    add("AzureOpenAI", caption, display_name="Ours", **address, api_key=secret)
+    columns = "api_type, key_type, endpoint, deployment_name, api_version, model_default"
+    assert workbench.sql(f"SELECT {columns} FROM configurations") == [
+        ("AzureOpenAI", stored, server.azure_endpoint, "gpt-test", VERSION, "")
+    ]
+    say(visit("chat"), "Hello")
+    assert server.requests[-1].path == "/openai/deployments/gpt-test/chat/completions"
+    assert server.requests[-1].query == {"api-version": VERSION}
+    expected = {"key": {"api-key": secret}, "token": {"authorization": f"Bearer {secret}"}}
+    assert authorisation(server) == expected[key_type]
+
+
+COPIED = {
+    "as in the manual": "/openai/deployments/",
+    "without its last slash": "/openai/deployments",
+    "the resource alone": "/",
+    "a whole target address": "/openai/deployments/gpt-test/chat/completions?api-version=2023-05-15",
+}
+
+
+@pytest.mark.parametrize("path", COPIED.values(), ids=COPIED.keys())
+def test_an_azure_address_is_stored_as_typed_and_called_right(workbench: Workbench, path: str) -> None:
+    server = workbench.server
+    own = {"endpoint": f"{server.url}{path}", "deployment_name": "gpt-test", "api_version": VERSION}
+    add("AzureOpenAI", display_name="Ours", **own, api_key=server.key)
+    assert workbench.sql("SELECT endpoint FROM configurations") == [(own["endpoint"],)]
+    say(visit("chat"), "Hello")
+    (request,) = server.requests
+    assert (request.path, request.query) == ("/openai/deployments/gpt-test/chat/completions", {"api-version": VERSION})
+
+
+# -- the list
+
+
+def test_the_list_has_a_card_for_every_row(workbench: Workbench) -> None:
+    for form in FORMS:
+        workbench.connect(form)
+    text = said(visit("configurations"))
+    for form in FORMS:
+        assert f"**{form}** :gray-badge[{'OpenAI' if form == 'OpenAI' else 'Azure OpenAI'}]" in text
+    assert labels(visit("configurations")) == ["New configuration", *["Test", "Edit"] * len(FORMS)]
+
+
+def test_a_card_tells_where_it_leads_and_how_its_key_ends(workbench: Workbench) -> None:
+    workbench.connect(model_default="")
+    at = visit("configurations")
+    assert f"127.0.0.1:{workbench.server.port} · no default model · key ••••{workbench.server.key[-4:]}" in said(at)
+    assert "Not used yet" in said(at)
+    assert workbench.server.key not in everything(at)
+
+
+def test_the_empty_list_says_what_one_needs(workbench: Workbench) -> None:
+    at = visit("configurations")
+    assert "You need an account at OpenAI or Azure OpenAI: its endpoint and a key." in said(at)
+    assert lines(press(at, "New configuration").title) == ["New configuration"]
+
+
+def test_a_name_is_shown_as_it_was_typed(workbench: Workbench) -> None:
+    workbench.connect(display_name="![x](http://evil/?d=1) *b* :red[c]")
+    at = visit("configurations")
+    (card,) = [element.value for element in at.markdown if "gray-badge" in element.value]
+    assert r"\!\[x\]\(http\://evil/?d=1\) \*b\* \:red\[c\]" in card
+
+
+# -- the test of a card
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_test_makes_one_real_call_and_shows_that_it_answered(workbench: Workbench, form: str) -> None:
+    workbench.connect(form)
+    at = press(visit("configurations"), "Test")
+    assert [list(body) for body in workbench.bodies()] == [["model", "messages"]]
+    assert "Answered in" in said(at)
+    assert workbench.sql("SELECT page, operation, status FROM calls") == [("configurations", "test", "done")]
+
+
+def test_a_test_that_fails_shows_the_sentence_without_the_key(workbench: Workbench) -> None:
+    workbench.connect()
+    key = workbench.server.key
+    workbench.server.next(Reply(401, error(f"Incorrect API key provided: {key}.", code="invalid_api_key")))
+    at = press(visit("configurations"), "Test")
+    ((status, kind, sentence),) = workbench.sql("SELECT status, error_kind, error FROM calls")
+    assert (status, kind) == ("failed", "key_refused")
+    assert sentence in said(at)
+    assert "Key refused" in said(at)
+    assert key not in everything(at) + sentence
+
+
+def test_the_state_of_a_card_is_that_of_its_own_last_call(workbench: Workbench) -> None:
+    workbench.connect()
+    workbench.connect("Azure with a key")
+    workbench.server.next(Reply(500, error("Down.")))
+    at = press(visit("configurations"), "Test", nth=1)
+    assert workbench.sql("SELECT configuration_name FROM calls") == [("OpenAI",)]
+    assert said(at).count("Not used yet") == 1
+    assert said(press(at, "Test", nth=1)).count("Answered in") == 1
+
+
+def test_a_key_that_does_not_open_is_told_when_it_is_tested(workbench: Workbench) -> None:
+    workbench.connect()
+    workbench.break_keys()
+    at = press(visit("configurations"), "Test")
+    assert CANNOT_OPEN in said(at)
+    assert workbench.server.requests == []
+    assert workbench.sql("SELECT count(*) FROM calls") == [(0,)]
+
+
+def test_a_missing_model_is_told_when_it_is_tested(workbench: Workbench) -> None:
+    workbench.connect(model_default="")
+    at = press(visit("configurations"), "Test")
+    assert "Name a model: “OpenAI” has no default model." in said(at)
+    assert workbench.server.requests == []
+
+
+def test_an_answer_without_a_word_is_an_answer(workbench: Workbench) -> None:
+    workbench.connect()
+    workbench.server.next(Reply(200, completion("")))
+    assert "Answered in" in said(press(visit("configurations"), "Test"))
+
+
+# -- who may see it
+
+
+@pytest.mark.parametrize("edit", ["", "new"])
+def test_a_user_sees_a_refusal_and_no_configuration(workbench: Workbench, edit: str) -> None:
+    workbench.connect(display_name="Ours")
+    workbench.demote()
+    at = visit("configurations", **({"edit": edit} if edit else {}))
+    assert "Only administrators see configurations. Ask one of them for what you need." in lines(at.error)
+    assert "Ours" not in everything(at)
+    assert not at.text_input
+
+
+def test_a_form_that_was_open_saves_nothing_for_somebody_who_is_a_user_by_now(workbench: Workbench) -> None:
+    saved = workbench.connect(display_name="Ours")
+    before = workbench.sql("SELECT * FROM configurations")
+    at = visit("configurations", edit=saved.id)
+    at.text_input(key=f"{saved.id}:display_name").set_value("Mine")
+    workbench.demote()
+    press(at, "Save")
+    assert not at.exception
+    assert workbench.sql("SELECT * FROM configurations") == before
+
+
+def test_a_user_may_use_what_an_administrator_has_set_up(workbench: Workbench) -> None:
+    workbench.connect()
+    workbench.demote()
+    at = say(visit("chat"), "Hello")
+    assert "Answer 0 to: Hello" in said(at)
+    assert workbench.server.key not in everything(at)

@@ -1,0 +1,134 @@
+"""The home page: what is set up and what is missing, and everything there is to try."""
+
+import ast
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.pages.conftest import (
+    PAGES,
+    PAGES_FOLDER,
+    USE_CASES,
+    Workbench,
+    labels,
+    lines,
+    press,
+    said,
+    say,
+    visit,
+)
+from tests.provider.answers import error
+from tests.provider.server import Reply
+
+DEMO = "http://127.0.0.1:18080/v1"  # where the built-in model listens unless it is told otherwise
+
+
+def steps(at: AppTest) -> dict[str, bool]:
+    """The lines of the check list, and whether they are ticked off."""
+    found = {}
+    for line in lines(at.markdown):
+        icon, _, title = line.partition("\u2002")
+        if title:
+            found[title.strip("*")] = "check_circle" in icon
+    return found
+
+
+def addresses(at: AppTest) -> set[str]:
+    return {link.proto.page for link in at.page_link}
+
+
+def first_sentence(use_case: str) -> str:
+    source = (PAGES_FOLDER / PAGES[use_case]).read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").splitlines()[0]
+
+
+@pytest.mark.parametrize("use_case", USE_CASES)
+def test_every_use_case_has_a_card_with_its_sentence_and_a_link(workbench: Workbench, use_case: str) -> None:
+    at = visit()
+    assert use_case in addresses(at)
+    assert first_sentence(use_case) in said(at)
+
+
+def test_the_two_examples_of_the_first_day_are_among_them() -> None:
+    assert {"chat", "product_description"} <= set(USE_CASES)
+
+
+def test_every_link_of_the_home_page_leads_to_a_page(workbench: Workbench) -> None:
+    at = visit()
+    assert at.page_link
+    for address in addresses(at):
+        there = visit(address)
+        assert not there.exception
+        assert lines(there.title) == [address.replace("_", " ").capitalize()]
+
+
+def test_home_says_what_is_not_in_it(workbench: Workbench) -> None:
+    assert "no embeddings, images or speech" in said(visit())
+
+
+def test_an_empty_workbench_lacks_a_provider_and_a_first_answer(workbench: Workbench) -> None:
+    at = visit()
+    assert steps(at) == {"Encryption key": True, "A provider": False, "A first answer": False}
+    assert "1 of 3 done" in said(at)
+    assert labels(at) == ["Add a configuration"]
+
+
+def test_the_check_list_tells_where_the_encryption_key_is_from(workbench: Workbench) -> None:
+    assert "encryption.key" in said(visit())
+    assert (workbench.path.parent / "encryption.key").exists()
+
+
+def test_its_button_opens_the_form_of_a_new_configuration(workbench: Workbench) -> None:
+    at = press(visit(), "Add a configuration")
+    assert lines(at.title) == ["New configuration"]
+    assert at.query_params == {"edit": "new"}
+
+
+def test_with_a_provider_the_next_step_is_a_first_answer(workbench: Workbench) -> None:
+    workbench.connect()
+    at = visit()
+    assert steps(at) == {"Encryption key": True, "A provider": True, "A first answer": False}
+    assert labels(at) == ["Open Chat"]
+    assert lines(press(at, "Open Chat").title) == ["Chat"]
+
+
+def test_the_check_list_goes_when_everything_is_there(workbench: Workbench) -> None:
+    workbench.connect()
+    say(visit("chat"), "Hello")
+    at = visit()
+    assert steps(at) == {}
+    assert labels(at) == []
+    assert addresses(at) == set(USE_CASES)
+
+
+def test_a_first_call_that_failed_is_no_first_answer(workbench: Workbench) -> None:
+    workbench.connect()
+    workbench.server.next(Reply(500, error("Down.")))
+    say(visit("chat"), "Hello")
+    assert steps(visit()).get("A first answer") is False
+
+
+def test_the_built_in_model_is_no_provider(workbench: Workbench) -> None:
+    workbench.connect(endpoint=DEMO)
+    at = visit()
+    assert steps(at) == {
+        "Encryption key": True,
+        "Built-in demo model": True,
+        "A provider": False,
+        "A first answer": False,
+    }
+    assert "Tiny, and often wrong." in said(at)
+
+
+def test_a_page_that_sends_to_the_built_in_model_says_so(workbench: Workbench) -> None:
+    workbench.connect(endpoint=DEMO)
+    assert "This is the built-in demo model" in said(visit("chat"))
+    assert "This is the built-in demo model" not in said(visit())
+
+
+def test_nothing_leads_a_user_to_the_configurations(workbench: Workbench) -> None:
+    workbench.demote()
+    at = visit()
+    assert steps(at)["A provider"] is False
+    assert labels(at) == []
+    assert "configurations" not in addresses(at)

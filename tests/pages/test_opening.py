@@ -1,0 +1,152 @@
+"""Every page opens, whatever there is and whatever is missing or broken."""
+
+import logging
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.shared import runtime
+from tests.pages.conftest import (
+    PAGES,
+    SENDING,
+    Workbench,
+    assert_opens,
+    labels,
+    lines,
+    press,
+    said,
+    visit,
+)
+from tests.provider.answers import completion, error
+from tests.provider.server import Reply
+
+TITLES = {name: name.replace("_", " ").capitalize() for name in PAGES} | {
+    "home": "Try chat completions on your own account",
+    "configurations?edit=new": "New configuration",
+}
+each_page = pytest.mark.parametrize("address", TITLES)
+each_sending_page = pytest.mark.parametrize("page", SENDING)
+
+
+def opened(address: str) -> AppTest:
+    page, _, edit = address.partition("?edit=")
+    return visit(page, **({"edit": edit} if edit else {}))
+
+
+@each_page
+def test_a_page_opens_on_an_empty_database(workbench: Workbench, address: str) -> None:
+    assert_opens(opened(address), TITLES[address])
+
+
+@each_page
+def test_a_page_opens_with_one_configuration(workbench: Workbench, address: str) -> None:
+    workbench.connect()
+    assert_opens(opened(address), TITLES[address])
+
+
+@each_page
+def test_a_page_opens_with_many_configurations(workbench: Workbench, address: str) -> None:
+    for form in ("OpenAI", "Azure with a key", "Azure with a token", "Azure v1 with a key"):
+        workbench.connect(form)
+    assert_opens(opened(address), TITLES[address])
+
+
+@each_page
+def test_a_page_opens_with_a_stored_key_that_does_not_open(workbench: Workbench, address: str) -> None:
+    workbench.connect()
+    workbench.break_keys()
+    assert_opens(opened(address), TITLES[address])
+
+
+@each_page
+def test_a_page_opens_for_somebody_who_is_no_administrator(workbench: Workbench, address: str) -> None:
+    workbench.connect()
+    workbench.demote()
+    at = opened(address)
+    assert not at.exception
+    assert "configurations" in address or lines(at.title) == [TITLES[address]]
+
+
+@each_page
+def test_opening_a_page_sends_and_books_nothing(workbench: Workbench, address: str) -> None:
+    workbench.connect()
+    opened(address)
+    assert workbench.server.requests == []
+    assert workbench.sql("SELECT count(*) FROM calls") == [(0,)]
+
+
+@each_page
+def test_a_page_opens_after_a_call_failed_and_another_reported_no_tokens(workbench: Workbench, address: str) -> None:
+    workbench.connect()
+    workbench.server.next(Reply(500, error("Down.")), Reply(200, completion("OK", usage=None)))
+    for _ in range(2):
+        press(visit("configurations"), "Test")
+    assert workbench.sql("SELECT status, total_tokens FROM calls ORDER BY id") == [("failed", None), ("done", None)]
+    assert_opens(opened(address), TITLES[address])
+
+
+@each_sending_page
+def test_without_a_configuration_a_page_that_sends_says_what_to_do_first(workbench: Workbench, page: str) -> None:
+    at = visit(page)
+    assert "Nothing to send to yet." in said(at)
+    (link,) = [link.proto for link in at.page_link if link.proto.label == "Add a configuration"]
+    assert (link.page, link.query_string) == ("configurations", "edit=new")
+
+
+@each_sending_page
+def test_without_a_configuration_there_is_nothing_to_send_with(workbench: Workbench, page: str) -> None:
+    at = visit(page)
+    assert set(labels(at)) <= {"New chat"}
+    assert not at.chat_input
+    assert not at.sidebar.selectbox
+
+
+@each_sending_page
+def test_without_a_configuration_a_user_is_sent_to_the_administrator(workbench: Workbench, page: str) -> None:
+    workbench.demote()
+    at = visit(page)
+    assert "Ask the administrator to add one." in said(at)
+    assert not at.page_link
+
+
+@each_sending_page
+def test_with_a_configuration_there_is_one_way_to_send(workbench: Workbench, page: str) -> None:
+    workbench.connect()
+    at = visit(page)
+    primary = [button for button in at.button if button.proto.type == "primary"]
+    assert len(primary) + len(at.chat_input) == 1
+    assert "Nothing to send to yet." not in said(at)
+
+
+def test_pages_without_a_started_app_say_how_to_start_it() -> None:
+    runtime.stop()
+    at = visit()
+    assert not at.exception
+    assert lines(at.error) == ["The app was not started as a whole. Start it with: streamlit run app.py"]
+
+
+@pytest.mark.parametrize("table", ["people", "configurations", "calls", "chat_sessions"])
+def test_a_database_that_fails_under_a_page_is_told_in_a_sentence(workbench: Workbench, table: str) -> None:
+    workbench.connect()
+    workbench.sql(f"ALTER TABLE {table} RENAME TO lost")
+    at = visit("usage" if table == "calls" else "chat")
+    assert not at.exception
+    assert lines(at.error) == ["The database refused this: nothing was saved."]
+
+
+def test_what_nobody_expected_has_a_reference_that_the_log_knows(
+    workbench: Workbench, caplog: pytest.LogCaptureFixture
+) -> None:
+    workbench.connect()
+    press(visit("configurations"), "Test")
+    workbench.sql("UPDATE calls SET adaptations = '{\"secret\"'")
+    with caplog.at_level(logging.ERROR, logger="workbench"):
+        at = visit("configurations")
+    assert not at.exception
+    (sentence,) = lines(at.error)
+    assert "Something went wrong that nobody expected." in sentence
+    assert "secret" not in sentence
+    (record,) = [record for record in caplog.records if record.name == "workbench"]
+    reference = record.getMessage().removeprefix("reference ")
+    assert len(reference) == 6
+    assert f"the reference {reference}:" in sentence

@@ -1,0 +1,247 @@
+"""The tuner: only what was set is sent, and the whole response is shown."""
+
+import json
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.pages.conftest import CANNOT_OPEN, Workbench, everything, go, lines, press, read, said, visit
+from tests.provider.answers import completion, error
+from tests.provider.server import Reply
+
+ADVICE = "OpenAI recommends to alter temperature or top p, not both."
+COST = "All choices are charged."
+UNKNOWN = "–"
+
+
+@pytest.fixture
+def at(workbench: Workbench) -> AppTest:
+    workbench.connect()
+    return visit("tuner")
+
+
+def tune(at: AppTest, **options: float) -> AppTest:
+    for name, value in options.items():
+        at.number_input(key=f"option:{name}").set_value(value)
+    return at.run()
+
+
+def prompts(at: AppTest, *, system: str, user: str) -> AppTest:
+    at.text_area(key="tuner:system").set_value(system)
+    return at.text_area(key="tuner:user").set_value(user).run()
+
+
+def answered(workbench: Workbench, at: AppTest, answer: dict[str, Any]) -> AppTest:
+    """Send, and get this answer."""
+    workbench.server.next(Reply(200, answer))
+    return press(at, "Send")
+
+
+def told(at: AppTest) -> dict[str, str]:
+    """The table of what the response says about itself, as a person reads it."""
+    (table,) = at.table
+    return {str(name): str(value).replace("\\", "") for name, value in table.value.iloc[:, 0].items()}
+
+
+def choices(at: AppTest) -> list[tuple[str, str]]:
+    """Caption and text of each choice, in their order on the page."""
+    texts = [read(node) for node in at.main if node.type in ("caption", "markdown")]
+    return [(text, texts[place + 1]) for place, text in enumerate(texts) if text.startswith("Choice ")]
+
+
+# -- what is sent
+
+
+def test_with_nothing_set_only_model_and_messages_are_sent(workbench: Workbench, at: AppTest) -> None:
+    press(at, "Send")
+    (body,) = workbench.bodies()
+    assert set(body) == {"model", "messages"}
+    assert [message["role"] for message in body["messages"]] == ["system", "user"]
+    assert workbench.sql("SELECT page, operation, status FROM calls") == [("tuner", "call_api", "done")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("temperature", 0.0),
+        ("temperature", 2.0),
+        ("top_p", 0.0),
+        ("n", 2),
+        ("seed", 0),
+        ("seed", -7),
+        ("max_tokens", 1),
+        ("max_completion_tokens", 5),
+        ("frequency_penalty", -2.0),
+        ("frequency_penalty", 0.0),
+    ],
+)
+def test_a_parameter_that_was_set_is_sent_as_it_was_set(
+    workbench: Workbench, at: AppTest, name: str, value: float
+) -> None:
+    press(tune(at, **{name: value}), "Send")
+    (body,) = workbench.bodies()
+    assert set(body) == {"model", "messages", name}
+    assert body[name] == value
+    assert type(body[name]) is type(value)
+    assert "1 of 7 parameters are sent." in said(at)
+
+
+def test_a_parameter_that_was_emptied_is_not_sent_any_more(workbench: Workbench, at: AppTest) -> None:
+    press(tune(at, temperature=0.5), "Send")
+    at.number_input(key="option:temperature").set_value(None)
+    press(at, "Send")
+    assert ["temperature" in body for body in workbench.bodies()] == [True, False]
+
+
+def test_every_parameter_is_explained(at: AppTest) -> None:
+    assert at.number_input
+    assert all(field.help for field in at.number_input)
+
+
+def test_temperature_and_top_p_together_are_advised_against_and_sent(workbench: Workbench, at: AppTest) -> None:
+    assert ADVICE not in said(tune(at, temperature=0.5))
+    assert ADVICE in said(tune(at, top_p=0.5))
+    press(at, "Send")
+    (body,) = workbench.bodies()
+    assert (body["temperature"], body["top_p"]) == (0.5, 0.5)
+
+
+def test_more_than_one_choice_has_its_price_beside_it(at: AppTest) -> None:
+    assert COST not in said(tune(at, n=1))
+    assert COST in said(tune(at, n=2))
+
+
+@pytest.mark.parametrize(
+    ("system", "user", "roles"), [("Be kind.", "", ["system"]), (" ", "Hello", ["user"])], ids=["system", "user"]
+)
+def test_one_prompt_alone_is_sent_alone(
+    workbench: Workbench, at: AppTest, system: str, user: str, roles: list[str]
+) -> None:
+    press(prompts(at, system=system, user=user), "Send")
+    (body,) = workbench.bodies()
+    assert [message["role"] for message in body["messages"]] == roles
+    assert lines(at.warning) == []
+    assert len(choices(at)) == 1
+
+
+def test_two_blank_prompts_are_not_sent_and_stay_as_they_were_typed(workbench: Workbench, at: AppTest) -> None:
+    press(prompts(tune(at, temperature=0.5), system=" ", user="\n"), "Send")
+    assert lines(at.warning) == ["Write a prompt first: there is nothing to send."]
+    assert [area.value for area in at.text_area] == [" ", "\n"]
+    assert at.number_input(key="option:temperature").value == 0.5
+    assert workbench.server.requests == []
+    assert workbench.sql("SELECT count(*) FROM calls") == [(0,)]
+
+
+# -- what came back
+
+
+def test_choices_are_shown_in_the_order_of_their_index(workbench: Workbench, at: AppTest) -> None:
+    answer = completion("First", "Second")
+    answer["choices"].reverse()
+    answered(workbench, tune(at, n=2), answer)
+    assert workbench.bodies()[0]["n"] == 2
+    assert "2 choices" in lines(at.header)
+    assert choices(at) == [("Choice 0", "First"), ("Choice 1", "Second")]
+
+
+def test_the_response_is_told_in_a_table(workbench: Workbench, at: AppTest) -> None:
+    assert told(answered(workbench, at, completion("Two words"))) == {
+        "Prompt tokens": "0",
+        "Completion tokens": "2",
+        "Total tokens": "2",
+        "Model": "gpt-test",
+        "Created": "2023-11-14 22:13:20 UTC",
+        "System fingerprint": "fp_test",
+        "Id": "chatcmpl-test",
+    }
+
+
+@pytest.mark.parametrize("absent", [True, False])
+def test_what_was_not_reported_is_a_dash_and_not_zero(workbench: Workbench, at: AppTest, absent: bool) -> None:
+    answer = completion("Hello", usage=None, system_fingerprint=None)
+    if absent:
+        del answer["usage"], answer["system_fingerprint"]
+    table = told(answered(workbench, at, answer))
+    unknown = ["Prompt tokens", "Completion tokens", "Total tokens", "System fingerprint"]
+    assert [table[name] for name in unknown] == [UNKNOWN] * 4
+    assert "tokens not reported" in said(at)
+    assert "None" not in said(at)
+    assert workbench.sql("SELECT total_tokens, usage_source FROM calls") == [(None, "unknown")]
+
+
+def test_a_model_that_answered_for_another_is_shown_and_booked_beside_it(workbench: Workbench, at: AppTest) -> None:
+    assert told(press(at, "Send"))["Model"] == "gpt-test-2026-01-01"
+    assert workbench.sql("SELECT model_asked, model_answered FROM calls") == [("gpt-test", "gpt-test-2026-01-01")]
+
+
+def test_request_and_response_are_shown_as_they_were(workbench: Workbench, at: AppTest) -> None:
+    answer = completion("Größe 🙂", new_field={"of": ["tomorrow"]})
+    answered(workbench, tune(at, seed=7), answer)
+    request, response = (json.loads(code.value) for code in at.code)
+    assert request == workbench.bodies()[0]
+    assert response == answer
+
+
+def test_an_answer_without_text_says_so(workbench: Workbench, at: AppTest) -> None:
+    answer = completion("", choices=[{"index": 0, "message": {"role": "assistant"}, "finish_reason": "length"}])
+    answered(workbench, at, answer)
+    assert choices(at) == [("Choice 0", ":gray[No text.]")]
+    assert "Cut off: the answer reached its token limit." in said(at)
+
+
+def test_what_the_tokens_are_is_linked(workbench: Workbench, at: AppTest) -> None:
+    (link,) = press(at, "Send").link_button
+    assert (link.label, "managing-tokens" in link.proto.url) == ("Managing tokens", True)
+
+
+# -- what went wrong
+
+
+def test_an_error_shows_its_sentence_and_leaves_what_was_set(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(Reply(400, error("Unsupported value: temperature.", param="temperature")))
+    press(prompts(tune(at, temperature=0.5, n=2), system="Be kind.", user="Hello"), "Send")
+    (sentence,) = lines(at.error)
+    assert "Unsupported value: temperature." in sentence
+    assert workbench.sql("SELECT status, error FROM calls") == [("failed", sentence)]
+    assert [at.number_input(key=f"option:{name}").value for name in ("temperature", "n")] == [0.5, 2]
+    assert [area.value for area in at.text_area] == ["Be kind.", "Hello"]
+    press(at, "Send")
+    assert lines(at.error) == []
+    assert workbench.bodies()[0] == workbench.bodies()[1]
+
+
+def test_a_refused_key_that_the_provider_repeats_is_not_shown(workbench: Workbench, at: AppTest) -> None:
+    key = workbench.server.key
+    workbench.server.next(Reply(401, error(f"Incorrect API key provided: {key}.")))
+    press(at, "Send")
+    assert len(lines(at.error)) == 1
+    assert key not in everything(at)
+
+
+def test_a_key_that_does_not_open_is_told_and_nothing_booked(workbench: Workbench, at: AppTest) -> None:
+    workbench.break_keys()
+    press(tune(at, temperature=0.5), "Send")
+    assert lines(at.error) == [CANNOT_OPEN]
+    assert at.number_input(key="option:temperature").value == 0.5
+    assert workbench.sql("SELECT count(*) FROM calls") == [(0,)]
+
+
+def test_a_missing_model_is_told_and_nothing_booked(workbench: Workbench) -> None:
+    workbench.connect(model_default="")
+    at = press(visit("tuner"), "Send")
+    assert lines(at.warning) == ["Name a model: “OpenAI” has no default model."]
+    assert workbench.server.requests == []
+
+
+# -- what stays
+
+
+def test_what_was_set_and_answered_stays_while_one_looks_elsewhere(workbench: Workbench, at: AppTest) -> None:
+    answered(workbench, prompts(tune(at, temperature=0.5), system="", user="Hello"), completion("Kept."))
+    go(go(at, "usage"), "tuner")
+    assert at.number_input(key="option:temperature").value == 0.5
+    assert [area.value for area in at.text_area] == ["", "Hello"]
+    assert choices(at) == [("Choice 0", "Kept.")]
+    assert len(workbench.server.requests) == 1

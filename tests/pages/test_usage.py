@@ -1,0 +1,211 @@
+"""The usage page: every number on it is a sum over the rows of the file."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from db import PersonRole
+from pages.shared import runtime
+from tests.pages.conftest import Workbench, labels, lines, press, said, say, visit
+from tests.provider.answers import completion, error
+from tests.provider.server import ProviderServer, Reply
+
+COLUMNS = ["Calls", "Failed", "Prompt", "Completion", "Total"]
+SUMS = (
+    "SELECT {group}, count(*), sum(status = 'failed'), sum(prompt_tokens), sum(completion_tokens), sum(total_tokens) "
+    "FROM calls WHERE status != 'running' GROUP BY 1"
+)
+MODEL = "coalesce(model_answered, model_asked)"
+PAGE = "upper(substr(page, 1, 1)) || replace(substr(page, 2), '_', ' ')"
+EVENING = 1_772_407_800_000  # 2026-03-01 23:30 UTC, in milliseconds
+
+Row = tuple[Any, ...]
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory, provider: ProviderServer) -> Path:
+    """Seven calls: two accounts, four pages, three models, one failure, one answer without its usage."""
+    folder = tmp_path_factory.mktemp("ledger")
+    workbench = Workbench(folder / "workbench.db", provider)
+    workbench.start()
+    workbench.connect(display_name="Ours")
+    workbench.connect("Azure with a key", display_name="Theirs", deployment_name="chat-test")
+    chat = say(say(visit("chat"), "Hello"), "A somewhat longer message this time")
+    provider.next(Reply(500, error("Down.")))
+    say(chat, "Fails")
+    press(visit("product_description"), "Write description")
+    at = visit("tuner")
+    at.sidebar.selectbox[0].select("Theirs").run()
+    at.number_input(key="option:n").set_value(2)
+    press(at, "Send")
+    provider.next(Reply(200, completion("Nobody knows.", model="gpt-other", usage=None)))
+    press(at, "Send")
+    press(visit("configurations"), "Test")
+    runtime.stop()
+    return folder
+
+
+@pytest.fixture
+def used(workbench: Workbench, ledger: Path) -> Workbench:
+    """The workbench after these calls."""
+    runtime.stop()
+    for file in ledger.iterdir():
+        shutil.copy(file, workbench.path.parent)
+    workbench.start()
+    assert workbench.sql("SELECT count(*) FROM calls") == [(7,)]
+    return workbench
+
+
+def table(at: AppTest, by: str) -> dict[str, Row]:
+    """One of the tables, by its first column; None where a cell is empty."""
+    frames: list[pd.DataFrame] = [each.value for each in at.dataframe]
+    (frame,) = [each for each in frames if list(each.columns) == [by.capitalize(), *COLUMNS]]
+    rows = frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None)
+    return {str(name): tuple(numbers) for name, *numbers in rows}
+
+
+def sums(workbench: Workbench, group: str) -> dict[str, Row]:
+    """The same from the file."""
+    return {str(name): tuple(numbers) for name, *numbers in workbench.sql(SUMS.format(group=group))}
+
+
+def metrics(at: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in at.metric}
+
+
+@pytest.mark.parametrize(("by", "group"), [("model", MODEL), ("configuration", "configuration_name"), ("page", PAGE)])
+def test_each_table_has_the_sums_of_the_file(used: Workbench, by: str, group: str) -> None:
+    expected = sums(used, group)
+    assert len(expected) > 1
+    assert table(visit("usage"), by) == expected
+
+
+def test_the_days_of_utc_have_the_sums_of_the_file(used: Workbench) -> None:
+    used.sql("UPDATE calls SET started_at = ? + min(id, 4) * 86400000", EVENING)
+    by_day = list(sums(used, "date(started_at / 1000, 'unixepoch')").values())
+    assert len(by_day) == 4
+    assert list(table(visit("usage"), "day").values()) == by_day
+
+
+def test_the_totals_are_those_of_all_rows(used: Workbench) -> None:
+    ((calls, prompt, completion_tokens, total),) = used.sql(
+        "SELECT count(*), sum(prompt_tokens), sum(completion_tokens), sum(total_tokens) FROM calls"
+    )
+    assert total == prompt + completion_tokens
+    assert metrics(visit("usage")) == {
+        "Calls": f"{calls:,}",
+        "Prompt tokens": f"{prompt:,}",
+        "Completion tokens": f"{completion_tokens:,}",
+        "Total tokens": f"{total:,}",
+    }
+
+
+def test_large_numbers_have_their_thousands_apart(used: Workbench) -> None:
+    used.sql("UPDATE calls SET total_tokens = 1234567 WHERE id = 1")
+    used.sql("UPDATE calls SET total_tokens = 0 WHERE id > 1")
+    assert metrics(visit("usage"))["Total tokens"] == "1,234,567"
+
+
+# -- what is unknown
+
+
+def test_calls_without_tokens_are_counted_and_said(used: Workbench) -> None:
+    assert used.sql("SELECT count(*) FROM calls WHERE total_tokens IS NULL") == [(2,)]
+    at = visit("usage")
+    assert "2 of these calls reported no tokens" in said(at)
+    assert table(at, "model")["gpt-other"] == (1, 0, None, None, None)
+
+
+def test_where_every_call_is_unknown_there_is_a_dash_and_no_zero(workbench: Workbench) -> None:
+    workbench.connect()
+    workbench.server.next(Reply(500, error("Down.")))
+    press(visit("configurations"), "Test")
+    at = visit("usage")
+    assert metrics(at) == {"Calls": "1", "Prompt tokens": "–", "Completion tokens": "–", "Total tokens": "–"}
+    assert table(at, "page") == {"Configurations": (1, 1, None, None, None)}
+    assert "1 of these calls reported no tokens" in said(at)
+
+
+def test_no_tokens_at_all_are_a_zero(workbench: Workbench) -> None:
+    workbench.connect()
+    workbench.server.next(Reply(200, completion("")))
+    press(visit("configurations"), "Test")
+    at = visit("usage")
+    assert metrics(at)["Total tokens"] == "0"
+    assert "reported no tokens" not in said(at)
+
+
+# -- whose days, whose calls
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [
+        ("", "Sun 1 Mar 2026"),
+        ("UTC", "Sun 1 Mar 2026"),
+        ("America/Los_Angeles", "Sun 1 Mar 2026"),
+        ("Europe/Berlin", "Mon 2 Mar 2026"),
+        ("Asia/Kathmandu", "Mon 2 Mar 2026"),
+        ("Not/AZone", "Sun 1 Mar 2026"),
+    ],
+)
+def test_days_are_those_of_the_viewer(workbench: Workbench, zone: str, day: str) -> None:
+    workbench.connect()
+    press(visit("configurations"), "Test")
+    workbench.sql("UPDATE calls SET started_at = ?", EVENING)
+    assert list(table(visit("usage", zone=zone), "day")) == [day]
+
+
+def test_days_stand_in_their_order(used: Workbench) -> None:
+    used.sql("UPDATE calls SET started_at = ? - id * 86400000", EVENING)
+    assert list(table(visit("usage"), "day"))[:3] == ["Sun 22 Feb 2026", "Mon 23 Feb 2026", "Tue 24 Feb 2026"]
+
+
+def test_a_user_sees_their_own_calls_and_an_administrator_all(used: Workbench) -> None:
+    other = runtime.database().people.add(runtime.person(), "Somebody", PersonRole.USER)
+    used.sql("UPDATE calls SET person_id = ? WHERE page = 'chat'", other.id)
+    assert metrics(visit("usage"))["Calls"] == "7"
+    used.demote()
+    at = visit("usage")
+    assert metrics(at)["Calls"] == "4"
+    assert "Chat" not in table(at, "page")
+
+
+def test_a_deleted_configuration_keeps_its_row(used: Workbench) -> None:
+    before = table(visit("usage"), "configuration")
+    ((id,),) = used.sql("SELECT id FROM configurations WHERE display_name = 'Theirs'")
+    runtime.database().configurations.delete(runtime.person(), id)
+    assert table(visit("usage"), "configuration") == before
+    assert set(before) == {"Ours", "Theirs"}
+
+
+# -- nothing yet
+
+
+def test_before_the_first_call_the_page_says_what_to_do(workbench: Workbench) -> None:
+    at = visit("usage")
+    assert "No calls yet." in said(at)
+    assert [link.proto.page for link in at.page_link] == ["chat"]
+    assert not at.metric
+    assert not at.dataframe
+
+
+def test_a_call_that_is_under_way_is_not_counted(used: Workbench) -> None:
+    used.sql("UPDATE calls SET status = 'running' WHERE id = 1")
+    at = visit("usage")
+    assert metrics(at)["Calls"] == "6"
+    assert table(at, "page") == sums(used, PAGE)
+
+
+def test_only_the_answer_keeps_its_tokens_when_a_chat_is_deleted(used: Workbench) -> None:
+    before = metrics(visit("usage"))
+    ((id,),) = used.sql("SELECT id FROM chat_sessions")
+    runtime.database().chat_sessions.delete(runtime.person(), id)
+    assert metrics(visit("usage")) == before
+    at = visit("chat", chat=id)
+    assert labels(at) == ["New chat"]
+    assert len(lines(at.warning)) == 1
