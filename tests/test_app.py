@@ -312,7 +312,7 @@ def test_it_ends_in_order(name: str, tmp_path: Path) -> None:
         assert ask(port)[0] == 200
         process.send_signal(getattr(signal, name))
         said, _ = process.communicate(timeout=30)
-    assert process.returncode in (0, 1)  # Streamlit ends with 1 after Ctrl+C
+    assert process.returncode in (0, 1, -signal.SIGTERM)  # Streamlit ends with 1 after Ctrl+C
     assert "Traceback" not in said
     # The log was folded into the database: it was closed.
     assert {file.name for file in tmp_path.iterdir()} == {"workbench.db", "encryption.key"}

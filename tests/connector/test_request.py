@@ -350,7 +350,7 @@ def test_the_sentence_names_the_field_and_its_range() -> None:
         ask(temperature=3, n=0)
     assert caught.value.problems == {
         "temperature": "Temperature must be a number from 0 to 2.",
-        "n": "Choices must be a whole number from 1 to 128.",
+        "n": "Choices (n) must be a whole number from 1 to 128.",
     }
 
 
