@@ -5,7 +5,6 @@ What a page keeps of its last answer is a plain dictionary in the session's stat
 """
 
 import threading
-import time
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -72,7 +71,7 @@ def write(
                 writer.news.wait(PATIENCE)
                 writer.news.clear()
                 box.markdown(into["text"])  # this is also where Streamlit stops a script
-                time.sleep(PAUSE)
+                writer.join(PAUSE)
         return writer.result()
     finally:
         writer.stop()

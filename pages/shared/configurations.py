@@ -17,11 +17,21 @@ def picker(page_name: str) -> None:
     saved = {each.id: each for each in runtime.database().configurations.all(runtime.person())}
     if not saved:
         return
+    key = f"configuration:{page_name}"
+    if st.session_state.get(key, next(iter(saved))) not in saved:
+        # What came with this run, a message or a press on Send, was meant for it and goes to no other account.
+        del st.session_state[key]
+        if prompt := st.session_state.get(f"prompt:{page_name}"):
+            st.session_state[f"draft:{page_name}"] = prompt
+        st.session_state[f"gone:{page_name}"] = True
+        st.rerun()
+    if st.session_state.pop(f"gone:{page_name}", False):
+        st.warning("The configuration of this page was deleted. Nothing was sent; this is another one.")
     chosen = st.selectbox(
         "Configuration",
         list(saved),
         format_func=lambda id: saved[id].display_name,
-        key=f"configuration:{page_name}",
+        key=key,
         persist_state="session",
         help="The account this page sends to. Each page remembers its own.",
     )

@@ -147,6 +147,21 @@ def test_trouble_is_forgotten_in_another_chat(workbench: Workbench, at: AppTest)
     assert lines(press(at, "New chat").error) == []
 
 
+def test_a_message_for_an_account_that_was_deleted_meanwhile_goes_to_no_other(
+    workbench: Workbench, at: AppTest
+) -> None:
+    azure = workbench.connect("Azure with a key")
+    at.run().sidebar.selectbox[0].set_value(azure.id).run()
+    say(at, "One")
+    workbench.sql("DELETE FROM configurations WHERE id = ?", azure.id)
+    say(at, "For Azure alone")
+    assert len(workbench.server.requests) == 1
+    assert len(lines(at.error) + lines(at.warning)) == 1
+    assert offered(at) == "For Azure alone"
+    say(at, "For whoever is picked now")
+    assert workbench.server.requests[-1].path == "/v1/chat/completions"
+
+
 # -- a chat that is not there
 
 

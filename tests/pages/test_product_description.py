@@ -161,6 +161,17 @@ def test_a_missing_model_is_told_and_nothing_booked(workbench: Workbench) -> Non
     assert workbench.bodies()[0]["model"] == "chat-test"
 
 
+def test_a_press_for_an_account_that_was_deleted_meanwhile_goes_to_no_other(workbench: Workbench, at: AppTest) -> None:
+    azure = workbench.connect("Azure with a key")
+    at.run().sidebar.selectbox[0].set_value(azure.id).run()
+    workbench.sql("DELETE FROM configurations WHERE id = ?", azure.id)
+    write(at)
+    assert workbench.server.requests == []
+    assert len(lines(at.error) + lines(at.warning)) == 1
+    write(at)
+    assert len(workbench.server.requests) == 1
+
+
 def test_azure_gets_the_same_prompts(workbench: Workbench) -> None:
     workbench.connect("Azure with a key")
     at = visit("product_description")
