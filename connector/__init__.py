@@ -42,6 +42,7 @@ from connector.errors import (
     RequestRefused,
     UnreadableAnswer,
 )
+from connector.transport import pooled_http_client
 from connector.value import bounds_of
 
 __all__ = [
@@ -81,6 +82,7 @@ __all__ = [
     "UsageSource",
     "bounds_of",
     "origin_of",
+    "pooled_http_client",
     "read_endpoint",
     "text_of",
 ]

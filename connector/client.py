@@ -1,10 +1,8 @@
 """The three operations and the stream, each reported once however it ends."""
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -26,7 +24,7 @@ from connector.chat_completions import (
 from connector.configuration import Configuration
 from connector.errors import AnswerInterrupted, ConnectionFailed, ConnectorError
 from connector.failures import explain, explain_status, redacted, unreadable
-from connector.transport import shared_http_client
+from connector.transport import drain, hang_up, shared_http_client
 
 TIMEOUT = httpx2.Timeout(connect=10, read=120, write=60, pool=10)
 """Seconds to connect, between two pieces of an answer, to send a piece, and to wait for a free connection."""
@@ -266,9 +264,11 @@ class AnswerStream:
         self._call.end(CallStatus.DONE, self.response)
 
     def _pieces(self) -> Iterator[tuple[int, str, str]]:
-        for event in events(self._http_response.iter_bytes()):
+        received = self._http_response.iter_bytes()
+        for event in events(received):
             if event.startswith(DONE):
                 self._is_done = True
+                drain(self._http_response, received)
                 return
             for new in self._read(event):
                 self._call.first_token()
@@ -316,7 +316,7 @@ class AnswerStream:
             self._call.end(CallStatus.STOPPED, self.response)
         finally:
             if is_running:
-                _hang_up(self._http_response)
+                hang_up(self._http_response)
             self._http_response.close()
 
     def __enter__(self) -> Self:
@@ -366,14 +366,6 @@ class _Call:
                     error=error,
                 )
             )
-
-
-def _hang_up(response: httpx2.Response) -> None:
-    """Shut the connection down: closing alone does not wake a thread that reads, and the provider writes on."""
-    stream = response.extensions.get("network_stream")
-    if not response.is_closed and stream is not None and response.http_version.startswith("HTTP/1"):
-        with suppress(OSError):  # the provider was faster
-            stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 def _headers(sdk: OpenAI) -> dict[str, str | Omit]:

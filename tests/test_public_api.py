@@ -45,6 +45,7 @@ PUBLIC = [
     "UsageSource",
     "bounds_of",
     "origin_of",
+    "pooled_http_client",
     "read_endpoint",
     "text_of",
 ]
