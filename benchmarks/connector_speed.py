@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from openai import OpenAI
+from pydantic import SecretStr
 
 from benchmarks import results
 from connector import (
@@ -93,7 +94,7 @@ class Contenders:
         context = ssl.create_default_context(cafile=verify) if verify else True
         self._bare = httpx2.Client(verify=context, timeout=60, headers={"authorization": f"Bearer {KEY}"})
         self._url = f"{base_url}/chat/completions"
-        self._messages = messages
+        self._messages: Any = messages
         http_client = httpx2.Client(verify=context, timeout=60) if verify else None
         self._sdk = OpenAI(base_url=base_url, api_key=KEY, http_client=http_client)
         self.reports: list[CallReport] = []
@@ -101,8 +102,8 @@ class Contenders:
             display_name="Bench",
             api_type=ApiType.OPENAI,
             endpoint=base_url,
-            api_key=KEY,
-            model_default=MODEL,  # type: ignore[arg-type]
+            api_key=SecretStr(KEY),
+            model_default=MODEL,
         )
         self._http_client = pooled_http_client(ca_file=verify) if verify else None
         self._client = Client(self._configuration, http_client=self._http_client, on_call=self.reports.append)
@@ -117,7 +118,7 @@ class Contenders:
         return answer["choices"][0]["message"]["content"]
 
     def sdk(self) -> object:
-        answer = self._sdk.chat.completions.create(model=MODEL, messages=self._messages)  # type: ignore[arg-type]
+        answer = self._sdk.chat.completions.create(model=MODEL, messages=self._messages)
         return answer.choices[0].message.content
 
     def ours(self) -> object:
@@ -131,12 +132,8 @@ class Contenders:
             return sum(1 for event in events if event["choices"] and event["choices"][0]["delta"].get("content"))
 
     def sdk_stream(self) -> int:
-        options = {"include_usage": True}
         stream = self._sdk.chat.completions.create(
-            model=MODEL,
-            messages=self._messages,
-            stream=True,
-            stream_options=options,  # type: ignore[arg-type]
+            model=MODEL, messages=self._messages, stream=True, stream_options={"include_usage": True}
         )
         with stream:
             return sum(1 for chunk in stream if chunk.choices and chunk.choices[0].delta.content)
@@ -215,10 +212,10 @@ def row_of_first_token(base_url: str, certificate: str) -> Row:
     few = Contenders(base_url, messages(2), verify=certificate)
 
     def sdk() -> float:
-        for _ in few._sdk.chat.completions.create(model=MODEL, messages=few._messages, stream=True):  # type: ignore[arg-type]
+        for _ in few._sdk.chat.completions.create(model=MODEL, messages=few._messages, stream=True):
             pass
         start = time.perf_counter()
-        with few._sdk.chat.completions.create(model=MODEL, messages=few._messages, stream=True) as stream:  # type: ignore[arg-type]
+        with few._sdk.chat.completions.create(model=MODEL, messages=few._messages, stream=True) as stream:
             next(chunk for chunk in stream if chunk.choices and chunk.choices[0].delta.content)
             return time.perf_counter() - start
 
@@ -241,7 +238,7 @@ def row_of_import() -> Row:
         return (time.perf_counter() - start,)
 
     calls: dict[str, Any] = {"sdk": "openai", "ours": "connector"}
-    found = interleaved(calls, seconds)  # type: ignore[arg-type]
+    found = interleaved(calls, seconds)
     return row("import, whole process", found, 0, 1, "s", 1.1)
 
 
@@ -253,7 +250,7 @@ def row_of_construction(base_url: str) -> Row:
             display_name=f"Bench {next(numbers)}",
             api_type=ApiType.OPENAI,
             endpoint=base_url,
-            api_key=KEY,  # type: ignore[arg-type]
+            api_key=SecretStr(KEY),
         )
         return Client(configuration)
 

@@ -18,7 +18,7 @@ HEAD = {"id": "chatcmpl-bench", "created": 1_700_000_000, "model": "gpt-bench", 
 
 
 def _whole() -> bytes:
-    message = {"role": "assistant", "content": TEXT, "refusal": None, "annotations": []}
+    message: dict[str, Any] = {"role": "assistant", "content": TEXT, "refusal": None, "annotations": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     body = json.dumps({**HEAD, "object": "chat.completion", "choices": [choice], "usage": USAGE}).encode()
     head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -76,7 +76,7 @@ async def serve(certificate: str | None, delay: float) -> None:
     port = server.sockets[0].getsockname()[1]
     entrance = port
     if delay:
-        line = await asyncio.start_server(lambda *ends: long_line(*ends, port, delay), "127.0.0.1", 0)
+        line = await asyncio.start_server(lambda reader, writer: long_line(reader, writer, port, delay), "127.0.0.1", 0)
         entrance = line.sockets[0].getsockname()[1]
     print(entrance, flush=True)
     await loop.run_in_executor(None, sys.stdin.buffer.read)  # until whoever started it ends

@@ -16,9 +16,7 @@ from connector.chat_completions import (
     ChatCompletionsResponse,
     ChatCompletionsSession,
     Choice,
-    Message,
     Model,
-    Role,
     Usage,
     text_of,
 )
@@ -42,6 +40,7 @@ from connector.errors import (
     RequestRefused,
     UnreadableAnswer,
 )
+from connector.message import ContentPart, Message, Role, ToolCall
 from connector.transport import pooled_http_client
 from connector.value import bounds_of
 
@@ -62,6 +61,7 @@ __all__ = [
     "ConnectionFailed",
     "ConnectorError",
     "ContentFiltered",
+    "ContentPart",
     "Endpoint",
     "InvalidConfiguration",
     "InvalidRequest",
@@ -77,6 +77,7 @@ __all__ = [
     "RateLimited",
     "RequestRefused",
     "Role",
+    "ToolCall",
     "UnreadableAnswer",
     "Usage",
     "UsageSource",

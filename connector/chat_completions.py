@@ -1,29 +1,48 @@
-"""Messages, the request and the session; the response is the SDK's own type under the seed's name."""
+"""The request and the session; the response is the SDK's own type under the seed's name."""
 
-import json
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
+from openai import pydantic_function_tool
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion
 from openai.types.chat.chat_completion import Choice
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import BaseModel, BeforeValidator, Field, JsonValue, StringConstraints
 
 from connector.errors import InvalidRequest
-from connector.value import Value
+from connector.message import Message, Role
+from connector.value import Value, is_sendable
+
+if TYPE_CHECKING:
+    from openai.types.chat import (
+        ChatCompletionAudioParam,
+        ChatCompletionPredictionContentParam,
+        ChatCompletionStreamOptionsParam,
+        ChatCompletionToolChoiceOptionParam,
+        ChatCompletionToolUnionParam,
+        completion_create_params,
+    )
+
+    Audio: TypeAlias = ChatCompletionAudioParam
+    Function: TypeAlias = completion_create_params.Function
+    FunctionCall: TypeAlias = completion_create_params.FunctionCall
+    Moderation: TypeAlias = completion_create_params.Moderation
+    Prediction: TypeAlias = ChatCompletionPredictionContentParam
+    PromptCacheOptions: TypeAlias = completion_create_params.PromptCacheOptions
+    ResponseFormat: TypeAlias = completion_create_params.ResponseFormat | type[BaseModel]
+    StreamOptions: TypeAlias = ChatCompletionStreamOptionsParam
+    Tool: TypeAlias = ChatCompletionToolUnionParam | type[BaseModel]
+    ToolChoice: TypeAlias = ChatCompletionToolChoiceOptionParam
+    WebSearchOptions: TypeAlias = completion_create_params.WebSearchOptions
+else:  # any JSON object, so that one that this SDK does not know yet goes through whole
+    JsonObject = dict[str, JsonValue]
+    Audio = Function = Moderation = Prediction = PromptCacheOptions = StreamOptions = WebSearchOptions = JsonObject
+    FunctionCall = ToolChoice = str | JsonObject
+    ResponseFormat = Annotated[JsonObject, BeforeValidator(lambda value: _format_of(value))]
+    Tool = Annotated[JsonObject, BeforeValidator(lambda value: _tool_of(value))]
 
 ChatCompletionsResponse = ChatCompletion
 Usage = CompletionUsage
-
-
-class Role(StrEnum):
-    """Who a message is from; the seed's ENUM_Role and the API's newer roles."""
-
-    SYSTEM = "system"
-    USER = "user"
-    ASSISTANT = "assistant"
-    DEVELOPER = "developer"
-    TOOL = "tool"
 
 
 class Model(StrEnum):
@@ -33,18 +52,6 @@ class Model(StrEnum):
     GPT_35_TURBO_16K = "gpt-3.5-turbo-16k"
     GPT_4 = "gpt-4"
     GPT_4_32K = "gpt-4-32k"
-
-
-class Message(Value):
-    """One text taken into account by the model."""
-
-    invalid: ClassVar = InvalidRequest
-
-    role: Role = Field(title="Role")
-    content: str = Field(title="Content")
-
-    def problems(self) -> dict[str, str]:
-        return {} if _is_sendable(self.content) else {"content": f"Content {_NOT_SENDABLE}"}
 
 
 class ChatCompletionsSession:
@@ -63,14 +70,22 @@ class ChatCompletionsSession:
 # Numbers are taken as they are: "1" is not 1, and NaN is no number.
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _Count = Annotated[int, Field(strict=True)]
+_Switch = Annotated[bool, Field(strict=True)]
+_Name = Annotated[str, StringConstraints(strip_whitespace=True)]
+_Stop = Annotated[str, StringConstraints(min_length=1)]
+
+
+def _there(default: object) -> dict[str, Any]:
+    """What the provider takes where nothing is sent; for forms to show."""
+    return {"default_there": default}
 
 
 class ChatCompletionsRequest(Value):
     """A request for the advanced operation. Everything but `messages` is optional, and only what was set is sent.
 
-    Titles, ranges, help texts and the provider's own defaults are declared here once: forms, checks and messages derive
-    from them. The ranges are those of the API reference, https://platform.openai.com/docs/api-reference/chat/create.
-    Raises `InvalidRequest`.
+    Every parameter of the SDK's `chat.completions.create` is one field; titles, ranges, help texts and the provider's
+    own defaults are declared here once, and forms, checks and messages derive from them. The ranges are those of the
+    API reference, https://platform.openai.com/docs/api-reference/chat/create. Raises `InvalidRequest`.
     """
 
     invalid: ClassVar = InvalidRequest
@@ -78,17 +93,19 @@ class ChatCompletionsRequest(Value):
     messages: Annotated[tuple[Message, ...], Field(min_length=1)] = Field(
         title="Messages", description="The conversation so far, oldest first."
     )
-    model: Annotated[str, StringConstraints(strip_whitespace=True)] | None = Field(
+    model: _Name | None = Field(
         default=None,
         title="Model",
         description="Ignored on Azure, where the deployment decides. Empty: the configuration's default model.",
     )
+
+    # Sampling
     temperature: _Number | None = Field(
         default=None,
         ge=0,
         le=2,
         title="Temperature",
-        json_schema_extra={"default_there": 1},
+        json_schema_extra=_there(1),
         description="0.2 is focused and repeatable, 0.8 is more random. The default is 1.",
     )
     top_p: _Number | None = Field(
@@ -96,7 +113,7 @@ class ChatCompletionsRequest(Value):
         ge=0,
         le=1,
         title="Top p",
-        json_schema_extra={"default_there": 1},
+        json_schema_extra=_there(1),
         description="0.1 considers only the likeliest tenth of the next tokens. Alter this or temperature, not both. "
         "The default is 1.",
     )
@@ -105,7 +122,7 @@ class ChatCompletionsRequest(Value):
         ge=1,
         le=128,
         title="Choices (n)",
-        json_schema_extra={"default_there": 1},
+        json_schema_extra=_there(1),
         description="How many answers to write. All of them are charged; the default is 1.",
     )
     seed: _Count | None = Field(
@@ -115,6 +132,13 @@ class ChatCompletionsRequest(Value):
         title="Seed",
         description="The same seed and parameters should give the same answer while the system fingerprint stays.",
     )
+    logit_bias: dict[str, Annotated[int, Field(strict=True, ge=-100, le=100)]] | None = Field(
+        default=None,
+        title="Logit bias",
+        description="Token ids with a number from -100 (never) to 100 (always).",
+    )
+
+    # Length
     max_tokens: _Count | None = Field(
         default=None,
         ge=1,
@@ -127,14 +151,154 @@ class ChatCompletionsRequest(Value):
         title="Max completion tokens",
         description="Like “Max tokens”, for newer models; includes the tokens spent on reasoning.",
     )
+    stop: _Stop | Annotated[tuple[_Stop, ...], Field(min_length=1, max_length=4)] | None = Field(
+        default=None,
+        title="Stop",
+        description="Up to four texts before which the answer ends. The newest reasoning models take none.",
+    )
+    verbosity: Literal["low", "medium", "high"] | None = Field(
+        default=None,
+        title="Verbosity",
+        json_schema_extra=_there("medium"),
+        description="How long-winded the answer is. The default is medium.",
+    )
+
+    # Penalties
     frequency_penalty: _Number | None = Field(
         default=None,
         ge=-2,
         le=2,
         title="Frequency penalty",
-        json_schema_extra={"default_there": 0},
+        json_schema_extra=_there(0),
         description="Above 0, words that were used often become less likely. The default is 0.",
     )
+    presence_penalty: _Number | None = Field(
+        default=None,
+        ge=-2,
+        le=2,
+        title="Presence penalty",
+        json_schema_extra=_there(0),
+        description="Above 0, words that were used at all become less likely. The default is 0.",
+    )
+
+    # Reasoning
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = Field(
+        default=None,
+        title="Reasoning effort",
+        description="How much a reasoning model thinks before it answers. Each model takes some of the values.",
+    )
+
+    # Structure and tools
+    response_format: ResponseFormat | None = Field(
+        default=None,
+        title="Response format",
+        description="Text, any JSON object, or JSON of a given schema; a pydantic class stands for its schema.",
+    )
+    tools: tuple[Tool, ...] | None = Field(
+        default=None,
+        title="Tools",
+        description="What the model may call instead of answering; a pydantic class stands for a function.",
+    )
+    tool_choice: ToolChoice | None = Field(
+        default=None,
+        title="Tool choice",
+        json_schema_extra=_there("auto"),
+        description="none, auto, required, or the one tool to call.",
+    )
+    parallel_tool_calls: _Switch | None = Field(
+        default=None,
+        title="Parallel tool calls",
+        json_schema_extra=_there(True),
+        description="Whether several tools may be called at once.",
+    )
+
+    # What else comes back
+    logprobs: _Switch | None = Field(
+        default=None,
+        title="Logprobs",
+        json_schema_extra=_there(False),
+        description="Whether to tell how likely each token of the answer was.",
+    )
+    top_logprobs: _Count | None = Field(
+        default=None,
+        ge=0,
+        le=20,
+        title="Top logprobs",
+        description="How many other tokens to tell at each place. Needs logprobs.",
+    )
+    modalities: tuple[Literal["text", "audio"], ...] | None = Field(
+        default=None,
+        title="Modalities",
+        json_schema_extra=_there("text"),
+        description="What to answer with: text, or text and audio.",
+    )
+    audio: Audio | None = Field(
+        default=None, title="Audio", description="Format and voice of an answer in audio; needs that modality."
+    )
+    moderation: Moderation | None = Field(
+        default=None, title="Moderation", description="A moderation model that looks at the request and the answer."
+    )
+    web_search_options: WebSearchOptions | None = Field(
+        default=None, title="Web search", description="How a search model looks things up in the web."
+    )
+    stream_options: StreamOptions | None = Field(
+        default=None, title="Stream options", description="Only sent with a stream, which asks for its usage by itself."
+    )
+
+    # The service
+    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = Field(
+        default=None,
+        title="Service tier",
+        json_schema_extra=_there("auto"),
+        description="How fast and at what price the request is served. The answer tells which it was.",
+    )
+    store: _Switch | None = Field(
+        default=None,
+        title="Store",
+        json_schema_extra=_there(False),
+        description="Whether the provider keeps the answer for its distillation and evaluation tools.",
+    )
+    metadata: (
+        dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]] | None
+    ) = Field(
+        default=None,
+        max_length=16,
+        title="Metadata",
+        description="Up to 16 names and texts that are kept with a stored answer; 64 and 512 characters at most.",
+    )
+    prediction: Prediction | None = Field(
+        default=None, title="Prediction", description="Text that the answer will mostly repeat, to have it faster."
+    )
+    prompt_cache_key: str | None = Field(
+        default=None,
+        title="Prompt cache key",
+        description="Requests with the same key share cached prompts more.",
+    )
+    prompt_cache_options: PromptCacheOptions | None = Field(
+        default=None, title="Prompt cache options", description="How the prompt is cached, and for how long at least."
+    )
+    prompt_cache_retention: Literal["in_memory", "24h"] | None = Field(
+        default=None,
+        title="Prompt cache retention",
+        description="How long a cached prompt is kept at most. Deprecated: use prompt cache options.",
+    )
+    safety_identifier: Annotated[str, StringConstraints(max_length=128)] | None = Field(
+        default=None,
+        title="Safety identifier",
+        description="A hash that stands for the person who asks, should the provider find abuse; 128 characters.",
+    )
+    user: str | None = Field(
+        default=None,
+        title="User",
+        description="Stands for the person who asks. Deprecated: use safety identifier and prompt cache key.",
+    )
+    functions: tuple[Function, ...] | None = Field(
+        default=None, title="Functions", description="Deprecated: use tools."
+    )
+    function_call: FunctionCall | None = Field(
+        default=None, title="Function call", description="Deprecated: use tool choice."
+    )
+
     extra: dict[str, JsonValue] = Field(
         default_factory=dict,
         title="Extra",
@@ -157,31 +321,65 @@ class ChatCompletionsRequest(Value):
             raise InvalidRequest({"session": "The session has no messages: there is nothing to send."})
         return cls(messages=tuple(session.messages), **options)
 
-    def body(self, model: str) -> dict[str, Any]:
+    def body(self, model: str, *, stream: bool = False) -> dict[str, Any]:
         """The JSON that is sent, for the model that it goes to. What was not set is absent; 0 is there."""
-        body = self.model_dump(mode="json", exclude_none=True, exclude={"model", "extra"})
-        return {"model": model, **body, **self.extra}
+        # Only the messages have fields of their own to leave out; a null inside a schema or a part is meant.
+        body: dict[str, Any] = {"model": model, "messages": [_sent(message) for message in self.messages]}
+        for name in _PARAMETERS:
+            if (value := getattr(self, name)) is not None:
+                body[name] = _as_list(value)
+        if stream:
+            body["stream"] = True
+            body["stream_options"] = {"include_usage": True, **(self.stream_options or {})}
+        return body | self.extra
 
     def problems(self) -> dict[str, str]:
         known = [name for name in self.extra if name in type(self).model_fields or name == "stream"]
         if known:
             return {"extra": f"“{known[0]}” has a field of its own."}
         return {
-            name: f"{name.capitalize()} {_NOT_SENDABLE}"
-            for name in ("model", "extra")
-            if not _is_sendable(getattr(self, name))
+            name: f"{type(self).model_fields[name].title} holds something that cannot be sent: half a character, or a "
+            "number that is none. Enter it again."
+            for name in type(self).model_fields
+            if name in self.model_fields_set and name != "messages" and not is_sendable(getattr(self, name))
         }
 
 
-_NOT_SENDABLE = "holds something that cannot be sent: half a character, or a number that is none. Enter it again."
+_PARAMETERS = [
+    name for name in ChatCompletionsRequest.model_fields if name not in {"messages", "model", "extra", "stream_options"}
+]
 
 
-def _is_sendable(value: object) -> bool:
-    try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except ValueError:  # UnicodeEncodeError is one of them
-        return False
-    return True
+def _sent(message: Message) -> dict[str, Any]:
+    sent: dict[str, Any] = {"role": message.role.value}
+    for name in ("content", "name", "refusal", "tool_call_id"):
+        if (value := getattr(message, name)) is not None:
+            sent[name] = _as_list(value)
+    if message.tool_calls:
+        sent["tool_calls"] = list(message.tool_calls)
+    return sent
+
+
+def _as_list(value: object) -> object:
+    """What JSON makes of a tuple, so that a report says what was sent."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _tool_of(tool: object) -> object:
+    """A pydantic class as the function that its fields are the arguments of, by the SDK's own rules."""
+    if isinstance(tool, type) and issubclass(tool, BaseModel):
+        made = pydantic_function_tool(tool)
+        return {"type": "function", "function": dict(made["function"])}
+    return tool
+
+
+def _format_of(response_format: object) -> object:
+    """A pydantic class as the schema of the JSON that it reads."""
+    if isinstance(response_format, type) and issubclass(response_format, BaseModel):
+        schema = pydantic_function_tool(response_format)["function"]["parameters"]
+        json_schema = {"name": response_format.__name__, "schema": schema, "strict": True}
+        return {"type": "json_schema", "json_schema": json_schema}
+    return response_format
 
 
 def text_of(response: ChatCompletionsResponse) -> str:
@@ -197,9 +395,7 @@ __all__ = [
     "ChatCompletionsResponse",
     "ChatCompletionsSession",
     "Choice",
-    "Message",
     "Model",
-    "Role",
     "Usage",
     "text_of",
 ]

@@ -133,8 +133,7 @@ class Client:
 
     def stream(self, request: ChatCompletionsRequest) -> "AnswerStream":
         """The same, as it is written. The call begins here; use the stream in a `with` block, or close it."""
-        body = {**self.body(request), "stream": True}
-        body.setdefault("stream_options", {"include_usage": True})
+        body = request.body(self.configuration.model_for(request.model), stream=True)
         call = _Call(body, self._on_call)
         try:
             response = self._send(body, stream=True)

@@ -1,6 +1,8 @@
 """What `Configuration` and `ChatCompletionsRequest` have in common: they check themselves and say it in sentences."""
 
-from typing import Any, ClassVar, Self
+import json
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -55,16 +57,32 @@ class Value(BaseModel):
 
 
 def range_of(field: FieldInfo) -> str:
-    """What a number field takes, in words: `a number from -2 to 2`, `a whole number of 1 or more`."""
-    kind = (
-        "a whole number" if "int" in str(field.annotation) else "a number" if "float" in str(field.annotation) else ""
-    )
-    if not kind:
-        return "a text" if "str" in str(field.annotation) else "of another form"
+    """What a field takes, in words: `a number from -2 to 2`, `a whole number of 1 or more`, `low, medium or high`."""
+    kinds = _kinds(field.annotation)
+    choices = [repr(choice).strip("'") for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+    if choices:
+        return " or ".join([", ".join(choices[:-1]), choices[-1]]) if len(choices) > 1 else choices[0]
+    if bool in kinds:
+        return "true or false"
+    if not {int, float} & set(kinds):
+        return _FORMS.get(get_origin(kinds[0]) or kinds[0], "of another form")
+    kind = "a whole number" if int in kinds else "a number"
     least, most = bounds_of(field)
     if least is not None and most is not None:
         return f"{kind} from {least:g} to {most:g}"
     return kind if least is None else f"{kind} of {least:g} or more"
+
+
+_FORMS = {str: "a text", tuple: "a list", dict: "an object with names and values"}
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """The types that a field takes, without None and without what was said about them."""
+    if get_origin(annotation) is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [kind for each in get_args(annotation) for kind in _kinds(each) if kind is not NoneType]
+    return [annotation]
 
 
 def bounds_of(field: FieldInfo) -> tuple[float | None, float | None]:
@@ -72,3 +90,12 @@ def bounds_of(field: FieldInfo) -> tuple[float | None, float | None]:
     least = next((float(each.ge) for each in field.metadata if hasattr(each, "ge")), None)
     most = next((float(each.le) for each in field.metadata if hasattr(each, "le")), None)
     return least, most
+
+
+def is_sendable(value: object) -> bool:
+    """Whether it can be written as JSON: no half characters, no number that is none."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:  # UnicodeEncodeError is one of them
+        return False
+    return True

@@ -98,7 +98,7 @@ def turn(session_id: str | None, configuration: SavedConfiguration, request: Cha
 
     A session begins with its first message. When anything fails, the message is offered again.
     """
-    prompt = request.messages[-1].content
+    prompt = request.messages[-1].text
     st.session_state.pop(f"trouble:{page}", None)
     begun = False
     try:

@@ -110,7 +110,7 @@ def start_turn(
         model = request.model or ""
         chat = books.chat_sessions.create(who, title=title, configuration_id=configuration.id, model=model)
         session_id = chat.id
-    turn = books.chat_sessions.begin_turn(who, session_id, request.messages[-1].content, start)
+    turn = books.chat_sessions.begin_turn(who, session_id, request.messages[-1].text, start)
 
     def book(report: CallReport) -> None:
         content = text_of(report.response) if report.response else ""

@@ -95,11 +95,11 @@ def quoted(text: str) -> str:
 
 def preview(messages: tuple[Message, ...]) -> None:
     """What will be sent, message by message."""
-    about = sum(len(message.content) for message in messages) // CHARACTERS_PER_TOKEN + 1
+    about = sum(len(message.text) for message in messages) // CHARACTERS_PER_TOKEN + 1
     with st.expander(f"What will be sent · about {about:,} tokens", expanded=True, type="compact"):
         for message in messages:
             st.caption(message.role.capitalize())
-            st.code(message.content, language=None, wrap_lines=True)
+            st.code(message.text, language=None, wrap_lines=True)
 
 
 def with_history(session_id: str | None, *, talk: DeltaGenerator, below: DeltaGenerator) -> None:

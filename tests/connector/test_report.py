@@ -28,7 +28,7 @@ def test_a_report_tells_what_was_sent_and_what_came(
     server: ProviderServer, client: Client, reports: list[CallReport]
 ) -> None:
     before = datetime.now(UTC)
-    request = ChatCompletionsRequest.of_prompts("Hello there", temperature=0.0, extra={"stop": ["."]})
+    request = ChatCompletionsRequest.of_prompts("Hello there", temperature=0.0, stop=(".",))
     response = client.call_api(request)
     (report,) = reports
     assert report.request == server.requests[0].body == client.body(request)

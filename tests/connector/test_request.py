@@ -263,14 +263,15 @@ def test_all_attributes_of_the_request_arrive_under_their_names(server: Provider
         "frequency_penalty": -0.5,
     }
     client = Client(account(server))
-    request = ask(model="chat-test", extra={"presence_penalty": 0.25, "stop": None}, **options)
+    server.also_allowed = frozenset({"top_k", "repeat_penalty"})
+    request = ask(model="chat-test", extra={"top_k": 40, "repeat_penalty": None}, **options)
     client.call_api(request)
     assert server.requests[0].body == client.body(request)
     assert server.requests[0].body == options | {
         "model": "chat-test",
         "messages": [{"role": "user", "content": "Hello"}],
-        "presence_penalty": 0.25,
-        "stop": None,
+        "top_k": 40,
+        "repeat_penalty": None,
     }
 
 
@@ -356,8 +357,8 @@ def test_the_sentence_names_the_field_and_its_range() -> None:
 
 def test_the_bounds_of_a_field_can_be_asked_for() -> None:
     fields = ChatCompletionsRequest.model_fields
-    bounds = {name: bounds_of(field) for name, field in fields.items() if name not in ("messages", "model", "extra")}
-    assert bounds == {
+    bounds = {name: bounds_of(field) for name, field in fields.items()}
+    assert {name: each for name, each in bounds.items() if each != (None, None)} == {
         "temperature": (0, 2),
         "top_p": (0, 1),
         "n": (1, 128),
@@ -365,6 +366,8 @@ def test_the_bounds_of_a_field_can_be_asked_for() -> None:
         "max_tokens": (1, None),
         "max_completion_tokens": (1, None),
         "frequency_penalty": (-2, 2),
+        "presence_penalty": (-2, 2),
+        "top_logprobs": (0, 20),
     }
 
 
