@@ -1,17 +1,18 @@
 """The three operations and the stream, each reported once however it ends."""
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
 import httpx2
 import jiter
-from openai import Omit, OpenAI, Stream
 
 from connector.answer import DONE, Assembly, events, parse_completion
 from connector.chat_completions import (
@@ -21,13 +22,17 @@ from connector.chat_completions import (
     Usage,
     text_of,
 )
-from connector.configuration import Configuration
-from connector.errors import AnswerInterrupted, ConnectionFailed, ConnectorError
+from connector.configuration import Configuration, KeyType
+from connector.errors import AnswerInterrupted, ConnectionFailed, ConnectorError, KeyRefused
 from connector.failures import explain, explain_status, redacted, unreadable
-from connector.transport import drain, hang_up, shared_http_client
+from connector.identity import entra_token
+from connector.transport import Line, drain, hang_up, shared_line
 
-TIMEOUT = httpx2.Timeout(connect=10, read=120, write=60, pool=10)
-"""Seconds to connect, between two pieces of an answer, to send a piece, and to wait for a free connection."""
+TIMEOUT = httpx2.Timeout(connect=10, read=300, write=60, pool=10)
+"""Seconds to connect, to the first and between two pieces of an answer, to send a piece, and to wait for a free
+connection. A reasoning model may think for minutes."""
+RETRY_BUDGET = 30.0
+LONGEST_RETRY_AFTER = 20.0
 
 
 class CallStatus(StrEnum):
@@ -65,6 +70,7 @@ class CallReport:
     """Whole, or what came of it."""
     error: ConnectorError | None = None
     attempts: int = 1
+    """How often it was sent; 0 where it did not come to that."""
     adaptations: tuple[str, ...] = ()
 
     @property
@@ -98,12 +104,22 @@ class Client:
         *,
         http_client: httpx2.Client | None = None,
         on_call: Callable[[CallReport], None] | None = None,
+        token: Callable[[], str] | None = None,
         timeout: httpx2.Timeout = TIMEOUT,
+        max_retries: int = 2,
     ) -> None:
+        """`http_client`: see `pooled_http_client`. `token` gives a fresh token for each call, in place of the key.
+
+        `timeout` is in seconds, see `TIMEOUT`. `max_retries`: how often a call is tried again, within 30 seconds and
+        only while nothing of an answer has come: no connection, 408, 409, 429 (but for an empty account), 500, 502 to
+        504. A provider's Retry-After is obeyed up to 20 seconds.
+        """
         self.configuration = configuration
         self._http_client = http_client
         self._on_call = on_call
+        self._token = token
         self._timeout = timeout
+        self._max_retries = max_retries
 
     def execute_without_history(
         self, user_prompt: str = "", *, system_prompt: str = "", model: str | None = None
@@ -118,10 +134,10 @@ class Client:
 
     def call_api(self, request: ChatCompletionsRequest) -> ChatCompletionsResponse:
         """The advanced operation: full request in, full response out."""
-        call = _Call(self.body(request), self._on_call)
+        call = _Call(self.configuration, self.body(request), self._on_call)
         try:
-            response = self._send(call.body, stream=False)
-            completion = self._completion(response, call.body)
+            call.account = self._account()
+            completion = call.completion(self._send(call, stream=False))
         except ConnectorError as error:
             call.end(CallStatus.FAILED, error=error)
             raise
@@ -133,71 +149,75 @@ class Client:
 
     def stream(self, request: ChatCompletionsRequest) -> "AnswerStream":
         """The same, as it is written. The call begins here; use the stream in a `with` block, or close it."""
-        body = request.body(self.configuration.model_for(request.model), stream=True)
-        call = _Call(body, self._on_call)
+        call = _Call(
+            self.configuration, request.body(self.configuration.model_for(request.model), stream=True), self._on_call
+        )
         try:
-            response = self._send(body, stream=True)
+            call.account = self._account()
+            response = self._send(call, stream=True)
             if not response.headers.get("content-type", "").lower().startswith("text/event-stream"):
-                completion = self._completion(response, body)  # a server that does not stream, or no answer at all
-                return AnswerStream(self, call, response, completion)
+                completion = call.completion(response)  # a server that does not stream, or no answer at all
+                return AnswerStream(call, response, completion)
         except ConnectorError as error:
             call.end(CallStatus.FAILED, error=error)
             raise
         except BaseException:
             call.end(CallStatus.STOPPED)
             raise
-        return AnswerStream(self, call, response)
+        return AnswerStream(call, response)
 
     def body(self, request: ChatCompletionsRequest) -> dict[str, Any]:
         """The JSON that `call_api` sends. Raises `InvalidRequest` when nobody names a model."""
         return request.body(self.configuration.model_for(request.model))
 
-    def _send(self, body: dict[str, Any], *, stream: bool) -> httpx2.Response:
-        """Send through the SDK, which does addresses and authorisation; the body is parsed here, once."""
+    @cached_property
+    def _line(self) -> Line:
+        return Line(self._http_client) if self._http_client else shared_line()
+
+    def _send(self, call: "_Call", *, stream: bool) -> httpx2.Response:
+        """Send through the SDK, and again while that may help; what it raises is a `ConnectorError`."""
+        latest = time.monotonic() + RETRY_BUDGET
+        while True:
+            call.attempts += 1
+            try:
+                return self._line.post(
+                    # Whole, so that what is called is what `url` says.
+                    call.account.url,
+                    call.body,
+                    call.account.authorisation,
+                    self._timeout,
+                    stream=stream,
+                )
+            except Exception as error:
+                failure = call.explain(error)
+            pause = _pause(failure, call.attempts)
+            if call.attempts > self._max_retries or pause is None or time.monotonic() + pause > latest:
+                raise failure
+            time.sleep(pause)
+
+    def _account(self) -> Configuration:
+        """The configuration, with a fresh token where tokens are used."""
+        configuration = self.configuration
+        if self._token is None and configuration.key_type is not KeyType.ENTRA_IDENTITY:
+            return configuration
         try:
-            sdk, authorisation = self.configuration.connect(self._http_client or shared_http_client())
-            response = sdk.post(
-                # Whole, so that what is called is what `url` says: the SDK has rules of its own for Azure's paths.
-                self.configuration.url,
-                cast_to=httpx2.Response,
-                body=body,
-                options={"headers": _headers(sdk) | authorisation, "timeout": self._timeout},
-                stream=stream,
-                stream_cls=Stream[object],
-            )
-        except Exception as error:
-            failure = self.explain(error, body)
-        else:
-            # httpx2.Response is what cast_to asks for, streamed or not; the signature cannot say so.
-            assert isinstance(response, httpx2.Response)  # noqa: S101
-            return response
-        raise failure
+            key = self._token() if self._token else entra_token(configuration.entra_scope)
+        except ConnectorError:
+            raise
+        except Exception:  # it may hold anything
+            key = ""
+        if not key or not isinstance(key, str):
+            raise KeyRefused("The token that this program was to bring could not be got. Sign in again.")
+        return configuration.with_key(key)
 
-    def explain(self, error: Exception, body: Mapping[str, Any]) -> ConnectorError:
-        return explain(error, self.configuration, str(body.get("model", "")))
 
-    def _completion(self, response: httpx2.Response, body: Mapping[str, Any]) -> ChatCompletionsResponse:
-        request_id = self.request_id(response)
-        failure: ConnectorError
-        try:
-            data = jiter.from_json(response.read())
-            if not (isinstance(data, dict) and data.get("error") and not data.get("choices")):
-                completion = parse_completion(data)
-                completion._request_id = request_id
-                return completion
-            model = str(body.get("model", ""))
-            failure = explain_status(None, data["error"], self.configuration, model, request_id=request_id)
-        except ValueError:
-            content_type = response.headers.get("content-type", "")
-            failure = unreadable(content_type, self.configuration, request_id=request_id)
-        except httpx2.HTTPError as error:
-            failure = self.explain(error, body)
-        raise failure
-
-    def request_id(self, response: httpx2.Response) -> str | None:
-        """The provider's own id of a call; it comes from outside like any other word."""
-        found = response.headers.get("x-request-id") or response.headers.get("apim-request-id")
-        return redacted(found, self.configuration) or None
+def _pause(failure: ConnectorError, attempts: int) -> float | None:
+    """Seconds until another try, None when there shall be none. What the provider asks for, else a random time."""
+    if not failure.is_retryable:
+        return None
+    if failure.retry_after is not None:
+        return failure.retry_after if failure.retry_after <= LONGEST_RETRY_AFTER else None
+    return random.uniform(0, min(8, 0.5 * 2 ** (attempts - 1)))  # noqa: S311 - so that not all come back at once
 
 
 class AnswerStream:
@@ -210,18 +230,16 @@ class AnswerStream:
 
     def __init__(
         self,
-        client: Client,
         call: "_Call",
         http_response: httpx2.Response,
         completion: ChatCompletionsResponse | None = None,
     ) -> None:
-        self._client = client
         self._call = call
         self._http_response = http_response
         self._completion = completion
         self._assembly = Assembly()
         self._is_done = False
-        self._request_id = client.request_id(http_response)
+        self._request_id = call.request_id(http_response)
 
     @property
     def response(self) -> ChatCompletionsResponse:
@@ -246,7 +264,7 @@ class AnswerStream:
                 if self._call.is_ended:  # by close(), between two pieces
                     return
         except Exception as error:
-            failure = self._client.explain(error, self._call.body)
+            failure = self._call.explain(error)
         except BaseException:  # the loop was left, or the program is being stopped
             self.close()
             raise
@@ -289,13 +307,13 @@ class AnswerStream:
         except (ValueError, AttributeError, TypeError):
             new = None
         if new is None:
-            raise unreadable("", self._client.configuration, request_id=self._request_id)
+            raise unreadable("", self._call.account, request_id=self._request_id)
         if self._assembly.error is not None:
             raise explain_status(
                 None,
                 self._assembly.error,
-                self._client.configuration,
-                str(self._call.body.get("model", "")),
+                self._call.account,
+                self._call.model,
                 request_id=self._request_id,
             )
         return new
@@ -328,16 +346,49 @@ class AnswerStream:
 
 
 class _Call:
-    """The bookkeeping of one call: its times, and its report, made once."""
+    """One call: what is sent and for whom, how its answer is read, its times, and its report, made once."""
 
-    def __init__(self, body: dict[str, Any], on_call: Callable[[CallReport], None] | None) -> None:
+    def __init__(
+        self, account: Configuration, body: dict[str, Any], on_call: Callable[[CallReport], None] | None
+    ) -> None:
+        self.account = account
         self.body = body
+        self.attempts = 0
         self.is_ended = False
         self._on_call = on_call
         self._started_at = datetime.now(UTC)
         self._start = time.monotonic()
         self._first_token: float | None = None
         self._ending = threading.Lock()
+
+    @property
+    def model(self) -> str:
+        return str(self.body.get("model", ""))
+
+    def explain(self, error: Exception) -> ConnectorError:
+        return explain(error, self.account, self.model)
+
+    def completion(self, response: httpx2.Response) -> ChatCompletionsResponse:
+        """Read a whole answer."""
+        request_id = self.request_id(response)
+        failure: ConnectorError
+        try:
+            data = jiter.from_json(response.read())
+            if not (isinstance(data, dict) and data.get("error") and not data.get("choices")):
+                completion = parse_completion(data)
+                completion._request_id = request_id
+                return completion
+            failure = explain_status(None, data["error"], self.account, self.model, request_id=request_id)
+        except ValueError:
+            failure = unreadable(response.headers.get("content-type", ""), self.account, request_id=request_id)
+        except httpx2.HTTPError as error:
+            failure = self.explain(error)
+        raise failure
+
+    def request_id(self, response: httpx2.Response) -> str | None:
+        """The provider's own id of a call; it comes from outside like any other word."""
+        found = response.headers.get("x-request-id") or response.headers.get("apim-request-id")
+        return redacted(found, self.account) or None
 
     def first_token(self) -> None:
         if self._first_token is None:
@@ -363,13 +414,6 @@ class _Call:
                     time_to_first_token=self._first_token,
                     response=response,
                     error=error,
+                    attempts=self.attempts,
                 )
             )
-
-
-def _headers(sdk: OpenAI) -> dict[str, str | Omit]:
-    """The SDK's own headers and nothing else: OPENAI_CUSTOM_HEADERS, OPENAI_ORG_ID and their kind add and replace."""
-    own = {"accept": "application/json", "content-type": "application/json", "user-agent": sdk.user_agent}
-    own |= {name.lower(): value for name, value in sdk.platform_headers().items()}
-    no_key = {"authorization": Omit(), "api-key": Omit()}  # the one that is right comes from `Configuration.connect`
-    return {name.lower(): Omit() for name in sdk.default_headers} | no_key | own

@@ -7,12 +7,11 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-import httpx2
-from openai import AzureOpenAI, OpenAI
 from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
 
 from connector.endpoint import Endpoint, read_endpoint
 from connector.errors import InvalidConfiguration, InvalidRequest
+from connector.identity import DATED_SCOPE, V1_SCOPE
 from connector.value import Value
 
 
@@ -33,11 +32,15 @@ class KeyType(StrEnum):
 
     API_KEY = "ApiKey"
     ENTRA_TOKEN = "EntraToken"  # noqa: S105 - a name, not a secret
+    ENTRA_IDENTITY = "EntraIdentity"
+    """Nothing: the identity of this machine gets a token by itself, or `Client(token=...)` does."""
 
     @property
     def caption(self) -> str:
         """The name for people."""
-        return "API key" if self is KeyType.API_KEY else "Microsoft Entra token"
+        if self is KeyType.API_KEY:
+            return "API key"
+        return "Microsoft Entra token" if self is KeyType.ENTRA_TOKEN else "Microsoft Entra identity"
 
 
 def _trimmed(key: object) -> object:
@@ -62,7 +65,8 @@ class Configuration(Value):
     display_name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)] = Field(title="Name")
     api_type: ApiType = Field(title="API type")
     endpoint: _Text = Field(title="Endpoint")
-    api_key: Annotated[SecretStr, BeforeValidator(_trimmed)] = Field(title="Key")
+    api_key: Annotated[SecretStr, BeforeValidator(_trimmed)] = Field(default=SecretStr(""), title="Key")
+    """Needed but for `ENTRA_IDENTITY`."""
     key_type: KeyType = Field(default=KeyType.API_KEY, title="Key type")
     deployment_name: _Text = Field(default="", title="Deployment name")
     """Azure only. May also stand in the endpoint; the field wins."""
@@ -97,9 +101,24 @@ class Configuration(Value):
             return found
         raise InvalidRequest({"model": f"Name a model: “{self.display_name}” has no default model."})
 
-    def connect(self, http_client: httpx2.Client) -> tuple[OpenAI, dict[str, str]]:
-        """An SDK client for this account over `http_client`, and the headers that authorise it."""
-        return PROVIDERS[self.api_type].connect(self, read_endpoint(self.endpoint), http_client)
+    @property
+    def authorisation(self) -> dict[str, str]:
+        """The header that carries the key, in lower case: `authorization` or Azure's `api-key`."""
+        key = self.api_key.get_secret_value()
+        if self.api_type is ApiType.AZURE_OPENAI and self.key_type is KeyType.API_KEY:
+            return {"api-key": key}
+        return {"authorization": f"Bearer {key}"}
+
+    @property
+    def entra_scope(self) -> str:
+        """What a Microsoft Entra token has to be for."""
+        is_v1 = "/openai/v1/" in self.url
+        return V1_SCOPE if is_v1 else DATED_SCOPE
+
+    def with_key(self, key: str) -> "Configuration":
+        """The same account with another key. Raises `InvalidConfiguration` when it cannot be one."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return Configuration(**{**fields, "api_key": SecretStr(key)})
 
     def problems(self) -> dict[str, str]:
         problems: dict[str, str] = {}
@@ -107,7 +126,8 @@ class Configuration(Value):
             problems["display_name"] = "Enter a name."
         key = self.api_key.get_secret_value()
         if not key:
-            problems["api_key"] = "Enter the key."
+            if self.key_type is not KeyType.ENTRA_IDENTITY:
+                problems["api_key"] = "Enter the key."
         elif not re.fullmatch(r"[\x21-\x7e]+", key):
             # It could not stand in a header, and the SDK would fail with the key in its error.
             problems["api_key"] = "The key contains blanks, line breaks or characters that no key has. Copy it again."
@@ -134,7 +154,6 @@ class Provider:
     """The provider's own reference of the API."""
     url: Callable[[Configuration, Endpoint], str]
     problems: Callable[[Configuration, Endpoint], dict[str, str]]
-    connect: Callable[[Configuration, Endpoint, httpx2.Client], tuple[OpenAI, dict[str, str]]]
 
 
 # -- OpenAI and whatever speaks its form
@@ -148,14 +167,6 @@ def _openai_problems(configuration: Configuration, endpoint: Endpoint) -> dict[s
     if configuration.key_type is not KeyType.API_KEY:
         return {"key_type": "OpenAI takes an API key."}
     return {}
-
-
-def _connect_openai(
-    configuration: Configuration, endpoint: Endpoint, http_client: httpx2.Client
-) -> tuple[OpenAI, dict[str, str]]:
-    key = configuration.api_key.get_secret_value()
-    sdk = OpenAI(api_key=key, base_url=endpoint.base_url, http_client=http_client, max_retries=0)
-    return sdk, {"authorization": f"Bearer {key}"}
 
 
 # -- Azure OpenAI
@@ -200,26 +211,6 @@ def _is_dated(version: str) -> bool:
         return False
 
 
-def _connect_azure(
-    configuration: Configuration, endpoint: Endpoint, http_client: httpx2.Client
-) -> tuple[OpenAI, dict[str, str]]:
-    key = configuration.api_key.get_secret_value()
-    is_token = configuration.key_type is KeyType.ENTRA_TOKEN
-    headers = {"authorization": f"Bearer {key}"} if is_token else {"api-key": key}
-    if _is_v1(configuration, endpoint):
-        base_url = f"{endpoint.azure_root}/openai/v1/"
-        return OpenAI(api_key=key, base_url=base_url, http_client=http_client, max_retries=0), headers
-    return AzureOpenAI(
-        # As `azure_endpoint` the seed's own form loses the deployment; the root before /openai does not.
-        azure_endpoint=endpoint.azure_root,
-        api_version=configuration.api_version or endpoint.api_version,
-        api_key=None if is_token else key,
-        azure_ad_token=key if is_token else None,
-        http_client=http_client,
-        max_retries=0,
-    ), headers
-
-
 PROVIDERS: dict[ApiType, Provider] = {
     ApiType.OPENAI: Provider(
         caption="OpenAI",
@@ -230,17 +221,15 @@ PROVIDERS: dict[ApiType, Provider] = {
         reference="https://platform.openai.com/docs/api-reference/chat",
         url=_openai_url,
         problems=_openai_problems,
-        connect=_connect_openai,
     ),
     ApiType.AZURE_OPENAI: Provider(
         caption="Azure OpenAI",
         default_endpoint="",
         endpoint_example="https://your-resource-name.openai.azure.com/openai/deployments/",
-        key_types=(KeyType.API_KEY, KeyType.ENTRA_TOKEN),
+        key_types=tuple(KeyType),
         key_page="https://learn.microsoft.com/en-gb/azure/ai-services/openai/how-to/managed-identity",
         reference="https://learn.microsoft.com/en-gb/azure/ai-services/openai/reference",
         url=_azure_url,
         problems=_azure_problems,
-        connect=_connect_azure,
     ),
 }

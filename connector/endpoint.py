@@ -8,6 +8,7 @@ the Azure portal (`.../openai/deployments/NAME/chat/completions?api-version=...`
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from connector.errors import InvalidConfiguration
@@ -32,6 +33,7 @@ class Endpoint:
     is_azure_v1: bool = False
 
 
+@lru_cache(maxsize=256)  # read with every call
 def read_endpoint(text: str) -> Endpoint:
     """Read what a person pasted. Unusable text is an `InvalidConfiguration` whose field `endpoint` says why."""
     parts, host, port = _split(text)

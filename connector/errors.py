@@ -10,7 +10,7 @@ ConnectorError
 ├── NotFoundAtProvider       404: model, deployment or path
 ├── RateLimited              429, worth another try; .retry_after in seconds where the provider says
 ├── QuotaExceeded            429, not worth another try
-├── ContentFiltered          the provider's filter blocked the prompt
+├── ContentFiltered          the provider's filter blocked the prompt; .categories
 ├── RequestRefused           any other 4xx
 ├── ProviderUnavailable      5xx
 ├── UnreadableAnswer         an answer that is none: a web page, broken JSON
@@ -24,11 +24,14 @@ from typing import Any, ClassVar
 class ConnectorError(Exception):
     """Base of everything `connector` raises. `str()` is fit for the user and holds no key, header or prompt.
 
-    For the machine: `kind` (one word per class), `status` (HTTP), `code` and `param` as the provider named them, and
-    `request_id`. All but `kind` may be None.
+    For the machine: `kind` (one word per class), `status` (HTTP), `code` and `param` as the provider named them,
+    `request_id`, and `retry_after` in seconds where the provider says. All but `kind` may be None. `is_retryable`:
+    nothing of an answer came, and the same request may work a moment later; `Client` itself tries these again.
     """
 
     kind: ClassVar[str] = "error"
+    retry_after: float | None = None
+    is_retryable: bool = False
 
     def __init__(
         self,
@@ -108,7 +111,6 @@ class RateLimited(ConnectorError):
     """429: too much at once. `.retry_after` is in seconds, None where the provider does not say."""
 
     kind = "rate_limited"
-    retry_after: float | None = None
 
 
 class QuotaExceeded(ConnectorError):
@@ -118,9 +120,13 @@ class QuotaExceeded(ConnectorError):
 
 
 class ContentFiltered(ConnectorError):
-    """The provider's content filter blocked the prompt."""
+    """The provider's content filter blocked the prompt.
+
+    `.categories` has what it found with the severity, `{"hate": "high"}`; empty where the provider does not say.
+    """
 
     kind = "content_filtered"
+    categories: Mapping[str, str] = {}
 
 
 class RequestRefused(ConnectorError):

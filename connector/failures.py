@@ -31,6 +31,7 @@ from connector.errors import (
 )
 
 _NO_QUOTA = {"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached", "billing_not_active"}
+_PASSING = {408, 409, 429, 500, 502, 503, 504}
 _LOOKS_LIKE_A_KEY = re.compile(r"\b(sk-|Bearer\s+|eyJ)[\w.*+/=-]{6,}")
 
 
@@ -53,9 +54,22 @@ def explain(failure: Exception, configuration: Configuration, model: str) -> Con
         return unreadable("", configuration)
     if any(isinstance(cause, openai.APITimeoutError | httpx2.TimeoutException) for cause in causes):
         if any(isinstance(cause, httpx2.ConnectTimeout) for cause in causes):
-            return ConnectionFailed(f"{host} could not be reached in time. Check the endpoint and the network.")
+            failed = ConnectionFailed(f"{host} could not be reached in time. Check the endpoint and the network.")
+            failed.is_retryable = True
+            return failed
         return NoAnswerInTime(f"{host} did not go on answering in time. Try again, or ask for a shorter answer.")
-    return ConnectionFailed(_why_not_reached(causes, host))
+    failed = ConnectionFailed(_why_not_reached(causes, host))
+    failed.is_retryable = _is_passing(causes)
+    return failed
+
+
+def _is_passing(causes: list[BaseException]) -> bool:
+    """Not connected, and not for a reason that stays: a certificate that is not trusted, a name that does not exist."""
+    stays = any(
+        isinstance(cause, ssl.SSLError) or (isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN)
+        for cause in causes
+    )
+    return not stays and any(isinstance(cause, httpx2.ConnectError) for cause in causes)
 
 
 def _why_not_reached(causes: list[BaseException], host: str) -> str:
@@ -89,6 +103,20 @@ def explain_status(
 
     `body` is the content of its `error` field, or whatever else it sent; `status` is None inside a stream.
     """
+    error = _error_for(status, body, configuration, model, request_id, retry_after)
+    error.retry_after = retry_after
+    error.is_retryable = status in _PASSING and not isinstance(error, QuotaExceeded | ContentFiltered)
+    return error
+
+
+def _error_for(
+    status: int | None,
+    body: object,
+    configuration: Configuration,
+    model: str,
+    request_id: str | None,
+    retry_after: float | None,
+) -> ConnectorError:
     said = body if isinstance(body, Mapping) else {}
     inner = said.get("error")
     said = inner if isinstance(inner, Mapping) else said
@@ -108,10 +136,16 @@ def explain_status(
     is_azure = configuration.api_type is ApiType.AZURE_OPENAI
 
     if code == "content_filter":
-        categories = redacted(_filtered_categories(said), configuration)
-        return ContentFiltered(
-            f"The content filter blocked this prompt{f' ({categories})' if categories else ''}. Rephrase it.", **facts
+        categories = {
+            redacted(name, configuration): redacted(severity, configuration)
+            for name, severity in _filtered_categories(said).items()
+        }
+        found = ", ".join(f"{name.replace('_', ' ')}: {severity}" for name, severity in categories.items())
+        filtered = ContentFiltered(
+            f"The content filter blocked this prompt{f' ({found})' if found else ''}. Rephrase it.", **facts
         )
+        filtered.categories = categories
+        return filtered
     if status == 401 or code == "invalid_api_key":
         owner = "this resource and has not expired" if is_azure else "this provider"
         return KeyRefused(
@@ -127,11 +161,9 @@ def explain_status(
         )
     if status == 429 or code in {"rate_limit_exceeded", "slow_down"}:
         wait = f"in {retry_after:.0f} seconds" if retry_after else "in a moment"
-        error = RateLimited(
+        return RateLimited(
             f"{host} gets too many requests from this account{_number(status)}. Try again {wait}.", **facts
         )
-        error.retry_after = retry_after
-        return error
     if status == 403:
         return AccessDenied(
             f"{host} knows the key but denies access (403): its region, network rules or permissions do not allow "
@@ -189,21 +221,23 @@ def _words(body: object, said: Mapping[str, Any]) -> str:
     return words if isinstance(words, str) and not words.lstrip().startswith("<") else ""
 
 
-def _filtered_categories(said: Mapping[str, Any]) -> str:
+def _filtered_categories(said: Mapping[str, Any]) -> dict[str, object]:
     inner = said.get("innererror") or said.get("inner_error")
     inner = inner if isinstance(inner, Mapping) else {}
     results = inner.get("content_filter_result") or inner.get("content_filter_results")
     results = results if isinstance(results, Mapping) else {}
-    return ", ".join(
-        f"{name.replace('_', ' ')}: {result.get('severity', 'detected')}"
+    return {
+        str(name): result.get("severity", "detected")
         for name, result in results.items()
         if isinstance(result, Mapping) and result.get("filtered")
-    )
+    }
 
 
 def redacted(words: object, configuration: Configuration) -> str:
     """A provider's words in one line of 300 characters at most, without what is or looks like a key."""
-    message = str(words or "").replace(configuration.api_key.get_secret_value(), "[key]")
+    message = str(words or "")
+    if key := configuration.api_key.get_secret_value():
+        message = message.replace(key, "[key]")
     message = _LOOKS_LIKE_A_KEY.sub("[key]", message)
     message = " ".join(message.split())
     return message if len(message) <= 300 else message[:299] + "…"

@@ -10,8 +10,10 @@ from contextlib import suppress
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from socket import SHUT_RDWR
+from typing import Any
 
 import httpx2
+from openai import Omit, OpenAI, Stream
 
 KEEPALIVE = 120.0
 """Seconds that an idle connection is kept: a person thinks longer than the library's default of 5."""
@@ -36,10 +38,43 @@ def pooled_http_client(*, proxy: str | None = None, ca_file: str | None = None) 
     )
 
 
+class Line:
+    """The SDK over an HTTP client: its addresses' and headers' ways, but nothing that it takes from the environment.
+
+    One serves all accounts, since address and authorisation are given with each call.
+    """
+
+    def __init__(self, http_client: httpx2.Client) -> None:
+        # The key is never sent: `post` leaves out every header of the SDK's own but those named here.
+        self._sdk = OpenAI(api_key="-", base_url="http://localhost", http_client=http_client, max_retries=0)
+        own = {"accept": "application/json", "content-type": "application/json", "user-agent": self._sdk.user_agent}
+        own |= {name.lower(): value for name, value in self._sdk.platform_headers().items()}
+        # OPENAI_CUSTOM_HEADERS, OPENAI_ORG_ID and their kind add and replace; `Omit` takes all of it out again.
+        none: dict[str, str | Omit] = {name.lower(): Omit() for name in self._sdk.default_headers}
+        none |= {"authorization": Omit(), "api-key": Omit()}
+        self._headers: dict[str, str | Omit] = {**none, **own}
+
+    def post(
+        self, url: str, body: dict[str, Any], authorisation: dict[str, str], timeout: httpx2.Timeout, *, stream: bool
+    ) -> httpx2.Response:
+        """Send; the answer as it came. Raises what the SDK and httpx2 raise."""
+        response = self._sdk.post(
+            url,
+            cast_to=httpx2.Response,
+            body=body,
+            options={"headers": self._headers | authorisation, "timeout": timeout},
+            stream=stream,
+            stream_cls=Stream[object],
+        )
+        # httpx2.Response is what cast_to asks for, streamed or not; the signature cannot say so.
+        assert isinstance(response, httpx2.Response)  # noqa: S101
+        return response
+
+
 @lru_cache(maxsize=1)
-def shared_http_client() -> httpx2.Client:
-    """The one that every `Client` uses unless it is given another."""
-    return pooled_http_client()
+def shared_line() -> Line:
+    """The one that every `Client` uses unless it is given an HTTP client of its own."""
+    return Line(pooled_http_client())
 
 
 def drain(response: httpx2.Response, rest: Iterator[bytes]) -> None:

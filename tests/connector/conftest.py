@@ -82,5 +82,5 @@ def reports() -> list[CallReport]:
 
 @pytest.fixture
 def client(server: ProviderServer, reports: list[CallReport]) -> Client:
-    """At the server's OpenAI form; its reports go to `reports`."""
-    return Client(account(server), on_call=reports.append, timeout=PATIENCE)
+    """At the server's OpenAI form; its reports go to `reports`; it tries once."""
+    return Client(account(server), on_call=reports.append, timeout=PATIENCE, max_retries=0)

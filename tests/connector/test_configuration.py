@@ -341,7 +341,7 @@ def test_openai_takes_no_entra_token_and_no_azure_field_on_the_wire(server: Prov
 def test_each_api_type_has_a_provider_with_words_for_people() -> None:
     assert set(PROVIDERS) == set(ApiType)
     assert [(each.value, each.caption) for each in ApiType] == [("OpenAI", "OpenAI"), ("AzureOpenAI", "Azure OpenAI")]
-    assert [each.caption for each in KeyType] == ["API key", "Microsoft Entra token"]
+    assert [each.caption for each in KeyType] == ["API key", "Microsoft Entra token", "Microsoft Entra identity"]
     for provider in PROVIDERS.values():
         assert read_endpoint(provider.endpoint_example)
         assert provider.key_page.startswith("https://")

@@ -284,7 +284,7 @@ def test_azure_words_its_refusals_for_azure(server: ProviderServer) -> None:
         if reply:
             server.next(reply)
         with pytest.raises(ConnectorError) as caught:
-            Client(account(server, form, **changes)).call_api(REQUEST)
+            Client(account(server, form, **changes), max_retries=0).call_api(REQUEST)
         return caught.value
 
     wrong = "0123456789abcdef0123456789abcdef"
@@ -365,7 +365,7 @@ def test_a_provider_that_repeats_the_key_is_not_quoted(server: ProviderServer, f
         Chunks([wordy]),
         Chunks([f"data: {echo}\n\n"]),
     ]
-    client = Client(account(server, form, api_key=key, display_name="Mine"))
+    client = Client(account(server, form, api_key=key, display_name="Mine"), max_retries=0)
     for reply in replies:
         server.next(reply)
         with pytest.raises(ConnectorError) as caught:
@@ -383,7 +383,7 @@ def test_what_looks_like_a_key_is_not_quoted_either(server: ProviderServer, clie
 
 def test_a_key_that_was_pasted_as_the_model_is_not_shown(server: ProviderServer) -> None:
     with pytest.raises(NotFoundAtProvider) as caught:
-        Client(account(server, model_default=server.key)).call_api(REQUEST)
+        Client(account(server, model_default=server.key), max_retries=0).call_api(REQUEST)
     assert server.key not in all_that_shows(caught.value)
 
 
@@ -431,7 +431,7 @@ def test_the_certificate_is_not_trusted(self_signed: int, reports: list[CallRepo
 
 def test_a_silent_server_is_given_up(server: ProviderServer, reports: list[CallReport]) -> None:
     server.next(Hang(), Hang())
-    client = Client(account(server), on_call=reports.append, timeout=httpx2.Timeout(10, read=0.1))
+    client = Client(account(server), on_call=reports.append, timeout=httpx2.Timeout(10, read=0.1), max_retries=0)
     for call in (client.call_api, client.stream):
         with pytest.raises(NoAnswerInTime, match="Try again, or ask for a shorter answer"):
             call(REQUEST)
@@ -450,7 +450,7 @@ def test_a_closed_http_client_is_a_sentence_too(server: ProviderServer) -> None:
     http_client = httpx2.Client(trust_env=False)
     http_client.close()
     with pytest.raises(ConnectorError):
-        Client(account(server), http_client=http_client).call_api(REQUEST)
+        Client(account(server), http_client=http_client, max_retries=0).call_api(REQUEST)
 
 
 def network_failure(endpoint: str, reports: list[CallReport]) -> ConnectorError:
@@ -462,7 +462,7 @@ def network_failure(endpoint: str, reports: list[CallReport]) -> ConnectorError:
         api_key=key,  # type: ignore[arg-type]
         model_default="gpt-test",
     )
-    client = Client(configuration, on_call=reports.append, timeout=PATIENCE)
+    client = Client(configuration, on_call=reports.append, timeout=PATIENCE, max_retries=0)
     with pytest.raises(ConnectorError) as first:
         client.stream(REQUEST)
     with pytest.raises(ConnectorError) as second:

@@ -121,7 +121,7 @@ def outcome(status: int, content_type: str, pieces: list[bytes]) -> None:
         model_default="gpt-test",
     )
     with httpx2.Client(transport=httpx2.MockTransport(answer)) as http_client:
-        client = Client(configuration, http_client=http_client, on_call=reports.append)
+        client = Client(configuration, http_client=http_client, on_call=reports.append, max_retries=0)
         shown, streams = [], []
         try:
             assert isinstance(text_of(client.call_api(REQUEST)), str)

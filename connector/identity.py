@@ -1,0 +1,42 @@
+"""Microsoft Entra tokens of the identity that this machine or this person has, through `azure-identity`.
+
+Optional: `pip install azure-identity`, which also decides where it looks (environment, workload, managed identity, the
+Azure command line), see https://learn.microsoft.com/azure/developer/python/sdk/authentication/credential-chains.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from connector.errors import InvalidConfiguration, KeyRefused
+
+DATED_SCOPE = "https://cognitiveservices.azure.com/.default"
+V1_SCOPE = "https://ai.azure.com/.default"
+
+
+def entra_token(scope: str) -> str:
+    """A token for this scope, cached until shortly before it expires.
+
+    Raises `InvalidConfiguration` when `azure-identity` is not installed, `KeyRefused` when no identity is found.
+    """
+    provider = _provider(scope)
+    try:
+        return provider()
+    except Exception:  # whatever it raises names files, accounts and addresses of this machine
+        failure = KeyRefused(
+            "No Microsoft Entra identity was found on this machine. Sign in with the Azure command line, or give the "
+            "machine a managed identity."
+        )
+    raise failure
+
+
+@lru_cache
+def _provider(scope: str) -> Callable[[], str]:
+    try:
+        from azure.identity import DefaultAzureCredential, get_bearer_token_provider
+    except ImportError:
+        is_installed = False
+    else:
+        is_installed = True
+    if not is_installed:
+        raise InvalidConfiguration({"key_type": "An identity needs a package more: pip install azure-identity"})
+    return get_bearer_token_provider(DefaultAzureCredential(), scope)
