@@ -237,8 +237,8 @@ def row_of_import() -> Row:
         subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
         return (time.perf_counter() - start,)
 
-    calls: dict[str, Any] = {"sdk": "openai", "ours": "connector"}
-    found = interleaved(calls, lambda call: seconds(str(call())))
+    modules: dict[str, Call] = {"sdk": lambda: "openai", "ours": lambda: "connector"}
+    found = interleaved(modules, lambda module: seconds(str(module())))
     return row("import, whole process", found, 0, 1, "s", 1.1)
 
 
@@ -292,7 +292,7 @@ def server(*options: str) -> Iterator[str]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
-        process.terminate()
+        process.kill()
 
 
 def certificate_in(folder: Path) -> str:

@@ -7,8 +7,10 @@ that what is measured is the client. `--delay` holds every packet back that long
 import argparse
 import asyncio
 import json
+import os
 import ssl
 import sys
+from contextlib import suppress
 from typing import Any
 
 TOKENS = 500
@@ -80,6 +82,7 @@ async def serve(certificate: str | None, delay: float) -> None:
         entrance = line.sockets[0].getsockname()[1]
     print(entrance, flush=True)
     await loop.run_in_executor(None, sys.stdin.buffer.read)  # until whoever started it ends
+    os._exit(0)
 
 
 async def long_line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, delay: float) -> None:
@@ -91,8 +94,9 @@ async def long_line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
 
 async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
     loop = asyncio.get_running_loop()
-    while data := await reader.read(65536):
-        loop.call_later(delay, writer.write, data)
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            loop.call_later(delay, writer.write, data)
     loop.call_later(delay, writer.close)
 
 

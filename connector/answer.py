@@ -7,6 +7,7 @@ choice without delta, a null index, usage twice or never, an unknown finish reas
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import httpx2
 import jiter
 from openai.types.chat import ChatCompletion
 from pydantic import ValidationError
@@ -49,8 +50,12 @@ def _is_choice(choice: object) -> bool:
 
 def events(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The data of each server-sent event. Lines end at LF or CRLF only: JSON may hold the other separators raw."""
-    rest, data = b"", []
+    rest, data = b"", list[bytes]()
     for piece in pieces:
+        is_first = not rest and not data and piece.startswith(b"data: ")
+        if is_first and piece.endswith(b"\n\n") and piece.find(b"\n") == len(piece) - 2 > 6:
+            yield piece[6:-2]  # one whole event, as nearly all pieces are
+            continue
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
             line = line.removesuffix(b"\r")
@@ -65,17 +70,41 @@ def events(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield DONE
 
 
+def raw_bytes(response: httpx2.Response) -> Iterator[bytes]:
+    """The body as it comes, past the library's decoders where nothing is to be decoded: they cost as much as the rest."""
+    if "content-encoding" in response.headers or not isinstance(response.stream, httpx2.SyncByteStream):
+        return response.iter_bytes()
+    return iter(response.stream)
+
+
+Piece = tuple[int, str, str]
+"""What is new: the index of the choice, what it is, the text."""
+_CONTENT = (("content", "content"),)
+_TEXTS = (*_CONTENT, ("reasoning", "reasoning_content"), ("reasoning", "reasoning"), ("refusal", "refusal"))
+
+
+class _Choice:
+    """What came of one choice so far."""
+
+    def __init__(self) -> None:
+        self.text: dict[str, list[str]] = {}
+        self.tool_calls: dict[int, dict[str, Any]] = {}
+        self.finish_reason: str | None = None
+        self.logprobs: dict[str, list[Any]] = {}
+
+
 class Assembly:
     """Puts the chunks of one streamed answer together, each choice by its index."""
 
     def __init__(self) -> None:
         self._head: dict[str, Any] = {}
-        self._choices: dict[int, dict[str, Any]] = {}
+        self._last_head: tuple[Any, ...] = ()
+        self._choices: dict[int, _Choice] = {}
         self._usage: dict[str, Any] | None = None
         self.error: object = None
         """What the provider sent instead of going on; None while all is well."""
 
-    def add(self, event: bytes) -> list[tuple[int, str, str]]:
+    def add(self, event: bytes) -> list[Piece]:
         """Take one event; what is new in it as (index, kind, text). Raises ValueError when it is no JSON object."""
         chunk = jiter.from_json(event)
         if not isinstance(chunk, dict):
@@ -84,36 +113,44 @@ class Assembly:
             # Some servers put the error into an envelope, others send it bare.
             self.error = chunk.get("error") or chunk
             return []
+        self._add_head(chunk)
+        if type(usage := chunk.get("usage")) is dict:
+            self._usage = usage
+        new: list[Piece] = []
+        for choice in chunk.get("choices") or ():
+            self._add_choice(choice, new)
+        return new
+
+    def _add_head(self, chunk: dict[str, Any]) -> None:
+        head = (chunk.get("id"), chunk.get("model"), chunk.get("system_fingerprint"), chunk.get("service_tier"))
+        if head == self._last_head:
+            return
+        self._last_head = head
         for name in ("id", "created", "model", "system_fingerprint", "service_tier"):
             # Azure's filter chunks come with empty ids.
             if chunk.get(name):
                 self._head[name] = chunk[name]
-        if isinstance(chunk.get("usage"), dict):
-            self._usage = chunk["usage"]
-        return [new for choice in chunk.get("choices") or [] for new in self._add_choice(choice)]
 
-    def _add_choice(self, choice: dict[str, Any]) -> Iterator[tuple[int, str, str]]:
-        index = _index_of(choice)
-        kept = self._choices.setdefault(index, {"text": {}, "tool_calls": {}, "finish_reason": None, "logprobs": None})
+    def _add_choice(self, choice: dict[str, Any], new: list[Piece]) -> None:
+        index = choice.get("index") or 0
+        kept = self._choices.get(index)
+        if kept is None:
+            kept = self._choices[_index_of(choice)] = _Choice()
         # An annotation may follow the last chunk with a null finish reason.
-        if isinstance(choice.get("finish_reason"), str):
-            kept["finish_reason"] = choice["finish_reason"] or kept["finish_reason"]
-        if isinstance(choice.get("logprobs"), dict):
-            for name, tokens in choice["logprobs"].items():
-                kept["logprobs"] = kept["logprobs"] or {}
-                kept["logprobs"][name] = (kept["logprobs"].get(name) or []) + (tokens or [])
-        delta = choice.get("delta") or {}
-        for kind, name in (
-            ("content", "content"),
-            ("reasoning", "reasoning_content"),
-            ("reasoning", "reasoning"),
-            ("refusal", "refusal"),
-        ):
-            if isinstance(delta.get(name), str) and delta[name]:
-                kept["text"].setdefault(name, []).append(delta[name])
-                yield index, kind, delta[name]
-        for call in delta.get("tool_calls") or []:
-            yield index, "tool_call", self._add_tool_call(kept["tool_calls"], call)
+        if isinstance(reason := choice.get("finish_reason"), str):
+            kept.finish_reason = reason or kept.finish_reason
+        if isinstance(logprobs := choice.get("logprobs"), dict):
+            for name, tokens in logprobs.items():
+                kept.logprobs[name] = (kept.logprobs.get(name) or []) + (tokens or [])
+        delta = choice.get("delta")
+        if not delta:
+            return
+        for kind, name in _TEXTS if len(delta) > 1 or "content" not in delta else _CONTENT:
+            if isinstance(text := delta.get(name), str) and text:
+                kept.text.setdefault(name, []).append(text)
+                new.append((index, kind, text))
+        for call in delta.get("tool_calls") or ():
+            new.append((index, "tool_call", self._add_tool_call(kept.tool_calls, call)))
 
     @staticmethod
     def _add_tool_call(calls: dict[int, dict[str, Any]], call: dict[str, Any]) -> str:
@@ -136,22 +173,22 @@ class Assembly:
 
         A gateway was seen that sends a finish reason for the first choice only.
         """
-        ended = [bool(choice["finish_reason"]) for choice in self._choices.values()]
+        ended = [bool(choice.finish_reason) for choice in self._choices.values()]
         return any(ended) if done else bool(ended) and all(ended)
 
     def completion(self) -> ChatCompletion:
         """What came so far, as one answer. A choice that did not end has no finish reason."""
         choices = []
         for index, kept in sorted(self._choices.items()):
-            text = {name: "".join(parts) for name, parts in list(kept["text"].items())}
+            text = {name: "".join(parts) for name, parts in list(kept.text.items())}
             message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None, **text}
-            if kept["tool_calls"]:
-                message["tool_calls"] = [call for _, call in sorted(kept["tool_calls"].items())]
+            if kept.tool_calls:
+                message["tool_calls"] = [call for _, call in sorted(kept.tool_calls.items())]
             choices.append(
                 {
                     "index": index,
-                    "finish_reason": kept["finish_reason"],
-                    "logprobs": kept["logprobs"],
+                    "finish_reason": kept.finish_reason,
+                    "logprobs": kept.logprobs or None,
                     "message": message,
                 }
             )

@@ -14,7 +14,7 @@ from typing import Any, Self
 import httpx2
 import jiter
 
-from connector.answer import DONE, Assembly, events, parse_completion
+from connector.answer import DONE, Assembly, Piece, events, parse_completion, raw_bytes
 from connector.chat_completions import (
     ChatCompletionsRequest,
     ChatCompletionsResponse,
@@ -253,7 +253,7 @@ class AnswerStream:
             if index == 0 and kind == "content":
                 yield text
 
-    def deltas(self) -> Iterator[tuple[int, str, str]]:
+    def deltas(self) -> Iterator[Piece]:
         """What is new: (index of the choice, kind, text); kind is content, reasoning, refusal or tool_call."""
         if self._call.is_ended:
             return
@@ -280,16 +280,17 @@ class AnswerStream:
             raise failure
         self._call.end(CallStatus.DONE, self.response)
 
-    def _pieces(self) -> Iterator[tuple[int, str, str]]:
-        received = self._http_response.iter_bytes()
+    def _pieces(self) -> Iterator[Piece]:
+        received = raw_bytes(self._http_response)
         for event in events(received):
             if event.startswith(DONE):
                 self._is_done = True
                 drain(self._http_response, received)
                 return
-            for new in self._read(event):
+            new = self._read(event)
+            if new:
                 self._call.first_token()
-                yield new
+                yield from new
 
     def _what_is_missing(self) -> ConnectorError | None:
         is_whole = self._completion or self._assembly.is_finished(done=self._is_done)
@@ -301,7 +302,7 @@ class AnswerStream:
             request_id=self._request_id,
         )
 
-    def _read(self, event: bytes) -> list[tuple[int, str, str]]:
+    def _read(self, event: bytes) -> list[Piece]:
         try:
             new = self._assembly.add(event)
         except (ValueError, AttributeError, TypeError):
@@ -318,7 +319,7 @@ class AnswerStream:
             )
         return new
 
-    def _whole(self, completion: ChatCompletionsResponse) -> Iterator[tuple[int, str, str]]:
+    def _whole(self, completion: ChatCompletionsResponse) -> Iterator[Piece]:
         for choice in completion.choices:
             if choice.message and choice.message.content:
                 yield choice.index or 0, "content", choice.message.content
