@@ -71,7 +71,7 @@ def events(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def raw_bytes(response: httpx2.Response) -> Iterator[bytes]:
-    """The body as it comes, past the library's decoders where nothing is to be decoded: they cost as much as the rest."""
+    """The body as it comes. The library's decoders cost as much as all the rest, so it goes past them if it can."""
     if "content-encoding" in response.headers or not isinstance(response.stream, httpx2.SyncByteStream):
         return response.iter_bytes()
     return iter(response.stream)

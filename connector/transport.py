@@ -5,12 +5,13 @@ Making one costs 20 ms for its certificates, using one costs nothing; it may be 
 
 import ssl
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from socket import SHUT_RDWR
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
 from openai import Omit, OpenAI, Stream
@@ -82,15 +83,43 @@ def drain(response: httpx2.Response, rest: Iterator[bytes]) -> None:
 
     The end nearly always came with the last event. Where it does not come within `DRAIN` seconds, it is not waited for.
     """
-    late = threading.Timer(DRAIN, hang_up, [response])
-    late.daemon = True
-    late.start()
-    try:
-        with suppress(httpx2.HTTPError):
-            for _ in rest:
-                pass
-    finally:
-        late.cancel()
+    with _Watch.over(response), suppress(httpx2.HTTPError):
+        for _ in rest:
+            pass
+
+
+class _Watch:
+    """Hangs up on answers that do not end. One thread for all of them: a timer each costs as much as thirty events."""
+
+    _late: ClassVar[dict[int, tuple[float, httpx2.Response]]] = {}
+    _news = threading.Event()
+    _starting = threading.Lock()
+    _thread: ClassVar[threading.Thread | None] = None
+
+    @classmethod
+    @contextmanager
+    def over(cls, response: httpx2.Response) -> Iterator[None]:
+        cls._late[id(response)] = (time.monotonic() + DRAIN, response)
+        with cls._starting:
+            if cls._thread is None or not cls._thread.is_alive():  # a forked process has none
+                cls._thread = threading.Thread(target=cls._watch, name="connector drain", daemon=True)
+                cls._thread.start()
+        cls._news.set()
+        try:
+            yield
+        finally:
+            cls._late.pop(id(response), None)
+
+    @classmethod
+    def _watch(cls) -> None:
+        while cls._news.wait():
+            cls._news.clear()
+            while cls._late:
+                time.sleep(DRAIN / 2)
+                for key, (deadline, response) in list(cls._late.items()):
+                    if time.monotonic() > deadline:
+                        cls._late.pop(key, None)
+                        hang_up(response)
 
 
 def hang_up(response: httpx2.Response) -> None:
