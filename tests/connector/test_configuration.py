@@ -175,6 +175,35 @@ def test_an_azure_address_is_read_without_a_call() -> None:
 
 
 @pytest.mark.parametrize(
+    "host",
+    [
+        "res.openai.azure.com",
+        "res.cognitiveservices.azure.com",
+        "res.services.ai.azure.com",
+        "res.openai.azure.us",
+        "res.openai.azure.cn",
+        "apim.example.com/llm",
+    ],
+)
+def test_every_host_of_azure_is_read_in_every_form(host: str) -> None:
+    dated = f"https://{host}/openai/deployments/dep/chat/completions?api-version=2024-10-21"
+    v1 = f"https://{host}/openai/v1/chat/completions"
+    for form in (
+        "",
+        "/",
+        "/openai",
+        "/openai/",
+        "/openai/deployments",
+        "/openai/deployments/",
+        "/openai/deployments/dep",
+    ):
+        assert azure(endpoint=f"https://{host}{form}").url == dated, form
+    for form in ("", "/", "/chat/completions"):
+        assert azure(endpoint=f"https://{host}/openai/v1{form}", api_version="").url == v1, form
+    assert azure(endpoint=dated, deployment_name="", api_version="").url == dated
+
+
+@pytest.mark.parametrize(
     ("typed", "sentence"),
     [
         ("", "Enter the endpoint"),

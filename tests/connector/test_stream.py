@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+import zlib
 from contextlib import suppress
 from typing import Any
 
@@ -519,3 +520,13 @@ def test_closing_what_has_ended_changes_nothing(
     assert [each.status for each in reports] == [CallStatus.DONE]
     assert Client(account(server), timeout=PATIENCE).execute_without_history("Still there?")
     assert not server.disconnected.is_set()
+
+
+def test_a_compressed_stream_is_read_too(server: ProviderServer, client: Client) -> None:
+    events = [f"data: {json.dumps(chunk(text))}\n\n".encode() for text in ("Com", "pressed")]
+    packed = zlib.compressobj(wbits=31)
+    pieces = [packed.compress(event) + packed.flush(zlib.Z_SYNC_FLUSH) for event in events]
+    end = f"data: {json.dumps(chunk(finish_reason='stop'))}\n\ndata: [DONE]\n\n".encode()
+    pieces.append(packed.compress(end) + packed.flush())
+    server.next(Chunks(pieces, done=False, headers={"content-encoding": "gzip"}))
+    assert "".join(client.stream(REQUEST)) == "Compressed"
