@@ -15,13 +15,16 @@ class Settings:
     database_url: str = "sqlite:///data/workbench.db"
     encryption_key: str = ""
     encryption_key_file: str = ""
+    outgoing_proxy: str = ""
+    outgoing_ca_file: str = ""
     demo_port: int = 18080
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Read and check. An empty variable counts as not set. Raises `InvalidSetting`."""
         found = {
-            name: environment.get(name, "").strip() for name in ("DATABASE_URL", "ENCRYPTION_KEY_FILE", "DEMO_PORT")
+            name: environment.get(name, "").strip()
+            for name in ("DATABASE_URL", "ENCRYPTION_KEY_FILE", "OUTGOING_PROXY", "OUTGOING_CA_FILE", "DEMO_PORT")
         }
         if "ENCRYPTION_KEY" in environment and not environment["ENCRYPTION_KEY"].strip():
             raise InvalidSetting("ENCRYPTION_KEY is set but empty. Remove it, or set it to a key.")
@@ -33,6 +36,8 @@ class Settings:
             database_url=found["DATABASE_URL"] or cls.database_url,
             encryption_key=environment.get("ENCRYPTION_KEY", "").strip(),
             encryption_key_file=found["ENCRYPTION_KEY_FILE"],
+            outgoing_proxy=found["OUTGOING_PROXY"],
+            outgoing_ca_file=found["OUTGOING_CA_FILE"],
             demo_port=_port("DEMO_PORT", found["DEMO_PORT"] or str(cls.demo_port)),
         )
 

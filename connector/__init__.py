@@ -42,7 +42,7 @@ from connector.errors import (
 )
 from connector.message import ContentPart, Message, Role, ToolCall
 from connector.transport import pooled_http_client
-from connector.value import bounds_of
+from connector.value import bounds_of, choices_of
 
 __all__ = [
     "PROVIDERS",
@@ -82,6 +82,7 @@ __all__ = [
     "Usage",
     "UsageSource",
     "bounds_of",
+    "choices_of",
     "origin_of",
     "pooled_http_client",
     "read_endpoint",

@@ -324,10 +324,10 @@ class ChatCompletionsRequest(Value):
     def body(self, model: str, *, stream: bool = False) -> dict[str, Any]:
         """The JSON that is sent, for the model that it goes to. What was not set is absent; 0 is there."""
         # Only the messages have fields of their own to leave out; a null inside a schema or a part is meant.
-        body: dict[str, Any] = {"model": model, "messages": [_sent(message) for message in self.messages]}
+        body: dict[str, Any] = {"model": model, "messages": [message.body() for message in self.messages]}
         for name in _PARAMETERS:
             if (value := getattr(self, name)) is not None:
-                body[name] = _as_list(value)
+                body[name] = list(value) if isinstance(value, tuple) else value
         if stream:
             body["stream"] = True
             body["stream_options"] = {"include_usage": True, **(self.stream_options or {})}
@@ -348,21 +348,6 @@ class ChatCompletionsRequest(Value):
 _PARAMETERS = [
     name for name in ChatCompletionsRequest.model_fields if name not in {"messages", "model", "extra", "stream_options"}
 ]
-
-
-def _sent(message: Message) -> dict[str, Any]:
-    sent: dict[str, Any] = {"role": message.role.value}
-    for name in ("content", "name", "refusal", "tool_call_id"):
-        if (value := getattr(message, name)) is not None:
-            sent[name] = _as_list(value)
-    if message.tool_calls:
-        sent["tool_calls"] = list(message.tool_calls)
-    return sent
-
-
-def _as_list(value: object) -> object:
-    """What JSON makes of a tuple, so that a report says what was sent."""
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _tool_of(tool: object) -> object:

@@ -56,6 +56,16 @@ class Message(Value):
         calls: Any = tuple(call.to_dict(mode="json") for call in message.tool_calls or ())
         return cls(role=Role.ASSISTANT, content=message.content, refusal=message.refusal, tool_calls=calls)
 
+    def body(self) -> dict[str, Any]:
+        """The JSON that is sent; what was not set is absent."""
+        body: dict[str, Any] = {"role": self.role.value}
+        for name in ("content", "name", "refusal", "tool_call_id"):
+            if (value := getattr(self, name)) is not None:
+                body[name] = list(value) if isinstance(value, tuple) else value
+        if self.tool_calls:
+            body["tool_calls"] = list(self.tool_calls)
+        return body
+
     @property
     def text(self) -> str:
         """The text of it all, parts that are none left out."""

@@ -3,6 +3,7 @@
 Making one costs 20 ms for its certificates, using one costs nothing; it may be shared between threads.
 """
 
+import re
 import ssl
 import threading
 import time
@@ -29,14 +30,42 @@ def pooled_http_client(*, proxy: str | None = None, ca_file: str | None = None) 
     system's. It follows no redirects, since the prompt would go along, and keeps no cookies: one person's would go
     along with the next person's call. Raises OSError when `ca_file` cannot be read, ValueError for an unusable `proxy`.
     """
-    return httpx2.Client(
+    if proxy and not re.match(r"https?://[^\s/]+", proxy):
+        raise ValueError("A proxy is an address that starts with http://.")
+    transport = _KeptAlive(
         verify=ssl.create_default_context(cafile=ca_file) if ca_file else True,
-        proxy=proxy,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        follow_redirects=False,
+        proxy=httpx2.Proxy(proxy) if proxy else None,
         trust_env=False,
         limits=httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=KEEPALIVE),
     )
+    return httpx2.Client(
+        transport=transport,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
+class _KeptAlive(httpx2.HTTPTransport):
+    """Sends again what met a kept connection that the server had closed meanwhile, as browsers do.
+
+    llama.cpp closes after each stream without a word: without this every second call behind one failed.
+    """
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        while True:
+            is_fresh = False
+
+            def trace(event: str, _: object) -> None:
+                nonlocal is_fresh
+                is_fresh = is_fresh or event == "connection.connect_tcp.started"
+
+            request.extensions["trace"] = trace
+            try:
+                return super().handle_request(request)
+            except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
+                if is_fresh:  # the server took it and failed
+                    raise
 
 
 class Line:

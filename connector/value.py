@@ -59,11 +59,8 @@ class Value(BaseModel):
 def range_of(field: FieldInfo) -> str:
     """What a field takes, in words: `a number from -2 to 2`, `a whole number of 1 or more`, `low, medium or high`."""
     kinds = _kinds(field.annotation)
-    choices = [repr(choice).strip("'") for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
-    if choices:
-        return " or ".join([", ".join(choices[:-1]), choices[-1]]) if len(choices) > 1 else choices[0]
-    if bool in kinds:
-        return "true or false"
+    if choices := [str(choice).lower() for choice in choices_of(field)]:
+        return " or ".join([", ".join(choices[:-1]), choices[-1]])
     if not {int, float} & set(kinds):
         return _FORMS.get(get_origin(kinds[0]) or kinds[0], "of another form")
     kind = "a whole number" if int in kinds else "a number"
@@ -71,6 +68,14 @@ def range_of(field: FieldInfo) -> str:
     if least is not None and most is not None:
         return f"{kind} from {least:g} to {most:g}"
     return kind if least is None else f"{kind} of {least:g} or more"
+
+
+def choices_of(field: FieldInfo) -> tuple[str | bool, ...]:
+    """The values to choose from, where a field takes one of a few words, or yes and no; else none."""
+    kinds = _kinds(field.annotation)
+    if bool in kinds:
+        return (True, False)
+    return tuple(choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind))
 
 
 _FORMS = {str: "a text", tuple: "a list", dict: "an object with names and values"}

@@ -102,9 +102,12 @@ class Configurations:
         person.must_be_administrator()
         with self._storage.writing() as session:
             record = _found(session, id)
-            key = api_key or self._stored_key(record)
-            configuration = Configuration(**{**_fields(record), **fields, "api_key": key})
-            if not api_key and configuration.origin != origin_of(record.endpoint):
+            given = {**_fields(record), **fields}
+            # An identity needs no key, so a stored one is not kept for it.
+            needs_key = given["key_type"] != KeyType.ENTRA_IDENTITY
+            key = api_key or (self._stored_key(record) if needs_key else SecretStr(""))
+            configuration = Configuration(**{**given, "api_key": key})
+            if needs_key and not api_key and configuration.origin != origin_of(record.endpoint):
                 raise InvalidConfiguration({"api_key": "The address leads to another host now; enter the key again."})
             self._write(session, record, configuration, self._clock())
             return as_value(SavedConfiguration, record)

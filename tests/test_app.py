@@ -280,6 +280,8 @@ REFUSALS: dict[str, tuple[Callable[[Path], dict[str, str]], str]] = {
     ),
     "PostgreSQL": (lambda folder: {"DATABASE_URL": "postgresql://me:hunter2@host/x"}, "DATABASE_URL must start with"),
     "another program's": (_of_another_program, "DATABASE_URL names an SQLite database of another program"),
+    "no certificates": (lambda folder: {"OUTGOING_CA_FILE": f"{folder}/none.pem"}, "OUTGOING_CA_FILE: "),
+    "no proxy": (lambda folder: {"OUTGOING_PROXY": "proxy"}, "OUTGOING_PROXY must look like http://proxy"),
     "a port that is none": (lambda folder: {"DEMO_PORT": "abc"}, "DEMO_PORT must be a port"),
 }
 

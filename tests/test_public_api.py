@@ -46,6 +46,7 @@ PUBLIC = [
     "Usage",
     "UsageSource",
     "bounds_of",
+    "choices_of",
     "origin_of",
     "pooled_http_client",
     "read_endpoint",

@@ -16,13 +16,19 @@ def test_what_is_set_is_taken_without_the_blanks_around_it() -> None:
         "DATABASE_URL": " sqlite:///elsewhere/x.db ",
         "ENCRYPTION_KEY": " one,two\n",
         "ENCRYPTION_KEY_FILE": " keys.txt ",
+        "OUTGOING_PROXY": " http://proxy:3128 ",
+        "OUTGOING_CA_FILE": " ca.pem ",
         "DEMO_PORT": " 18081 ",
         "OPENAI_API_KEY": "sk-nobody-asked",
     }
-    assert Settings.from_environment(environment) == Settings("sqlite:///elsewhere/x.db", "one,two", "keys.txt", 18081)
+    assert Settings.from_environment(environment) == Settings(
+        "sqlite:///elsewhere/x.db", "one,two", "keys.txt", "http://proxy:3128", "ca.pem", 18081
+    )
 
 
-@pytest.mark.parametrize("name", ["DATABASE_URL", "ENCRYPTION_KEY_FILE", "DEMO_PORT"])
+@pytest.mark.parametrize(
+    "name", ["DATABASE_URL", "ENCRYPTION_KEY_FILE", "OUTGOING_PROXY", "OUTGOING_CA_FILE", "DEMO_PORT"]
+)
 def test_an_empty_variable_counts_as_not_set(name: str) -> None:
     assert Settings.from_environment({name: " "}) == Settings()
 

@@ -105,6 +105,13 @@ def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], 
             )
         fields["key_type"] = str(key_type)
     with two if len(provider.key_types) > 1 else one:
+        if key_type is KeyType.ENTRA_IDENTITY:
+            st.markdown(
+                ":small[:gray[No key: this machine's own Microsoft Entra identity signs in. It needs the role "
+                "Cognitive Services OpenAI User, and the package azure-identity.]]"
+            )
+            _problem(problems, "key_type")
+            return fields, ""
         key = st.text_input(
             "API key" if key_type is KeyType.API_KEY else "Token",
             type="password",

@@ -75,7 +75,7 @@ def what_will_be_sent(session: ChatCompletionsSession) -> None:
         box = st.popover("What will be sent", type="tertiary", icon=":material/visibility:")
         # A fixed height: the box is placed before its content is there, and would hang out of the window.
         with box, st.container(height=320, border=False):
-            said = [message.model_dump(mode="json") for message in session.messages]
+            said = [message.body() for message in session.messages]
             st.json([*said, {"role": "user", "content": "your next message"}], expanded=2)
 
 

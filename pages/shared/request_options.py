@@ -4,13 +4,16 @@ from typing import Any
 
 import streamlit as st
 
-from connector import ChatCompletionsRequest, bounds_of
+from connector import ChatCompletionsRequest, bounds_of, choices_of
 
 GROUPS = {
     "Sampling": (":material/casino:", ("temperature", "top_p", "n", "seed")),
-    "Length": (":material/content_cut:", ("max_tokens", "max_completion_tokens")),
-    "Penalties": (":material/balance:", ("frequency_penalty",)),
+    "Length": (":material/content_cut:", ("max_tokens", "max_completion_tokens", "verbosity")),
+    "Penalties": (":material/balance:", ("frequency_penalty", "presence_penalty")),
+    "Reasoning": (":material/psychology:", ("reasoning_effort",)),
+    "Service": (":material/dns:", ("service_tier", "store", "logprobs", "top_logprobs")),
 }
+OPEN = {"Sampling", "Length"}
 # JavaScript's numbers are exact up to here; a browser refuses more.
 _LARGEST = 2**53 - 1
 
@@ -19,10 +22,10 @@ def form() -> dict[str, Any]:
     """Draw the parameters; returns those that were set, by their names in the request."""
     options: dict[str, Any] = {}
     for title, (icon, names) in GROUPS.items():
-        with st.expander(title, icon=icon, expanded=title != "Penalties"):
+        with st.expander(title, icon=icon, expanded=title in OPEN):
             for start in range(0, len(names), 2):
                 for column, name in zip(st.columns(2), names[start : start + 2], strict=False):
-                    options[name] = _number(column, name)
+                    options[name] = _field(column, name)
     options = {name: value for name, value in options.items() if value is not None}
     parameters = sum(len(names) for _, names in GROUPS.values())
     st.caption(
@@ -32,12 +35,33 @@ def form() -> dict[str, Any]:
     return options
 
 
+def _field(column: Any, name: str) -> Any:
+    field = ChatCompletionsRequest.model_fields[name]
+    if not choices_of(field):
+        return _number(column, name)
+    return column.selectbox(
+        field.title or name,
+        choices_of(field),
+        index=None,
+        format_func=lambda choice: {True: "yes", False: "no"}.get(choice, choice),
+        placeholder=_default_there(name),
+        help=field.description,
+        key=f"option:{name}",
+        persist_state="session",
+    )
+
+
+def _default_there(name: str) -> str:
+    extra = ChatCompletionsRequest.model_fields[name].json_schema_extra
+    default = extra.get("default_there", "none") if isinstance(extra, dict) else "none"
+    return {True: "yes", False: "no"}[default] if isinstance(default, bool) else str(default)
+
+
 def _number(column: Any, name: str) -> float | int | None:
     field = ChatCompletionsRequest.model_fields[name]
     least, most = bounds_of(field)
     is_whole = "int" in str(field.annotation)
     kind = int if is_whole else float
-    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     value: float | int | None = column.number_input(
         field.title or name,
         min_value=None if least is None else kind(max(least, -_LARGEST)),
@@ -45,7 +69,7 @@ def _number(column: Any, name: str) -> float | int | None:
         value=None,
         step=1 if is_whole else 0.1,
         format=None if is_whole else "%g",
-        placeholder=str(extra.get("default_there", "none")),
+        placeholder=_default_there(name),
         help=field.description,
         key=f"option:{name}",
         persist_state="session",

@@ -15,10 +15,11 @@ from connector import (
     ConnectorError,
     InvalidConfiguration,
     InvalidRequest,
+    pooled_http_client,
     text_of,
 )
 from db import CallStart, CannotOpen, Database, NotAllowed, NotFound, Person, SavedConfiguration, StorageError, Turn
-from settings import Settings
+from settings import InvalidSetting, Settings
 
 __all__ = [
     "CannotOpen",
@@ -52,15 +53,29 @@ _running: _Runtime | None = None
 
 
 def start(settings: Settings, *, http_client: httpx2.Client | None = None) -> None:
-    """Open the database, once per process. Raises `StorageError` with a sentence."""
+    """Open the database, once per process. Raises `StorageError` and `InvalidSetting` with a sentence."""
     global _running
     stop()
+    http_client = http_client or _outgoing(settings)
     database = Database(
         settings.database_url,
         encryption_key=settings.encryption_key,
         encryption_key_file=settings.encryption_key_file,
     )
     _running = _Runtime(settings, database, http_client)
+
+
+def _outgoing(settings: Settings) -> httpx2.Client | None:
+    """The way out that the settings ask for, None for the connector's own. Raises `InvalidSetting`."""
+    if not (settings.outgoing_proxy or settings.outgoing_ca_file):
+        return None
+    try:
+        return pooled_http_client(proxy=settings.outgoing_proxy or None, ca_file=settings.outgoing_ca_file or None)
+    except OSError:  # a certificate that is none is one of them
+        wrong = f"OUTGOING_CA_FILE: {settings.outgoing_ca_file} is not a readable file of certificates (PEM)."
+    except ValueError:
+        wrong = "OUTGOING_PROXY must look like http://proxy.example.com:3128."
+    raise InvalidSetting(wrong)
 
 
 def stop() -> None:

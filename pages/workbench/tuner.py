@@ -52,7 +52,7 @@ def draw_response(response: ChatCompletionsResponse, sent: dict[str, object]) ->
         )
 
 
-use_case.head("Tuner", "Every parameter of a request; only what you set is sent, and the whole response is shown.")
+use_case.head("Tuner", "The parameters of a request; only what you set is sent, and the whole response is shown.")
 if configurations.current() is None:
     configurations.guidance()
     st.stop()

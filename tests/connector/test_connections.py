@@ -1,16 +1,20 @@
 """Connections are kept and used again, also after a stream; what does not end is let go."""
 
+import json
+import socket
 import ssl
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+from pydantic import SecretStr
 
-from connector import Client, ConnectionFailed, pooled_http_client
+from connector import ApiType, CallReport, Client, Configuration, ConnectionFailed, pooled_http_client
 from tests.connector.conftest import PATIENCE, REQUEST, account, each_form
-from tests.provider.answers import chunk
+from tests.provider.answers import chunk, completion
 from tests.provider.server import Chunks, ProviderServer
 
 
@@ -68,3 +72,58 @@ def test_a_proxy_is_used_when_it_is_given_and_only_then(server: ProviderServer) 
 def test_an_unusable_proxy_is_refused() -> None:
     with pytest.raises((ValueError, httpx2.InvalidURL)):
         pooled_http_client(proxy="nonsense")
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_replaced_without_a_word(reports: list[CallReport]) -> None:
+    """As llama.cpp does it: the answer says that the connection is kept, and then it is closed."""
+    answered: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for number in range(2):
+                connection, _ = listener.accept()
+                with connection:
+                    read_request(connection)
+                    connection.sendall(whole(completion(f"Answer {number}")))
+                    answered.append(number)
+                    if number == 0:
+                        read_request(connection)  # the second one arrives, and nobody answers it here
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        with pooled_http_client() as http_client:
+            client = Client(
+                Configuration(
+                    display_name="Hasty",
+                    api_type=ApiType.OPENAI,
+                    endpoint=endpoint,
+                    api_key=SecretStr("sk-x"),
+                    model_default="gpt-test",
+                ),
+                http_client=http_client,
+                on_call=reports.append,
+                timeout=PATIENCE,
+                max_retries=0,
+            )
+            assert client.execute_without_history("One") == "Answer 0"
+            assert client.execute_without_history("Two") == "Answer 1"
+        thread.join()
+    assert answered == [0, 1]
+    assert [report.attempts for report in reports] == [1, 1]
+
+
+def read_request(connection: socket.socket) -> None:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+    while len(body) < length:
+        body += connection.recv(65536)
+
+
+def whole(answer: dict[str, Any]) -> bytes:
+    body = json.dumps(answer).encode()
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body

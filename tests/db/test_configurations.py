@@ -192,3 +192,20 @@ def test_a_key_does_not_open_in_another_row_at_another_host_or_with_a_changed_by
     assert database.configurations.open(me, one.id)
     database.configurations.change(me, two.id, {"endpoint": "https://evil.example"}, SecretStr("entered-again"))
     assert database.configurations.open(me, two.id)
+
+
+def test_an_identity_is_stored_without_a_key_and_takes_the_old_one_away(database: Database, me: Person) -> None:
+    azure = Configuration(
+        display_name="Cloud",
+        api_type=ApiType.AZURE_OPENAI,
+        endpoint="https://res.openai.azure.com",
+        api_key=SecretStr("sk-azure-0123456789"),
+        deployment_name="dep",
+        api_version="v1",
+    )
+    saved = database.configurations.add(me, azure)
+    changed = database.configurations.change(me, saved.id, {"key_type": "EntraIdentity"})
+    assert (changed.key_type, changed.key_hint) == (KeyType.ENTRA_IDENTITY, "")
+    assert database.configurations.open(me, saved.id).api_key.get_secret_value() == ""
+    with pytest.raises(InvalidConfiguration, match="Enter the key"):
+        database.configurations.change(me, saved.id, {"key_type": "ApiKey"})

@@ -57,7 +57,11 @@ def test_openai_has_a_default_model_and_no_deployment(workbench: Workbench) -> N
 def test_azure_has_a_deployment_a_version_and_no_model(workbench: Workbench) -> None:
     at = new("AzureOpenAI")
     assert fields(at) == ["Name", "Endpoint", "Deployment name", "API version", "API key"]
-    assert at.selectbox(key="new:key_type").options == ["API key", "Microsoft Entra token"]
+    assert at.selectbox(key="new:key_type").options == [
+        "API key",
+        "Microsoft Entra token",
+        "Microsoft Entra identity",
+    ]
 
 
 def test_the_providers_are_called_by_their_captions(workbench: Workbench) -> None:
@@ -72,6 +76,9 @@ def test_the_key_field_is_a_token_field_for_who_signs_in_with_one(workbench: Wor
     assert fields(at)[-1] == "Token"
     at.selectbox(key="new:key_type").set_value(KeyType.API_KEY).run()
     assert fields(at)[-1] == "API key"
+    at.selectbox(key="new:key_type").set_value(KeyType.ENTRA_IDENTITY).run()
+    assert fields(at)[-1] == "API version"
+    assert "this machine's own Microsoft Entra identity signs in" in " ".join(each.value for each in at.markdown)
 
 
 def test_a_saved_configuration_fills_its_form_except_for_the_key(workbench: Workbench) -> None:

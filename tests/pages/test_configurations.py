@@ -164,7 +164,7 @@ def test_a_test_that_fails_shows_the_sentence_without_the_key(workbench: Workben
 def test_the_state_of_a_card_is_that_of_its_own_last_call(workbench: Workbench) -> None:
     workbench.connect()
     workbench.connect("Azure with a key")
-    workbench.server.next(Reply(500, error("Down.")))
+    workbench.server.next(Reply(501, error("Down.")))
     at = press(visit("configurations"), "Test", nth=1)
     assert workbench.sql("SELECT configuration_name FROM calls") == [("OpenAI",)]
     assert said(at).count("Not used yet") == 1

@@ -103,7 +103,7 @@ def test_the_check_list_goes_when_everything_is_there(workbench: Workbench) -> N
 
 def test_a_first_call_that_failed_is_no_first_answer(workbench: Workbench) -> None:
     workbench.connect()
-    workbench.server.next(Reply(500, error("Down.")))
+    workbench.server.next(Reply(501, error("Down.")))
     say(visit("chat"), "Hello")
     assert steps(visit()).get("A first answer") is False
 

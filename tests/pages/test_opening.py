@@ -78,7 +78,7 @@ def test_opening_a_page_sends_and_books_nothing(workbench: Workbench, address: s
 @each_page
 def test_a_page_opens_after_a_call_failed_and_another_reported_no_tokens(workbench: Workbench, address: str) -> None:
     workbench.connect()
-    workbench.server.next(Reply(500, error("Down.")), Reply(200, completion("OK", usage=None)))
+    workbench.server.next(Reply(501, error("Down.")), Reply(200, completion("OK", usage=None)))
     for _ in range(2):
         press(visit("configurations"), "Test")
     assert workbench.sql("SELECT status, total_tokens FROM calls ORDER BY id") == [("failed", None), ("done", None)]

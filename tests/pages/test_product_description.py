@@ -134,7 +134,7 @@ def test_a_refused_key_that_the_provider_repeats_is_not_shown(workbench: Workben
 
 
 def test_after_a_failure_what_was_chosen_stays_and_can_be_sent_again(workbench: Workbench, at: AppTest) -> None:
-    workbench.server.next(Reply(500, error("Down.")))
+    workbench.server.next(Reply(501, error("Down.")))
     write(name(at, "Kettle"))
     assert len(lines(at.error)) == 1
     write(at)

@@ -84,7 +84,7 @@ def test_a_parameter_that_was_set_is_sent_as_it_was_set(
     assert set(body) == {"model", "messages", name}
     assert body[name] == value
     assert type(body[name]) is type(value)
-    assert "1 of 7 parameters are sent." in said(at)
+    assert "1 of 14 parameters are sent." in said(at)
 
 
 def test_a_parameter_that_was_emptied_is_not_sent_any_more(workbench: Workbench, at: AppTest) -> None:
@@ -245,3 +245,27 @@ def test_what_was_set_and_answered_stays_while_one_looks_elsewhere(workbench: Wo
     assert [area.value for area in at.text_area] == ["", "Hello"]
     assert choices(at) == [("Choice 0", "Kept.")]
     assert len(workbench.server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "choice", "sent"),
+    [
+        ("presence_penalty", 0.0, 0.0),
+        ("top_logprobs", 0, 0),
+        ("verbosity", "low", "low"),
+        ("reasoning_effort", "none", "none"),
+        ("service_tier", "flex", "flex"),
+        ("store", False, False),
+        ("logprobs", True, True),
+    ],
+)
+def test_the_newer_parameters_are_offered_and_sent(
+    workbench: Workbench, name: str, choice: object, sent: object
+) -> None:
+    workbench.connect()
+    at = visit("tuner")
+    kind = "number_input" if isinstance(choice, int | float) and not isinstance(choice, bool) else "selectbox"
+    getattr(at, kind)(key=f"option:{name}").set_value(choice).run()
+    press(at, "Send")
+    [received] = workbench.server.requests
+    assert {key: value for key, value in received.body.items() if key not in ("messages", "model")} == {name: sent}

@@ -35,7 +35,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory, provider: ProviderServer) -
     workbench.connect(display_name="Ours")
     workbench.connect("Azure with a key", display_name="Theirs", deployment_name="chat-test")
     chat = say(say(visit("chat"), "Hello"), "A somewhat longer message this time")
-    provider.next(Reply(500, error("Down.")))
+    provider.next(Reply(501, error("Down.")))
     say(chat, "Fails")
     press(visit("product_description"), "Write description")
     at = visit("tuner")
@@ -122,7 +122,7 @@ def test_calls_without_tokens_are_counted_and_said(used: Workbench) -> None:
 
 def test_where_every_call_is_unknown_there_is_a_dash_and_no_zero(workbench: Workbench) -> None:
     workbench.connect()
-    workbench.server.next(Reply(500, error("Down.")))
+    workbench.server.next(Reply(501, error("Down.")))
     press(visit("configurations"), "Test")
     at = visit("usage")
     assert metrics(at) == {"Calls": "1", "Prompt tokens": "–", "Completion tokens": "–", "Total tokens": "–"}
