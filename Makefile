@@ -5,7 +5,7 @@ PYTHON_3_13 := $(shell for python in python3.13 $$HOME/.pyenv/versions/3.13*/bin
 	$$python -c '' 2>/dev/null && echo $$python && break; done)
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: demo run setup test test-fast lock clean
+.PHONY: demo run setup test test-fast bench lock clean
 
 demo: .venv/.demo
 	@$(BIN)/python -m demo
@@ -28,6 +28,11 @@ endif
 
 test-fast: setup
 	$(BIN)/python -m pytest -m "not browser"
+
+# Minutes, and it writes benchmarks/results.md. BENCH=--check fails where a figure is missed.
+bench: setup
+	$(BIN)/python -m benchmarks.connector_speed $(BENCH)
+	$(BIN)/python -m benchmarks.start --clone $(BENCH)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'

@@ -96,6 +96,47 @@ def test_the_plain_lines_install_and_start_the_app_and_make_demo_starts_all(clon
     assert not taken(demo_port)
 
 
+ALONE = """
+import importlib.util, os, sys
+from connector import *
+assert not [name for name in ("streamlit", "sqlalchemy", "pandas", "cryptography") if importlib.util.find_spec(name)]
+configuration = Configuration(
+    display_name="Alone", api_type=ApiType.OPENAI, endpoint=sys.argv[1], api_key=sys.argv[2], model_default="gpt-test"
+)
+client = Client(configuration)
+session = ChatCompletionsSession()
+session.add_message(Role.USER, "Two")
+request = ChatCompletionsRequest.of_prompts("Three", n=2)
+print(client.execute_without_history("One"))
+print(client.execute_with_history(session))
+print([choice.message.content for choice in client.call_api(request).choices])
+print("".join(client.stream(ChatCompletionsRequest.of_prompts("Four"))))
+"""
+
+
+@pytest.mark.timeout(300)
+def test_the_connector_works_where_there_is_neither_streamlit_nor_a_database(clone: Path, tmp_path: Path) -> None:
+    """In an environment of its own, with what pyproject.toml names for it and nothing else."""
+    python = tmp_path / "alone" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "alone"], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", clone], check=True)
+    with ProviderServer() as server:
+        run = subprocess.run(
+            [python, "-W", "error", "-c", ALONE, server.openai_endpoint, server.key],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == [
+        "Answer 0 to: One",
+        "Answer 0 to: Two",
+        "['Answer 0 to: Three', 'Answer 1 to: Three']",
+        "Answer 0 to: Four",
+    ]
+
+
 def test_the_first_two_commands_are_make_demo_and_make_test() -> None:
     assert blocks("bash")[0].split("\n")[:2] == ["make demo", "make test"]
 
