@@ -52,9 +52,10 @@ bench: setup
 	$(BIN)/python $(PIP) -r requirements-dev.txt
 	@touch $@
 
-.venv-3.13/.dev: requirements.txt requirements-dev.txt
+.venv-3.13/.dev: requirements.txt requirements-dev.txt requirements-demo.txt
 	$(PYTHON_3_13) -m venv .venv-3.13
 	.venv-3.13/bin/python $(PIP) -r requirements.txt -r requirements-dev.txt
+	.venv-3.13/bin/python $(PIP) --no-deps -r requirements-demo.txt
 	@touch $@
 
 # Needs uv (pip install uv): it resolves for all platforms and Python versions at once.
