@@ -6,11 +6,11 @@ Until sharing exists it serves this machine only, however it was started.
 import gc
 import ipaddress
 import os
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit import config
 
 from pages.shared import runtime
 from settings import InvalidSetting, Settings
@@ -49,7 +50,7 @@ RESPONSE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+LOCAL_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?", re.IGNORECASE)
 REFUSED = "This workbench answers only the machine it runs on: open http://localhost and its port there."
 
 
@@ -76,7 +77,7 @@ def is_from_this_machine(scope: Scope) -> bool:
     peer, hosts = scope.get("client"), headers.getlist("host")
     if not peer or not _is_loopback(peer[0]) or len(hosts) != 1:
         return False
-    if _host_of(f"//{hosts[0]}") not in LOCAL_HOSTS:
+    if not LOCAL_HOST.fullmatch(hosts[0]):
         return False
     if any(name == "forwarded" or name.startswith("x-forwarded") or name == "x-real-ip" for name in headers):
         return False
@@ -92,13 +93,6 @@ def _is_loopback(address: str) -> bool:
     except ValueError:
         return False
     return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
-
-
-def _host_of(url: str) -> str | None:
-    try:
-        return urlsplit(url).hostname
-    except ValueError:
-        return None
 
 
 def _with_headers(send: Send) -> Send:
@@ -133,6 +127,10 @@ async def to_its_page(request: Request) -> RedirectResponse:
     page = request.path_params["page"]
     return RedirectResponse(request.url.replace(path=f"/{page}"))
 
+
+# Streamlit looks for .streamlit beside this file when it starts it; under another server that is started elsewhere, it
+# would look beside the frame, and statistics, error details and the rest would be on again.
+config._main_script_path = config._main_script_path or __file__
 
 app = st.App(
     Path(__file__).parent / "pages" / "frame.py",

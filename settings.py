@@ -1,7 +1,7 @@
 """What the environment decides: read here and nowhere else, checked at start."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class InvalidSetting(Exception):
@@ -13,9 +13,9 @@ class Settings:
     """The settings of one process. The README lists them."""
 
     database_url: str = "sqlite:///data/workbench.db"
-    encryption_key: str = ""
+    encryption_key: str = field(default="", repr=False)
     encryption_key_file: str = ""
-    outgoing_proxy: str = ""
+    outgoing_proxy: str = field(default="", repr=False)  # it may hold a password
     outgoing_ca_file: str = ""
     demo_port: int = 18080
 
@@ -43,6 +43,6 @@ class Settings:
 
 
 def _port(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):
         raise InvalidSetting(f"{name} must be a port from 1 to 65535.")
     return int(text)

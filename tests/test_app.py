@@ -11,11 +11,18 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 import streamlit
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.NewSession_pb2 import Config
+from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
 
 from app import CONTENT_SECURITY_POLICY, RESPONSE_HEADERS, is_from_this_machine
 from demo.child import Child
@@ -23,12 +30,13 @@ from tests.provider.real_model import free_port
 
 ROOT = Path(__file__).parents[1]
 SERVERS = {
-    "streamlit": ["-m", "streamlit", "run", "app.py", "--server.port={port}"],
-    "uvicorn": ["-m", "uvicorn", "app:app", "--port={port}", "--log-level=warning"],
+    "streamlit": ["-m", "streamlit", "run", "{root}app.py", "--server.port={port}"],
+    "uvicorn": ["-m", "uvicorn", "--app-dir={root}", "app:app", "--port={port}", "--log-level=warning"],
 }
 OPTIONS = {
     "server.address": "127.0.0.1",
     "server.allowedHosts": ["localhost", "127.0.0.1", "::1"],
+    "server.enableAgentApi": False,
     "server.enableCORS": True,
     "server.enableXsrfProtection": True,
     "server.enableStaticServing": False,
@@ -44,18 +52,27 @@ OPTIONS = {
 }
 
 
-def command(server: str, port: int, *more: str) -> list[str]:
-    return [sys.executable, *(word.format(port=port) for word in SERVERS[server]), *more]
+def command(server: str, port: int, *more: str, root: str = "") -> list[str]:
+    return [sys.executable, *(word.format(port=port, root=root) for word in SERVERS[server]), *more]
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """This process's environment without what is set in it for a workbench, and a database in `folder`."""
+    ours = ("STREAMLIT_", "DATABASE_URL", "ENCRYPTION_KEY", "OUTGOING_", "DEMO_PORT")
+    others = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**others, "DATABASE_URL": f"sqlite:///{folder}/workbench.db", **more}
 
 
 @contextmanager
-def running(server: str, folder: Path, *more: str) -> Iterator[tuple[int, "subprocess.Popen[str]"]]:
+def running(
+    server: str, folder: Path, *more: str, started_in: Path | None = None
+) -> Iterator[tuple[int, "subprocess.Popen[str]"]]:
     """The server as its users start it, once it answers; its port and its process."""
     port = free_port()
     process = subprocess.Popen(
-        command(server, port, *more),
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": f"sqlite:///{folder}/workbench.db"},
+        command(server, port, *more, root=f"{ROOT}/" if started_in else ""),
+        cwd=started_in or ROOT,
+        env=environment(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -71,40 +88,80 @@ def running(server: str, folder: Path, *more: str) -> Iterator[tuple[int, "subpr
 
 
 @pytest.fixture(scope="module", params=list(SERVERS))
-def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[int, list[ForwardMsg]]]:
+    """A server's port, and what its first visitor was told, who came by a link to a page that is not the home page."""
     with running(request.param, tmp_path_factory.mktemp("app")) as (port, _):
-        yield port
+        assert ask(port, "/configurations")[0] == 200
+        with a_tab(port, "configurations") as told:
+            pass
+        yield port, told
+
+
+@pytest.fixture(scope="module")
+def port(served: tuple[int, list[ForwardMsg]]) -> int:
+    return served[0]
 
 
 def ask(
-    port: int, path: str = "/", headers: Mapping[str, str | list[str]] | None = None, method: str = "GET"
+    port: int, path: str = "/", headers: Mapping[str, str] | None = None, method: str = "GET"
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
-    """One request with exactly these headers; a Host of its own unless one is given. None sends no Host at all."""
+    """One request with exactly these headers; a Host of its own unless one is given."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    given = {"host": f"localhost:{port}"} if headers is None or "host" not in headers else {}
     with closing(connection):
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-        for name, value in {**given, **(headers or {})}.items():
-            for each in [value] if isinstance(value, str) else value:
-                connection.putheader(name, each)
+        for name, value in {"host": f"localhost:{port}", **(headers or {})}.items():
+            connection.putheader(name, value)
         connection.endheaders()
         response = connection.getresponse()
         return response.status, response.headers, response.read()
 
 
-def shake_hands(port: int, headers: Mapping[str, str]) -> str:
+def say(port: int, *lines: str, address: str = "127.0.0.1") -> str:
+    """The status line that these lines are answered with."""
+    with socket.create_connection((address, port), timeout=20) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        return connection.recv(4096).split(b"\r\n")[0].decode()
+
+
+def shake_hands(port: int, headers: Mapping[str, str], address: str = "127.0.0.1") -> str:
     """The status line that a websocket's handshake is answered with."""
-    lines = [
+    return say(
+        port,
         "GET /_stcore/stream HTTP/1.1",
         "Upgrade: websocket",
         "Connection: Upgrade",
         "Sec-WebSocket-Version: 13",
         f"Sec-WebSocket-Key: {base64.b64encode(b'0123456789abcdef').decode()}",
         *(f"{name}: {value.format(port=port)}" for name, value in headers.items()),
-    ]
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-        connection.sendall("\r\n".join([*lines, "", ""]).encode())
-        return connection.recv(4096).split(b"\r\n")[0].decode()
+        address=address,
+    )
+
+
+@contextmanager
+def a_tab(port: int, page: str) -> Iterator[list[ForwardMsg]]:
+    """What a browser tab that opens `page` is told until the script has ended. The tab stays open in the block."""
+    address, origin = f"ws://localhost:{port}/_stcore/stream", Origin(f"http://localhost:{port}")
+    with connect(address, origin=origin, subprotocols=[Subprotocol("streamlit")], proxy=None) as tab:
+        asked = BackMsg()
+        asked.rerun_script.page_name = page
+        tab.send(asked.SerializeToString())
+        told: list[ForwardMsg] = []
+        while not told or not told[-1].HasField("script_finished"):
+            told.append(ForwardMsg.FromString(tab.recv(timeout=20, decode=False)))
+        yield told
+
+
+def other_address() -> str | None:
+    """An address of this machine by which other machines reach it; None when it has no such address."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+        try:
+            route.connect(("192.0.2.1", 9))  # sends nothing; tells which address of ours would be used
+        except OSError:
+            return None
+        address: str = route.getsockname()[0]
+    return None if address.startswith("127.") else address
 
 
 # -- only this machine
@@ -122,9 +179,11 @@ def test_the_machine_itself_is_let_in_under_each_of_its_names(port: int, host: s
         {"host": "evil.example:8501"},
         {"host": "localhost.evil.example"},
         {"host": "localhost@evil.example"},
+        {"host": "evil.example@localhost"},
+        {"host": "localhost/evil.example"},
+        {"host": "localhost:evil.example"},
         {"host": "192.168.1.7"},
         {"host": "0.0.0.0"},
-        {"host": ["localhost", "localhost"]},
         {"host": ""},
         {"forwarded": "for=192.0.2.1"},
         {"x-forwarded-for": "127.0.0.1"},
@@ -139,21 +198,28 @@ def test_the_machine_itself_is_let_in_under_each_of_its_names(port: int, host: s
     ids=str,
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_whatever_is_not_local_is_refused_with_a_sentence(
-    port: int, headers: dict[str, str | list[str]], method: str
-) -> None:
+def test_whatever_is_not_local_is_refused_with_a_sentence(port: int, headers: dict[str, str], method: str) -> None:
     for path in ("/", "/_stcore/health", "/_stcore/metrics", "/showcase/chat"):
         status, _, body = ask(port, path, headers, method)
-        # uvicorn itself refuses what is no HTTP, such as two Host headers.
-        assert (status, b"answers only the machine it runs on" in body) in {(403, True), (400, False)}
+        assert status == 403
+        assert b"answers only the machine it runs on" in body
+
+
+def test_a_request_with_no_host_or_two_is_refused(port: int) -> None:
+    # HTTP/1.1 wants exactly one. One of the two parsers that uvicorn may have refuses the rest by itself, with 400.
+    refused = {"HTTP/1.1 400 Bad Request", "HTTP/1.1 403 Forbidden"}
+    assert say(port, "GET /_stcore/health HTTP/1.0") == "HTTP/1.1 403 Forbidden"
+    assert say(port, "GET /_stcore/health HTTP/1.1") in refused
+    assert say(port, "GET /_stcore/health HTTP/1.1", *["Host: localhost"] * 2) in refused
 
 
 def test_a_page_of_its_own_is_let_in(port: int) -> None:
     assert ask(port, "/_stcore/health", {"origin": f"http://localhost:{port}"})[0] == 200
 
 
-def test_a_websocket_of_its_own_page_is_let_in(port: int) -> None:
-    own = {"Host": "localhost:{port}", "Origin": "http://localhost:{port}"}
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]"])
+def test_a_websocket_of_its_own_page_is_let_in(port: int, name: str) -> None:
+    own = {"Host": f"{name}:{{port}}", "Origin": f"http://{name}:{{port}}"}
     assert shake_hands(port, own).startswith("HTTP/1.1 101")
 
 
@@ -164,6 +230,7 @@ def test_a_websocket_of_its_own_page_is_let_in(port: int) -> None:
         {"Host": "localhost:{port}", "Origin": "null"},
         {"Host": "localhost:{port}", "Origin": "https://localhost:{port}"},
         {"Host": "localhost:{port}", "Origin": "http://127.0.0.1:{port}"},
+        {"Host": "localhost:{port}", "Origin": "http://localhost"},
         {"Host": "localhost:{port}"},
         {"Host": "evil.example", "Origin": "http://evil.example"},
         {"Host": "localhost:{port}", "Origin": "http://localhost:{port}", "X-Forwarded-For": "127.0.0.1"},
@@ -186,58 +253,174 @@ def test_any_other_websocket_is_refused(port: int, headers: dict[str, str]) -> N
         ("fe80::1", False),
         ("192.0.2.1", False),
         ("testclient", False),
+        ("", False),
         (None, False),
     ],
 )
 def test_the_peer_is_this_machine_whatever_it_says(peer: str | None, is_local: bool) -> None:
-    scope = {"type": "http", "scheme": "http", "headers": [(b"host", b"localhost")], "client": peer and (peer, 1)}
+    client = None if peer is None else (peer, 1)
+    scope = {"type": "http", "scheme": "http", "headers": [(b"host", b"localhost")], "client": client}
     assert is_from_this_machine(scope) is is_local
 
 
+HOST, ORIGIN, FOREIGN = (b"host", b"localhost"), (b"origin", b"http://localhost"), (b"origin", b"http://evil.example")
+
+
+@pytest.mark.parametrize(
+    ("kind", "headers", "is_local"),
+    [
+        ("http", [HOST], True),
+        ("http", [], False),
+        ("http", [HOST, HOST], False),
+        ("http", [HOST, (b"host", b"evil.example")], False),
+        ("http", [HOST, ORIGIN, FOREIGN], False),
+        ("ws", [HOST, ORIGIN], True),
+        ("ws", [HOST], False),
+        ("ws", [HOST, ORIGIN, FOREIGN], False),
+    ],
+)
+def test_what_a_parser_would_refuse_is_refused_here_too(
+    kind: str, headers: list[tuple[bytes, bytes]], is_local: bool
+) -> None:
+    scope = {"type": {"ws": "websocket"}.get(kind, kind), "scheme": kind, "headers": headers, "client": ("::1", 1)}
+    assert is_from_this_machine(scope) is is_local
+
+
+def test_the_port_is_closed_to_other_machines(port: int) -> None:
+    # On Linux everything in 127.0.0.0/8 is this machine, and what listens everywhere listens there too.
+    address = (other_address() or "127.0.0.2", port)
+    with pytest.raises(OSError, match=r"refused|timed out|assign"), socket.create_connection(address, timeout=5):
+        pass
+
+
 def test_a_server_that_listens_everywhere_still_refuses_other_peers(tmp_path: Path) -> None:
-    with running("streamlit", tmp_path, "--server.address=0.0.0.0", "--browser.serverAddress=localhost") as (port, _):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
-            route.connect(("192.0.2.1", 9))  # sends nothing; tells which address of ours would be used
-            address = route.getsockname()[0]
-        assert not address.startswith("127.")
-        connection = http.client.HTTPConnection(address, port, timeout=20)
-        with closing(connection):
-            connection.request("GET", "/", headers={"host": f"localhost:{port}"})
-            response = connection.getresponse()
-            assert response.status == 403
-            assert b"answers only the machine it runs on" in response.read()
+    with running("streamlit", tmp_path, "--server.address=0.0.0.0") as (port, _):
+        assert ask(port)[0] == 200
+        # A machine without a network has no other peer to be; what is told about a peer is judged above.
+        if address := other_address():
+            own = {"Host": "localhost:{port}", "Origin": "http://localhost:{port}"}
+            assert shake_hands(port, own, address) == "HTTP/1.1 403 Forbidden"
+            assert say(port, "GET / HTTP/1.1", f"Host: localhost:{port}", address=address) == "HTTP/1.1 403 Forbidden"
 
 
 # -- what every answer carries
 
 
-@pytest.mark.parametrize("path", ["/", "/_stcore/health", "/chat", "/nothing", "/showcase/chat", "/static/none.js"])
-def test_every_answer_has_the_headers(port: int, path: str) -> None:
-    for given in (None, {"host": "evil.example"}):
-        _, headers, _ = ask(port, path, given)
-        assert {name: headers[name] for name in RESPONSE_HEADERS} == RESPONSE_HEADERS
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/", 200),
+        ("/_stcore/health", 200),
+        ("/chat", 200),
+        ("/nothing", 200),
+        ("/showcase/chat", 307),
+        ("/static/none.js", 200),
+        ("/_stcore/agent/none", 404),
+        ("//evil.example/", 400),
+    ],
+)
+def test_every_answer_has_the_headers_once(port: int, path: str, status: int) -> None:
+    for given, expected in (({}, status), ({"host": "evil.example"}, 403)):
+        got, headers, _ = ask(port, path, given)
+        assert got == expected
+        assert {name: headers.get_all(name) for name in RESPONSE_HEADERS} == {
+            name: [value] for name, value in RESPONSE_HEADERS.items()
+        }
+
+
+def test_the_headers_are_these() -> None:
+    assert RESPONSE_HEADERS == {
+        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+        "X-Frame-Options": "DENY",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+    }
 
 
 def test_the_policy_allows_the_one_inline_script_of_streamlit_and_no_other() -> None:
     index = Path(streamlit.__file__).with_name("static") / "index.html"
     scripts = re.findall(r"<script>(.*?)</script>", index.read_text(encoding="utf-8"), re.DOTALL)
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    assert re.findall(r"'sha256-([^']+)'", CONTENT_SECURITY_POLICY) == digests
     assert len(digests) == 1
-    assert "unsafe-eval'" not in CONTENT_SECURITY_POLICY.replace("wasm-unsafe-eval", "")
+    assert policy()["script-src"] == ["'self'", "'wasm-unsafe-eval'", "blob:", f"'sha256-{digests[0]}'"]
 
 
-def test_the_options_are_those_of_the_project(tmp_path: Path) -> None:
-    code = f"from streamlit import config\nfor name in {list(OPTIONS)!r}: print(repr(config.get_option(name)))"
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert dict(zip(OPTIONS, run.stdout.splitlines(), strict=True)) == {
-        name: repr(value) for name, value in OPTIONS.items()
-    }
+def test_the_policy_lets_nothing_be_carried_away() -> None:
+    sources = policy()
+    assert sources["default-src"] == sources["connect-src"] == sources["form-action"] == ["'self'"]
+    assert sources["img-src"] == ["'self'", "data:", "blob:"]
+    assert sources["frame-src"] == sources["frame-ancestors"] == sources["object-src"] == ["'none'"]
+    # No other machine's name and no wildcard anywhere.
+    assert {source for each in sources.values() for source in each if source[0] != "'"} == {"data:", "blob:"}
+
+
+def policy() -> dict[str, list[str]]:
+    directives = (directive.split() for directive in CONTENT_SECURITY_POLICY.split("; "))
+    return {name: sources for name, *sources in directives}
 
 
 def test_an_address_with_the_folder_in_it_is_sent_on_with_its_query(port: int) -> None:
     status, headers, _ = ask(port, "/showcase/chat?chat=abc")
     assert (status, headers["location"]) == (307, f"http://localhost:{port}/chat?chat=abc")
+
+
+# -- options
+
+
+def test_the_options_are_those_of_the_project(tmp_path: Path) -> None:
+    code = f"from streamlit import config\nfor name in {list(OPTIONS)!r}: print(repr(config.get_option(name)))"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, check=True
+    )
+    assert run.stderr == ""  # Streamlit warns there about options that it does not know
+    assert dict(zip(OPTIONS, run.stdout.splitlines(), strict=True)) == {
+        name: repr(value) for name, value in OPTIONS.items()
+    }
+
+
+def test_a_running_server_has_them(served: tuple[int, list[ForwardMsg]]) -> None:
+    assert has_them(served[1])
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_it_has_them_wherever_it_was_started(server: str, tmp_path: Path) -> None:
+    with running(server, tmp_path, started_in=tmp_path) as (port, _), a_tab(port, "") as told:
+        assert has_them(told)
+
+
+def has_them(told: list[ForwardMsg]) -> bool:
+    """Whether a tab has the options that it is told about: no statistics, no developer's menu, no search for errors."""
+    [config] = [message.new_session.config for message in told if message.HasField("new_session")]
+    wanted = (False, Config.ToolbarMode.MINIMAL, Config.ShowErrorLinks.SHOW_ERROR_LINKS_FALSE)
+    return (config.gather_usage_stats, config.toolbar_mode, config.show_error_links) == wanted
+
+
+# -- what Streamlit adds
+
+
+def test_the_frame_is_around_the_page_that_is_asked_for_first(served: tuple[int, list[ForwardMsg]]) -> None:
+    _, told = served
+    [navigation] = [message.navigation for message in told if message.HasField("navigation")]
+    [page] = [each for each in navigation.app_pages if each.page_script_hash == navigation.page_script_hash]
+    assert page.url_pathname == "configurations"
+    assert "Configurations" in [message.delta.new_element.heading.body for message in told if message.HasField("delta")]
+
+
+def test_its_metrics_are_numbers_and_name_nobody(port: int) -> None:
+    with a_tab(port, "configurations") as told:
+        _, _, body = ask(port, "/_stcore/metrics")
+    metrics, session_id = body.decode(), told[0].new_session.initialize.session_id
+    assert 'session_events_total{type="connect"}' in metrics
+    assert session_id
+    assert session_id not in metrics
+    number = re.compile(r'\w+(\{(\w+="[\w.]*",?)+\})? [\d.e+-]+')
+    assert [line for line in metrics.splitlines() if line[0] != "#" and not number.fullmatch(line)] == []
+
+
+def test_no_program_drives_the_pages(port: int) -> None:
+    status, _, body = ask(port, "/_stcore/agent/interact", method="POST")
+    assert (status, b"does not serve the agent API" in body) == (403, True)
 
 
 # -- start and end
@@ -281,39 +464,54 @@ REFUSALS: dict[str, tuple[Callable[[Path], dict[str, str]], str]] = {
     "PostgreSQL": (lambda folder: {"DATABASE_URL": "postgresql://me:hunter2@host/x"}, "DATABASE_URL must start with"),
     "another program's": (_of_another_program, "DATABASE_URL names an SQLite database of another program"),
     "no certificates": (lambda folder: {"OUTGOING_CA_FILE": f"{folder}/none.pem"}, "OUTGOING_CA_FILE: "),
-    "no proxy": (lambda folder: {"OUTGOING_PROXY": "proxy"}, "OUTGOING_PROXY must look like http://proxy"),
+    "no proxy": (lambda folder: {"OUTGOING_PROXY": "hunter2@proxy"}, "OUTGOING_PROXY must look like http://proxy"),
     "a port that is none": (lambda folder: {"DEMO_PORT": "abc"}, "DEMO_PORT must be a port"),
 }
+Ended: TypeAlias = "subprocess.CompletedProcess[str]"
+# Under uvicorn two of them are enough: the way to the end is the same.
+STARTS = [*(("streamlit", name) for name in REFUSALS), ("uvicorn", "no key at all"), ("uvicorn", "PostgreSQL")]
 
 
-@pytest.mark.parametrize("name", REFUSALS)
-def test_a_start_that_cannot_work_ends_in_one_sentence(name: str, tmp_path: Path) -> None:
-    prepare, sentence = REFUSALS[name]
-    # Under uvicorn one of them is enough: the way to the end is the same.
-    for server in SERVERS if name == "no key at all" else ["streamlit"]:
-        environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/workbench.db", **prepare(tmp_path)}
-        ended = subprocess.run(
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Future[Ended]]]:
+    """How each of the starts ends. Several at a time: each spends a second on its imports."""
+
+    def start(server: str, name: str) -> Ended:
+        folder = tmp_path_factory.mktemp("refused")
+        return subprocess.run(
             command(server, free_port()),
             cwd=ROOT,
-            env={**os.environ, **environment},
+            env=environment(folder, **REFUSALS[name][0](folder)),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=30,
         )
-        assert ended.returncode == 1
-        [line] = [line for line in ended.stderr.splitlines() if line.strip()]
-        assert line.startswith("The workbench did not start. ")
-        assert sentence in line
-        for secret in ("hunter2", GOOD_KEY, OTHER_KEY):
-            assert secret not in ended.stdout + ended.stderr
+
+    with ThreadPoolExecutor(4) as threads:
+        yield {each: threads.submit(start, *each) for each in STARTS}
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-def test_it_ends_in_order(name: str, tmp_path: Path) -> None:
-    with running("streamlit", tmp_path) as (port, process):
-        assert ask(port)[0] == 200
+@pytest.mark.parametrize(("server", "name"), STARTS)
+def test_a_start_that_cannot_work_ends_in_one_sentence(
+    server: str, name: str, ends: dict[tuple[str, str], Future[Ended]]
+) -> None:
+    end = ends[server, name].result()
+    assert end.returncode == 1
+    [line] = [line for line in end.stderr.splitlines() if line.strip()]
+    assert line.startswith("The workbench did not start. ")
+    assert REFUSALS[name][1] in line
+    for secret in ("hunter2", GOOD_KEY, OTHER_KEY):
+        assert secret not in end.stdout + end.stderr
+
+
+@pytest.mark.parametrize(
+    ("server", "name"), [("streamlit", "SIGTERM"), ("streamlit", "SIGINT"), ("uvicorn", "SIGTERM")]
+)
+def test_it_ends_in_order_while_a_tab_is_open(server: str, name: str, tmp_path: Path) -> None:
+    with running(server, tmp_path) as (port, process), a_tab(port, "usage"):
+        assert (tmp_path / "workbench.db-wal").exists()
         process.send_signal(getattr(signal, name))
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=10)
     assert process.returncode in (0, 1, -signal.SIGTERM)  # Streamlit ends with 1 after Ctrl+C
     assert "Traceback" not in said
     # The log was folded into the database: it was closed.

@@ -1,8 +1,15 @@
 """What the environment decides: defaults, blanks, refusals."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from settings import InvalidSetting, Settings
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_nothing_set_gives_the_defaults() -> None:
@@ -33,18 +40,42 @@ def test_an_empty_variable_counts_as_not_set(name: str) -> None:
     assert Settings.from_environment({name: " "}) == Settings()
 
 
-def test_an_empty_encryption_key_is_a_mistake_and_not_a_wish_for_the_automatic_one() -> None:
+@pytest.mark.parametrize("key", ["", " \n"])
+def test_an_empty_encryption_key_is_a_mistake_and_not_a_wish_for_the_automatic_one(key: str) -> None:
     with pytest.raises(InvalidSetting, match="ENCRYPTION_KEY is set but empty"):
-        Settings.from_environment({"ENCRYPTION_KEY": ""})
+        Settings.from_environment({"ENCRYPTION_KEY": key})
 
 
-@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "1.5", "١٨"])
+@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "+1", "1.5", "1_8", "0x12", "١٨", "²", "9" * 5000])
 def test_a_port_is_a_number_from_1_to_65535(port: str) -> None:
     with pytest.raises(InvalidSetting, match="DEMO_PORT must be a port from 1 to 65535"):
         Settings.from_environment({"DEMO_PORT": port})
 
 
-def test_a_database_that_is_not_supported_yet_is_refused_without_its_password() -> None:
+@pytest.mark.parametrize("url", ["postgresql://me:secret@host/x", "secret.db", "sqlite://secret", "file:secret"])
+def test_a_database_that_is_not_supported_yet_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(InvalidSetting, match="DATABASE_URL must start with sqlite:///") as caught:
-        Settings.from_environment({"DATABASE_URL": "postgresql://me:secret@host/x"})
+        Settings.from_environment({"DATABASE_URL": url})
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ENCRYPTION_KEY", "OUTGOING_PROXY"])
+def test_what_is_secret_is_not_in_what_a_log_would_show(name: str) -> None:
+    settings = Settings.from_environment({name: "http://me:very-secret@proxy:3128"})
+    assert "very-secret" not in f"{settings} {settings!r}"
+
+
+def test_only_what_is_passed_is_read() -> None:
+    code = "from settings import Settings; print(Settings.from_environment({}) == Settings())"
+    environment = {
+        "DATABASE_URL": "sqlite:///elsewhere.db",
+        "ENCRYPTION_KEY": "one",
+        "ENCRYPTION_KEY_FILE": "keys.txt",
+        "OUTGOING_PROXY": "http://proxy:3128",
+        "OUTGOING_CA_FILE": "ca.pem",
+        "DEMO_PORT": "18081",
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True
+    )
+    assert (run.stdout, run.stderr) == ("True\n", "")

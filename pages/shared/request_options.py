@@ -53,7 +53,8 @@ def _field(column: Any, name: str) -> Any:
 
 def _default_there(name: str) -> str:
     extra = ChatCompletionsRequest.model_fields[name].json_schema_extra
-    default = extra.get("default_there", "none") if isinstance(extra, dict) else "none"
+    nothing = "not set" if choices_of(ChatCompletionsRequest.model_fields[name]) else "none"  # a choice may be "none"
+    default = extra.get("default_there", nothing) if isinstance(extra, dict) else nothing
     return {True: "yes", False: "no"}[default] if isinstance(default, bool) else str(default)
 
 

@@ -388,3 +388,25 @@ def test_a_request_takes_every_role(server: ProviderServer) -> None:
     messages = (Message(role=Role.DEVELOPER, content="Be brief."), Message(role=Role.USER, content="Hello"))
     Client(account(server)).call_api(ChatCompletionsRequest(messages=messages))
     assert [each["role"] for each in server.requests[0].body["messages"]] == ["developer", "user"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Line one\n\n  Line two\twith a tab\r\nand """ quotes',
+        "emoji 🦊, אבג, 漢字, \u2028 and \x7f",
+        "<script>alert(1)</script> & {curly} $(shell) `ticks` \\ ${x}",
+        "word " * 30_000,
+    ],
+    ids=["lines", "unicode", "markup", "30,000 words"],
+)
+def test_a_prompt_arrives_unchanged(server: ProviderServer, client: Client, text: str) -> None:
+    client.execute_without_history(text, system_prompt=text)
+    assert [each["content"] for each in server.requests[0].body["messages"]] == [text, text]
+
+
+@pytest.mark.parametrize("model", ["ft:gpt-3.5-turbo:my-org::abc123", "org/some-model:free", "gpt-4o-2026", "模型"])
+def test_any_name_of_a_model_is_sent_as_it_is(server: ProviderServer, model: str) -> None:
+    server.models = frozenset({model})
+    assert Client(account(server)).execute_without_history("Hello", model=f" {model} ") == "Answer 0 to: Hello"
+    assert server.requests[0].body["model"] == model
