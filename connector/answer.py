@@ -4,6 +4,7 @@ What servers really send is wider than the reference: chunks without choices (Az
 choice without delta, a null index, usage twice or never, an unknown finish reason. All of that is read, none invented.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -23,6 +24,11 @@ def parse_completion(data: object) -> ChatCompletion:
     """
     if not isinstance(data, dict) or not isinstance(data.get("choices"), list):
         raise ValueError("an answer has choices")
+    for choice in data["choices"]:
+        message = choice.get("message") if isinstance(choice, dict) else None
+        if isinstance(message, dict) and isinstance(message.get("content"), list):
+            texts = [part.get("text") for part in message["content"] if isinstance(part, dict)]
+            message["content"] = "".join(text for text in texts if isinstance(text, str))
     if data.get("object") not in (None, "", "chat.completion"):
         raise ValueError("this is another object")
     try:
@@ -51,9 +57,9 @@ def _is_choice(choice: object) -> bool:
 def events(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The data of each server-sent event. Lines end at LF or CRLF only: JSON may hold the other separators raw."""
     rest, data = b"", list[bytes]()
-    for piece in pieces:
+    for piece in _without_mark(pieces):
         is_first = not rest and not data and piece.startswith(b"data: ")
-        if is_first and piece.endswith(b"\n\n") and piece.find(b"\n") == len(piece) - 2 > 6:
+        if is_first and piece.endswith(b"\n\n") and piece.find(b"\n") == len(piece) - 2 > 6 and piece[6] != 32:
             yield piece[6:-2]  # one whole event, as nearly all pieces are
             continue
         *lines, rest = (rest + piece).split(b"\n")
@@ -70,6 +76,19 @@ def events(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield DONE
 
 
+def _without_mark(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Without the byte order mark that some servers begin with."""
+    start = b""
+    waiting = iter(pieces)
+    for piece in waiting:
+        start += piece
+        if len(start) >= len(BOM_UTF8) or not BOM_UTF8.startswith(start):
+            break
+    if start := start.removeprefix(BOM_UTF8):
+        yield start
+    yield from waiting
+
+
 def raw_bytes(response: httpx2.Response) -> Iterator[bytes]:
     """The body as it comes. The library's decoders cost as much as all the rest, so it goes past them if it can."""
     if "content-encoding" in response.headers or not isinstance(response.stream, httpx2.SyncByteStream):
@@ -83,6 +102,27 @@ _CONTENT = (("content", "content"),)
 _TEXTS = (*_CONTENT, ("reasoning", "reasoning_content"), ("reasoning", "reasoning"), ("refusal", "refusal"))
 
 
+_KNOWN_OF_CHUNK = {
+    *("id", "object", "created", "model", "system_fingerprint", "service_tier", "choices", "usage", "obfuscation"),
+}
+_KNOWN_OF_CHOICE = {"index", "delta", "message", "finish_reason", "logprobs"}
+_KNOWN_OF_DELTA = {"role", "tool_calls", *(name for _, name in _TEXTS)}
+
+
+def _merge(kept: dict[str, Any], new: dict[str, Any]) -> None:
+    """Put pieces together: texts and lists are joined, objects merged, of the rest the last one counts."""
+    for name, value in new.items():
+        so_far = kept.get(name)
+        if isinstance(so_far, dict) and isinstance(value, dict):
+            _merge(so_far, value)
+        elif isinstance(so_far, list) and isinstance(value, list):
+            kept[name] = [*so_far, *value]
+        elif isinstance(so_far, str) and isinstance(value, str) and name not in ("id", "type", "name"):
+            kept[name] = so_far + value
+        elif value is not None or name not in kept:
+            kept[name] = value
+
+
 class _Choice:
     """What came of one choice so far."""
 
@@ -90,7 +130,11 @@ class _Choice:
         self.text: dict[str, list[str]] = {}
         self.tool_calls: dict[int, dict[str, Any]] = {}
         self.finish_reason: str | None = None
-        self.logprobs: dict[str, list[Any]] = {}
+        self.logprobs: dict[str, list[Any] | None] = {}
+        self.message: dict[str, Any] = {}
+        """What else a message has: audio, annotations, the old function_call, and what is not known yet."""
+        self.rest: dict[str, Any] = {}
+        """What else a choice has: Azure's content filter results, for one."""
 
 
 class Assembly:
@@ -101,6 +145,7 @@ class Assembly:
         self._last_head: tuple[Any, ...] = ()
         self._choices: dict[int, _Choice] = {}
         self._usage: dict[str, Any] | None = None
+        self._rest: dict[str, Any] = {}
         self.error: object = None
         """What the provider sent instead of going on; None while all is well."""
 
@@ -114,6 +159,8 @@ class Assembly:
             self.error = chunk.get("error") or chunk
             return []
         self._add_head(chunk)
+        if len(chunk) > 6:
+            self._rest |= {name: value for name, value in chunk.items() if name not in _KNOWN_OF_CHUNK}
         if type(usage := chunk.get("usage")) is dict:
             self._usage = usage
         new: list[Piece] = []
@@ -141,10 +188,21 @@ class Assembly:
             kept.finish_reason = reason or kept.finish_reason
         if isinstance(logprobs := choice.get("logprobs"), dict):
             for name, tokens in logprobs.items():
-                kept.logprobs[name] = (kept.logprobs.get(name) or []) + (tokens or [])
-        delta = choice.get("delta")
+                so_far = kept.logprobs.get(name)
+                if so_far is None:
+                    kept.logprobs[name] = list(tokens) if tokens is not None else None
+                else:
+                    so_far.extend(tokens or ())
+        delta = choice.get("delta") or choice.get("message")
+        if len(choice) > 4:
+            kept.rest |= {name: value for name, value in choice.items() if name not in _KNOWN_OF_CHOICE}
         if not delta:
             return
+        if isinstance(delta.get("content"), list):  # parts, as Mistral's reasoning models send them
+            texts = [part.get("text") for part in delta["content"] if isinstance(part, dict)]
+            delta = {**delta, "content": "".join(text for text in texts if isinstance(text, str))}
+        if len(delta) > 1:
+            _merge(kept.message, {name: value for name, value in delta.items() if name not in _KNOWN_OF_DELTA})
         for kind, name in _TEXTS if len(delta) > 1 or "content" not in delta else _CONTENT:
             if isinstance(text := delta.get(name), str) and text:
                 kept.text.setdefault(name, []).append(text)
@@ -154,14 +212,23 @@ class Assembly:
 
     @staticmethod
     def _add_tool_call(calls: dict[int, dict[str, Any]], call: dict[str, Any]) -> str:
-        kept = calls.setdefault(
-            _index_of(call), {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
-        )
-        kept["id"] = call.get("id") or kept["id"]
-        function = call.get("function") or {}
-        kept["function"]["name"] += function.get("name") or ""
-        kept["function"]["arguments"] += function.get("arguments") or ""
-        return function.get("arguments") or ""
+        index, id = _index_of(call), call.get("id")
+        if call.get("index") is None and not id and calls:
+            index = max(calls)  # no number, no id: the last one goes on
+        elif id and calls.get(index, {}).get("id") not in (None, "", id):
+            known = [at for at, kept in calls.items() if kept["id"] == id]
+            index = known[0] if known else max(calls) + 1  # another call under the same number
+        is_custom = "custom" in call or call.get("type") == "custom"
+        kind, piece_name = ("custom", "input") if is_custom else ("function", "arguments")
+        kept = calls.setdefault(index, {"id": "", "type": kind, kind: {"name": "", piece_name: ""}})
+        kind, piece_name = (kept["type"], "input" if kept["type"] == "custom" else "arguments")
+        kept["id"] = id or kept["id"]
+        new = call.get(kind) or {}
+        if new.get("name") and new["name"] != kept[kind]["name"]:  # some repeat it with each piece
+            kept[kind]["name"] += new["name"]
+        piece = new.get(piece_name) or ""
+        kept[kind][piece_name] += piece
+        return piece
 
     @property
     def has_begun(self) -> bool:
@@ -178,26 +245,25 @@ class Assembly:
 
     def completion(self) -> ChatCompletion:
         """What came so far, as one answer. A choice that did not end has no finish reason."""
+        try:
+            return parse_completion(self._answer(whole=True))
+        except ValueError:  # what is not text was taken over unseen; the text is more important
+            return parse_completion(self._answer(whole=False))
+
+    def _answer(self, *, whole: bool) -> dict[str, Any]:
+        head = {"id": "", "created": 0, "model": "", "object": "chat.completion", **self._head}
         choices = []
         for index, kept in sorted(self._choices.items()):
             text = {name: "".join(parts) for name, parts in list(kept.text.items())}
             message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None, **text}
             if kept.tool_calls:
                 message["tool_calls"] = [call for _, call in sorted(kept.tool_calls.items())]
-            choices.append(
-                {
-                    "index": index,
-                    "finish_reason": kept.finish_reason,
-                    "logprobs": kept.logprobs or None,
-                    "message": message,
-                }
-            )
-        head = {"id": "", "created": 0, "model": "", "object": "chat.completion", **self._head}
-        try:
-            return parse_completion({**head, "choices": choices, "usage": self._usage})
-        except ValueError:  # what is not text was taken over unseen; the text is more important
-            choices = [{**choice, "logprobs": None} for choice in choices]
-            return parse_completion({**head, "choices": choices, "usage": None})
+            choice = {"index": index, "finish_reason": kept.finish_reason, "logprobs": None, "message": message}
+            if whole:
+                choice |= {"logprobs": kept.logprobs or None, "message": {**kept.message, **message}}
+            choices.append({**kept.rest, **choice} if whole else choice)
+        answer = {**head, "choices": choices, "usage": self._usage if whole else None}
+        return {**self._rest, **answer} if whole else answer
 
 
 def _index_of(part: dict[str, Any]) -> int:

@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -171,8 +172,8 @@ class Client:
         return request.body(self.configuration.model_for(request.model))
 
     @cached_property
-    def _line(self) -> Line:
-        return Line(self._http_client) if self._http_client else shared_line()
+    def _own_line(self) -> Line | None:
+        return Line(self._http_client) if self._http_client else None
 
     def _send(self, call: "_Call", *, stream: bool) -> httpx2.Response:
         """Send through the SDK, and again while that may help; what it raises is a `ConnectorError`."""
@@ -180,7 +181,7 @@ class Client:
         while True:
             call.attempts += 1
             try:
-                return self._line.post(
+                return (self._own_line or shared_line()).post(
                     # Whole, so that what is called is what `url` says.
                     call.account.url,
                     call.body,
@@ -316,13 +317,22 @@ class AnswerStream:
                 self._call.account,
                 self._call.model,
                 request_id=self._request_id,
+                prompts=self._call.prompts,
             )
         return new
 
     def _whole(self, completion: ChatCompletionsResponse) -> Iterator[Piece]:
         for choice in completion.choices:
-            if choice.message and choice.message.content:
-                yield choice.index or 0, "content", choice.message.content
+            message, index = choice.message, choice.index or 0
+            for kind, text in (
+                ("reasoning", getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)),
+                ("content", message and message.content),
+                ("refusal", message and message.refusal),
+            ):
+                if isinstance(text, str) and text:
+                    yield index, kind, text
+            for call in (message and message.tool_calls) or ():
+                yield index, "tool_call", call.function.arguments if call.type == "function" else call.custom.input
 
     def close(self) -> None:
         """Stop: close the provider's connection at once. What came stays in `response`. Harmless when it has ended.
@@ -367,19 +377,26 @@ class _Call:
         return str(self.body.get("model", ""))
 
     def explain(self, error: Exception) -> ConnectorError:
-        return explain(error, self.account, self.model)
+        return explain(error, self.account, self.model, self.prompts)
+
+    @property
+    def prompts(self) -> list[str]:
+        contents = (message.get("content") for message in self.body.get("messages", ()))
+        return [content for content in contents if isinstance(content, str)]
 
     def completion(self, response: httpx2.Response) -> ChatCompletionsResponse:
         """Read a whole answer."""
         request_id = self.request_id(response)
         failure: ConnectorError
         try:
-            data = jiter.from_json(response.read())
+            data = jiter.from_json(response.read().removeprefix(BOM_UTF8))
             if not (isinstance(data, dict) and data.get("error") and not data.get("choices")):
                 completion = parse_completion(data)
                 completion._request_id = request_id
                 return completion
-            failure = explain_status(None, data["error"], self.account, self.model, request_id=request_id)
+            failure = explain_status(
+                None, data["error"], self.account, self.model, request_id=request_id, prompts=self.prompts
+            )
         except ValueError:
             failure = unreadable(response.headers.get("content-type", ""), self.account, request_id=request_id)
         except httpx2.HTTPError as error:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
 
@@ -74,6 +74,21 @@ class Configuration(Value):
     """Azure only: `YYYY-MM-DD`, `YYYY-MM-DD-preview`, or `v1`, `preview`, `latest` for the v1 API."""
     model_default: _Text = Field(default="", title="Default model")
     """OpenAI only: used when a call names no model."""
+
+    if TYPE_CHECKING:  # a key may be given as plain text, and is a SecretStr from then on
+
+        def __init__(
+            self,
+            *,
+            display_name: str,
+            api_type: ApiType,
+            endpoint: str,
+            api_key: SecretStr | str = "",
+            key_type: KeyType = KeyType.API_KEY,
+            deployment_name: str = "",
+            api_version: str = "",
+            model_default: str = "",
+        ) -> None: ...
 
     @property
     def url(self) -> str:

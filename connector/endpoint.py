@@ -7,12 +7,14 @@ the Azure portal (`.../openai/deployments/NAME/chat/completions?api-version=...`
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from connector.errors import InvalidConfiguration
 
+_BEHIND_OPENAI: tuple[list[str], ...] = ([], ["deployments"], ["v1"])
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?|[0-9a-f:.]+")
@@ -53,7 +55,8 @@ def read_endpoint(text: str) -> Endpoint:
         lower = lower[:-2]
 
     # Azure's part begins at the segment "openai"; what stands before it is a gateway's prefix and stays.
-    cut = lower.index("openai") if "openai" in lower else len(segments)
+    cuts = [at for at, name in enumerate(lower) if name == "openai" and lower[at + 1 : at + 2] in _BEHIND_OPENAI]
+    cut = cuts[-1] if cuts else len(segments)
     behind = segments[cut + 1 :]
     deployment_name = ""
     if len(behind) > 1 and behind[0].lower() == "deployments" and not re.match(r"[<{%]", behind[1]):
@@ -61,7 +64,8 @@ def read_endpoint(text: str) -> Endpoint:
     return Endpoint(
         origin=origin,
         base_url="/".join([shown, *base]),
-        azure_root="/".join([shown, *segments[:cut]]),
+        # On Azure, /models and a bare /v1 are other APIs of the same resource.
+        azure_root="/".join([shown, *(segments[:cut] if cuts or lower not in (["models"], ["v1"]) else [])]),
         deployment_name=deployment_name,
         api_version=parse_qs(parts.query).get("api-version", [""])[0],
         is_azure_v1=bool(behind) and behind[0].lower() == "v1",
@@ -77,7 +81,7 @@ def _split(text: str) -> tuple[SplitResult, str, int]:
     text = text.strip().strip("\"'<>").strip()
     if not text:
         raise _unusable("Enter the endpoint, for example https://api.openai.com/v1.")
-    if re.search(r"[\s\x00-\x1f\x7f\\]", text):
+    if re.search(r"[\s\x00-\x1f\x7f\\]", text) or any(unicodedata.category(each) == "Cf" for each in text):
         raise _unusable("The endpoint contains blanks, line breaks or backslashes. Copy the address again.")
     if "://" not in text:
         if re.match(r"[a-z][a-z0-9+.-]*:(?!\d)", text, re.IGNORECASE):

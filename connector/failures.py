@@ -4,10 +4,13 @@ The bodies are those that OpenAI and Azure document in their error guides and th
 words it in its own way, its message is shown, redacted, behind ours.
 """
 
+import math
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
@@ -31,12 +34,20 @@ from connector.errors import (
 )
 
 _NO_QUOTA = {"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached", "billing_not_active"}
+LONG_ENOUGH = 20
+"""Characters of a prompt that are taken for it; fewer may be any word."""
+_A_MONTH = 30 * 86_400.0
 _PASSING = {408, 409, 429, 500, 502, 503, 504}
 _LOOKS_LIKE_A_KEY = re.compile(r"\b(sk-|Bearer\s+|eyJ)[\w.*+/=-]{6,}")
 
 
-def explain(failure: Exception, configuration: Configuration, model: str) -> ConnectorError:
-    """The error to raise for whatever a call failed with. Holds nothing of `failure` but redacted words."""
+def explain(
+    failure: Exception, configuration: Configuration, model: str, prompts: Sequence[str] = ()
+) -> ConnectorError:
+    """The error to raise for whatever a call failed with. Holds nothing of `failure` but redacted words.
+
+    `prompts` are the texts that were sent: words of a provider that repeat one are not quoted.
+    """
     if isinstance(failure, ConnectorError):
         return failure
     if isinstance(failure, openai.APIStatusError):
@@ -47,9 +58,14 @@ def explain(failure: Exception, configuration: Configuration, model: str) -> Con
             model,
             request_id=failure.request_id or failure.response.headers.get("apim-request-id"),
             retry_after=_seconds(failure.response.headers),
+            prompts=prompts,
         )
     host = _host(configuration)
     causes = _chain(failure)
+    if any(isinstance(cause, httpx2.PoolTimeout) for cause in causes):
+        return NoAnswerInTime(
+            "Too many answers are being waited for or were left unread: no connection became free in time. Try again."
+        )
     if any(isinstance(cause, httpx2.DecodingError) for cause in causes):
         return unreadable("", configuration)
     if any(isinstance(cause, openai.APITimeoutError | httpx2.TimeoutException) for cause in causes):
@@ -98,12 +114,13 @@ def explain_status(
     *,
     request_id: str | None = None,
     retry_after: float | None = None,
+    prompts: Sequence[str] = (),
 ) -> ConnectorError:
     """The error for what a provider answered instead of a completion.
 
     `body` is the content of its `error` field, or whatever else it sent; `status` is None inside a stream.
     """
-    error = _error_for(status, body, configuration, model, request_id, retry_after)
+    error = _error_for(status, body, configuration, model, request_id, retry_after, prompts)
     error.retry_after = retry_after
     error.is_retryable = status in _PASSING and not isinstance(error, QuotaExceeded | ContentFiltered)
     return error
@@ -116,6 +133,7 @@ def _error_for(
     model: str,
     request_id: str | None,
     retry_after: float | None,
+    prompts: Sequence[str],
 ) -> ConnectorError:
     said = body if isinstance(body, Mapping) else {}
     inner = said.get("error")
@@ -130,7 +148,9 @@ def _error_for(
         "param": redacted(said.get("param"), configuration) or None,
         "request_id": redacted(request_id, configuration) or None,
     }
-    message = redacted(_words(body, said), configuration)
+    words = _words(body, said)
+    repeats = any(prompt.strip()[:LONG_ENOUGH] in words for prompt in prompts if len(prompt.strip()) >= LONG_ENOUGH)
+    message = "" if repeats else redacted(words, configuration)
     model = redacted(model, configuration)
     host = _host(configuration)
     is_azure = configuration.api_type is ApiType.AZURE_OPENAI
@@ -160,7 +180,7 @@ def _error_for(
             **facts,
         )
     if status == 429 or code in {"rate_limit_exceeded", "slow_down"}:
-        wait = f"in {retry_after:.0f} seconds" if retry_after else "in a moment"
+        wait = _in(retry_after) if retry_after else "in a moment"
         return RateLimited(
             f"{host} gets too many requests from this account{_number(status)}. Try again {wait}.", **facts
         )
@@ -236,11 +256,21 @@ def _filtered_categories(said: Mapping[str, Any]) -> dict[str, object]:
 def redacted(words: object, configuration: Configuration) -> str:
     """A provider's words in one line of 300 characters at most, without what is or looks like a key."""
     message = str(words or "")
-    if key := configuration.api_key.get_secret_value():
+    key = configuration.api_key.get_secret_value()
+    if len(key) >= 8:
         message = message.replace(key, "[key]")
+    elif key:  # "x" or "token" on a local server: as a word, so that max_tokens stays what it is
+        message = re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "[key]", message)
     message = _LOOKS_LIKE_A_KEY.sub("[key]", message)
     message = " ".join(message.split())
     return message if len(message) <= 300 else message[:299] + "…"
+
+
+def _in(seconds: float) -> str:
+    whole = math.ceil(seconds)
+    if whole > 90:
+        return f"in {math.ceil(seconds / 60)} minutes"
+    return "in 1 second" if whole == 1 else f"in {whole} seconds"
 
 
 def _quoted(message: str) -> str:
@@ -264,11 +294,20 @@ def _chain(failure: BaseException) -> list[BaseException]:
 
 
 def _seconds(headers: httpx2.Headers) -> float | None:
+    """What Retry-After asks for: milliseconds, seconds or a date. None where it says nothing that lies ahead."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        text = headers.get(name, "")
         try:
-            seconds = float(headers[name]) * unit
-        except (KeyError, ValueError):
-            continue
-        if 0 < seconds < 86_400:
+            seconds = float(text) * unit
+        except ValueError:
+            seconds = _seconds_until(text)
+        if 0 < seconds < _A_MONTH:
             return seconds
     return None
+
+
+def _seconds_until(date: str) -> float:
+    try:
+        return (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return 0

@@ -71,7 +71,7 @@ class Message(Value):
         """The text of it all, parts that are none left out."""
         if isinstance(self.content, str):
             return self.content
-        return "\n".join(str(part["text"]) for part in self.content or () if part["type"] == "text")
+        return "\n".join(part.get("text") or "" for part in self.content or () if part["type"] == "text")
 
     def problems(self) -> dict[str, str]:
         problems: dict[str, str] = {}
@@ -85,6 +85,8 @@ class Message(Value):
             problems["tool_call_id"] = "A tool's message names the call that it answers."
         if self.tool_call_id and self.role is not Role.TOOL:
             problems["tool_call_id"] = "Only a tool's message names a call that it answers."
-        if self.content is not None and not is_sendable(self.content):
-            problems["content"] = "Content holds something that cannot be sent: half a character. Enter it again."
+        for name in ("content", "name", "tool_calls", "tool_call_id", "refusal"):
+            if not is_sendable(getattr(self, name)):
+                title = type(self).model_fields[name].title
+                problems[name] = f"{title} holds something that cannot be sent: half a character. Enter it again."
         return problems

@@ -3,6 +3,7 @@
 Making one costs 20 ms for its certificates, using one costs nothing; it may be shared between threads.
 """
 
+import os
 import re
 import ssl
 import threading
@@ -33,7 +34,7 @@ def pooled_http_client(*, proxy: str | None = None, ca_file: str | None = None) 
     if proxy and not re.match(r"https?://[^\s/]+", proxy):
         raise ValueError("A proxy is an address that starts with http://.")
     transport = _KeptAlive(
-        verify=ssl.create_default_context(cafile=ca_file) if ca_file else True,
+        verify=_trusting(ca_file) if ca_file else True,
         proxy=httpx2.Proxy(proxy) if proxy else None,
         trust_env=False,
         limits=httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=KEEPALIVE),
@@ -46,26 +47,34 @@ def pooled_http_client(*, proxy: str | None = None, ca_file: str | None = None) 
     )
 
 
-class _KeptAlive(httpx2.HTTPTransport):
-    """Sends again what met a kept connection that the server had closed meanwhile, as browsers do.
+def _trusting(ca_file: str) -> ssl.SSLContext:
+    # Not create_default_context: it writes the session's secrets where SSLKEYLOGFILE says.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cafile=ca_file)
+    return context
 
-    llama.cpp closes after each stream without a word: without this every second call behind one failed.
+
+class _KeptAlive(httpx2.HTTPTransport):
+    """Sends once more what met a kept connection that the server had closed meanwhile, as browsers do.
+
+    llama.cpp closes after each stream without a word: without this every second call behind one failed. Once only: a
+    server that takes a request and then hangs up shall not get it from each kept connection.
     """
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        while True:
-            is_fresh = False
+        is_fresh = False
 
-            def trace(event: str, _: object) -> None:
-                nonlocal is_fresh
-                is_fresh = is_fresh or event == "connection.connect_tcp.started"
+        def trace(event: str, _: object) -> None:
+            nonlocal is_fresh
+            is_fresh = is_fresh or event == "connection.connect_tcp.started"
 
-            request.extensions["trace"] = trace
-            try:
-                return super().handle_request(request)
-            except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
-                if is_fresh:  # the server took it and failed
-                    raise
+        request.extensions["trace"] = trace
+        try:
+            return super().handle_request(request)
+        except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
+            if is_fresh:  # the server took it and failed
+                raise
+        return super().handle_request(request)
 
 
 class Line:
@@ -92,7 +101,7 @@ class Line:
             url,
             cast_to=httpx2.Response,
             body=body,
-            options={"headers": self._headers | authorisation, "timeout": timeout},
+            options={"headers": self._headers | authorisation, "timeout": timeout, "follow_redirects": False},
             stream=stream,
             stream_cls=Stream[object],
         )
@@ -105,6 +114,16 @@ class Line:
 def shared_line() -> Line:
     """The one that every `Client` uses unless it is given an HTTP client of its own."""
     return Line(pooled_http_client())
+
+
+def _forget_the_parents() -> None:
+    """In a forked process: connections are the parent's, and an answer read here would be missed there."""
+    shared_line.cache_clear()
+    _Watch.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_the_parents)
 
 
 def drain(response: httpx2.Response, rest: Iterator[bytes]) -> None:
@@ -138,6 +157,11 @@ class _Watch:
             yield
         finally:
             cls._late.pop(id(response), None)
+
+    @classmethod
+    def forget(cls) -> None:
+        cls._late.clear()
+        cls._news, cls._starting, cls._thread = threading.Event(), threading.Lock(), None
 
     @classmethod
     def _watch(cls) -> None:

@@ -459,7 +459,7 @@ def network_failure(endpoint: str, reports: list[CallReport]) -> ConnectorError:
         display_name="Mine",
         api_type="OpenAI",  # type: ignore[arg-type]  # as it comes out of a form
         endpoint=endpoint,
-        api_key=key,  # type: ignore[arg-type]
+        api_key=key,
         model_default="gpt-test",
     )
     client = Client(configuration, on_call=reports.append, timeout=PATIENCE, max_retries=0)

@@ -117,7 +117,7 @@ def outcome(status: int, content_type: str, pieces: list[bytes]) -> None:
         display_name="Mine",
         api_type="OpenAI",  # type: ignore[arg-type]
         endpoint="https://example.com/v1",
-        api_key=KEY,  # type: ignore[arg-type]
+        api_key=KEY,
         model_default="gpt-test",
     )
     with httpx2.Client(transport=httpx2.MockTransport(answer)) as http_client:

@@ -210,15 +210,15 @@ def test_tool_calls_are_put_together(server: ProviderServer, client: Client) -> 
             [
                 part(0, id="c1", type="function", function={"name": "weather", "arguments": ""}),
                 part(0, function={"arguments": '{"city":'}),
+                part(None, function={"arguments": ' "Köln"}'}),  # the one that was written last
                 part(1, id="c2", type="function", function={"name": "time", "arguments": "{}"}),
-                part(None, function={"arguments": ' "Köln"}'}),
                 chunk(finish_reason="tool_calls"),
             ]
         )
     )
     stream = client.stream(REQUEST)
     arguments = [text for _, kind, text in stream.deltas() if kind == "tool_call"]
-    assert "".join(arguments) == '{"city":{} "Köln"}'
+    assert "".join(arguments) == '{"city": "Köln"}{}'
     message = stream.response.choices[0].message
     assert message.content is None
     assert [each.model_dump() for each in message.tool_calls or []] == [
@@ -530,3 +530,107 @@ def test_a_compressed_stream_is_read_too(server: ProviderServer, client: Client)
     pieces.append(packed.compress(end) + packed.flush())
     server.next(Chunks(pieces, done=False, headers={"content-encoding": "gzip"}))
     assert "".join(client.stream(REQUEST)) == "Compressed"
+
+
+def tool_piece(**call: Any) -> dict[str, Any]:
+    return chunk(choices=[{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": None, "logprobs": None}])
+
+
+@pytest.mark.parametrize("index", [{}, {"index": 0}, {"index": None}])
+def test_tool_calls_that_a_server_does_not_number_are_kept_apart(
+    server: ProviderServer, client: Client, index: dict[str, Any]
+) -> None:
+    server.next(
+        Chunks(
+            [
+                tool_piece(id="t1", type="function", function={"name": "f", "arguments": ""}, **index),
+                tool_piece(function={"name": "f", "arguments": "{}"}),
+                tool_piece(id="t2", type="function", function={"name": "g", "arguments": "[]"}, **index),
+                chunk(finish_reason="tool_calls"),
+            ]
+        )
+    )
+    with client.stream(REQUEST) as stream:
+        list(stream)
+    calls = [call.to_dict() for call in stream.response.choices[0].message.tool_calls or []]
+    assert calls == [
+        {"id": "t1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+        {"id": "t2", "type": "function", "function": {"name": "g", "arguments": "[]"}},
+    ]
+
+
+def test_custom_tools_and_the_old_function_call_are_put_together(server: ProviderServer, client: Client) -> None:
+    old = {"index": 0, "finish_reason": None, "logprobs": None}
+    server.next(
+        Chunks(
+            [
+                tool_piece(index=0, id="t1", type="custom", custom={"name": "sql", "input": "SEL"}),
+                tool_piece(index=0, custom={"input": "ECT"}),
+                chunk(choices=[{**old, "delta": {"role": "x", "function_call": {"name": "f", "arguments": "{"}}}]),
+                chunk(choices=[{**old, "delta": {"content": None, "function_call": {"arguments": "}"}}}]),
+                chunk(finish_reason="function_call"),
+            ]
+        )
+    )
+    with client.stream(REQUEST) as stream:
+        list(stream)
+    message = stream.response.choices[0].message.to_dict()
+    assert message["tool_calls"] == [{"id": "t1", "type": "custom", "custom": {"name": "sql", "input": "SELECT"}}]
+    assert message["function_call"] == {"name": "f", "arguments": "{}"}
+
+
+def test_what_else_comes_in_a_stream_is_in_the_response(server: ProviderServer, client: Client) -> None:
+    filtered = {"hate": {"filtered": False, "severity": "safe"}}
+    rest = {"index": 0, "finish_reason": None, "logprobs": None}
+    server.next(
+        Chunks(
+            [
+                chunk(choices=[], prompt_filter_results=[{"prompt_index": 0}]),
+                chunk(choices=[{**rest, "delta": {"role": "assistant", "audio": {"id": "a1", "transcript": "Hel"}}}]),
+                chunk(choices=[{**rest, "delta": {"content": None, "audio": {"transcript": "lo", "data": "AA"}}}]),
+                chunk(choices=[{**rest, "delta": {"content": "See", "annotations": [{"type": "url_citation"}]}}]),
+                chunk(choices=[{**rest, "delta": {}, "content_filter_results": filtered}]),
+                chunk(finish_reason="stop"),
+            ]
+        )
+    )
+    with client.stream(REQUEST) as stream:
+        assert list(stream) == ["See"]
+    answer = stream.response.to_dict()
+    assert answer["prompt_filter_results"] == [{"prompt_index": 0}]
+    assert answer["choices"][0]["content_filter_results"] == filtered  # type: ignore[index]
+    message = stream.response.choices[0].message.to_dict()
+    assert message["audio"] == {"id": "a1", "transcript": "Hello", "data": "AA"}
+    assert message["annotations"] == [{"type": "url_citation"}]
+
+
+def test_content_in_parts_and_whole_messages_in_chunks_are_read(server: ProviderServer, client: Client) -> None:
+    parts = [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]
+    rest = {"index": 0, "finish_reason": "stop", "logprobs": None}
+    server.next(
+        Chunks([chunk(choices=[{**rest, "delta": {"content": parts}}])]),
+        Chunks([chunk(choices=[{**rest, "message": {"role": "assistant", "content": "Whole"}}])]),
+        Reply(200, completion(choices=[{**rest, "message": {"role": "assistant", "content": parts}}])),
+    )
+    assert "".join(client.stream(REQUEST)) == "Hello"
+    assert "".join(client.stream(REQUEST)) == "Whole"
+    assert client.execute_without_history("Hello") == "Hello"
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4])
+def test_a_byte_order_mark_is_no_part_of_the_answer(server: ProviderServer, client: Client, cut: int) -> None:
+    first = b"\xef\xbb\xbf" + f"data: {json.dumps(chunk('Hel'))}\n\n".encode()
+    server.next(Chunks([first[:cut], first[cut:], chunk("lo", finish_reason="stop")]))
+    assert "".join(client.stream(REQUEST)) == "Hello"
+    server.next(Reply(200, b"\xef\xbb\xbf" + json.dumps(completion("Hello")).encode()))
+    assert client.execute_without_history("Hello") == "Hello"
+
+
+def test_a_refusal_and_tool_calls_of_a_server_that_does_not_stream_are_told_apart(
+    server: ProviderServer, client: Client
+) -> None:
+    call = {"id": "t1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    message = {"role": "assistant", "content": None, "refusal": "No.", "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+    server.next(Reply(200, completion(choices=[choice])))
+    assert list(client.stream(REQUEST).deltas()) == [(0, "refusal", "No."), (0, "tool_call", "{}")]

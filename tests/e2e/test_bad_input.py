@@ -48,7 +48,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory, scripted: ProviderServer) -
                     "wrong host": "http://no-such-host.invalid/v1",
                     "server down": f"http://127.0.0.1:{free_port()}/v1",
                 }.get(name, scripted.openai_endpoint),
-                api_key=WRONG_KEY if name == "wrong key" else scripted.key,  # type: ignore[arg-type]
+                api_key=WRONG_KEY if name == "wrong key" else scripted.key,
                 model_default="gpt-nothing" if name == "wrong model" else "gpt-test",
             )
             database.configurations.add(database.people.local(), configuration)
