@@ -49,6 +49,9 @@ class Value(BaseModel):
         title = field.title or name.replace("_", " ").capitalize()
         if kind == "missing":
             return f"{title} is needed."
+        if kind == "string_too_long" and field is not None:
+            most = next((each.max_length for each in field.metadata if getattr(each, "max_length", None)), None)
+            return f"{title}: at most {most} characters." if most else f"{title} is too long."
         if kind == "too_short":
             return f"{title}: at least one is needed."
         if kind == "value_error":

@@ -43,7 +43,8 @@ __all__ = [
 
 
 class Database:
-    """One database and its collections. Make one per process: it takes whatever was under way for interrupted.
+    """One database and its collections. Make one per process: it takes whatever was under way for interrupted, until
+    the process that it is under way in says how it ended.
 
     Raises `StorageError`, here and in every method, with a sentence that names the setting in the way.
     """

@@ -18,7 +18,9 @@ from sqlalchemy import (
     Select,
     String,
     Text,
+    and_,
     func,
+    or_,
     select,
     true,
     type_coerce,
@@ -242,7 +244,12 @@ def begin_call(session: Session, person: Person, start: CallStart, now: datetime
 
 def finish_call(session: Session, person: Person, call_id: int, report: CallReport) -> None:
     """`Calls.finish` inside a transaction."""
-    own = CallRecord.id == call_id, CallRecord.person_id == person.id, CallRecord.status == CallStatus.RUNNING
+    # Another process may have started meanwhile and taken it for interrupted; nobody has said how it ended yet.
+    is_open = or_(
+        CallRecord.status == CallStatus.RUNNING,
+        and_(CallRecord.status == CallStatus.INTERRUPTED, CallRecord.duration.is_(None)),
+    )
+    own = CallRecord.id == call_id, CallRecord.person_id == person.id, is_open
     record = session.scalar(select(CallRecord).where(*own))
     if record is None:
         raise NotFound("This call is not under way.")

@@ -181,7 +181,8 @@ class ChatSessions:
         When the chat was deleted meanwhile, the call is booked all the same.
         """
         # The message is found through the call that was just seen to be the person's own, whatever else `turn` says.
-        answer = MessageRecord.call_id == turn.call_id, MessageRecord.status == MessageStatus.WRITING
+        unfinished = MessageRecord.status.in_([MessageStatus.WRITING, MessageStatus.INTERRUPTED])
+        answer = MessageRecord.call_id == turn.call_id, unfinished
         with self._storage.writing() as session:
             finish_call(session, person, turn.call_id, report)
             message = session.scalar(select(MessageRecord).where(*answer))

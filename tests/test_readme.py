@@ -173,10 +173,13 @@ def test_every_setting_is_in_the_readme_and_no_other() -> None:
     assert named == read
 
 
-def test_every_page_is_in_the_readme() -> None:
-    files = [*(ROOT / "pages").glob("*/*.py"), ROOT / "pages" / "home.py"]
-    titles = {file.stem.replace("_", " ").capitalize() for file in files if file.parent.name != "shared"}
-    assert titles == set(re.findall(r"^\| ([A-Z][a-z ]+) \|", README, re.MULTILINE))
+def test_every_page_but_a_use_case_is_in_the_readme() -> None:
+    """Adding a use case is one file, and needs no line there."""
+    files = [file for file in (ROOT / "pages").glob("*/*.py") if file.parent.name != "shared"]
+    titles = {file: file.stem.replace("_", " ").capitalize() for file in [*files, ROOT / "pages" / "home.py"]}
+    named = set(re.findall(r"^\| ([A-Z][a-z ]+) \|", README, re.MULTILINE))
+    needed = {title for file, title in titles.items() if file.parent.name != "showcase"}
+    assert needed <= named <= set(titles.values())
 
 
 def test_links_between_the_documents_lead_somewhere() -> None:

@@ -17,6 +17,7 @@ def draw(id: str) -> None:
     """The form for the configuration with this id, or for a new one."""
     saved = None if id == NEW else _saved(id)
     if saved is None and id != NEW:
+        st.toast("This configuration was deleted meanwhile.", icon=":material/info:")
         st.query_params.clear()
         st.rerun()
     with use_case.head(

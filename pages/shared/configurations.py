@@ -17,10 +17,12 @@ def picker(page_name: str) -> None:
     saved = {each.id: each for each in runtime.database().configurations.all(runtime.person())}
     if not saved:
         return
-    key = f"configuration:{page_name}"
+    _follow_chat(page_name, saved)
+    key = _key(page_name)
     if st.session_state.get(key, next(iter(saved))) not in saved:
-        # What came with this run, a message or a press on Send, was meant for it and goes to no other account.
-        del st.session_state[key]
+        # What came with this run, a message or a press on Send, was meant for it and goes to no other account. A picker
+        # of another key takes its place: the browser would go on showing and sending the old one's choice.
+        st.session_state[f"replaced:{page_name}"] = st.session_state.get(f"replaced:{page_name}", 0) + 1
         if prompt := st.session_state.get(f"prompt:{page_name}"):
             st.session_state[f"draft:{page_name}"] = prompt
         st.session_state[f"gone:{page_name}"] = True
@@ -39,23 +41,46 @@ def picker(page_name: str) -> None:
     if configuration.api_type is ApiType.OPENAI:
         st.text_input(
             "Model",
-            key=f"model:{page_name}",
+            key=f"model:{page_name}:{chosen}",
             persist_state="session",
             placeholder=configuration.model_default or "for example gpt-6-luna",
             help="Leave it empty for the configuration's default model.",
         )
 
 
+def _key(page_name: str) -> str:
+    replaced = st.session_state.get(f"replaced:{page_name}", 0)
+    return f"configuration:{page_name}{f':{replaced}' if replaced else ''}"
+
+
+def _follow_chat(page_name: str, saved: dict[str, SavedConfiguration]) -> None:
+    """A chat that is opened goes on with the account and the model that it was held with."""
+    chat_id = st.query_params.get("chat")
+    if not chat_id or st.session_state.get(f"followed:{page_name}") == chat_id:
+        return
+    st.session_state[f"followed:{page_name}"] = chat_id
+    try:
+        chat = runtime.database().chat_sessions.get(runtime.person(), chat_id)
+    except runtime.NotFound:
+        return
+    if chat.configuration_id in saved:
+        st.session_state[_key(page_name)] = chat.configuration_id
+        st.session_state[f"model:{page_name}:{chat.configuration_id}"] = chat.model
+    else:
+        st.warning("The configuration of this chat was deleted. It goes on with the one that is picked here.")
+
+
 def current() -> SavedConfiguration | None:
     """What the picker says on this page; None while there is no configuration at all."""
     saved = runtime.database().configurations.all(runtime.person())
-    chosen = st.session_state.get(f"configuration:{page_name()}")
+    chosen = st.session_state.get(_key(page_name()))
     return next((each for each in saved if each.id == chosen), saved[0] if saved else None)
 
 
 def current_model() -> str | None:
     """The model typed under the picker, None for the default."""
-    return st.session_state.get(f"model:{page_name()}") or None
+    configuration = current()
+    return st.session_state.get(f"model:{page_name()}:{configuration.id}") or None if configuration else None
 
 
 def page_name() -> str:
@@ -75,7 +100,7 @@ def guidance() -> None:
 
 def demo_line() -> None:
     """The standing line of the pages that send, while they send to the built-in model."""
-    configuration = current() if f"configuration:{page_name()}" in st.session_state else None
+    configuration = current() if _key(page_name()) in st.session_state else None
     if configuration is None or configuration.endpoint != runtime.demo_endpoint():
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):

@@ -154,7 +154,6 @@ def _confirm_delete(session_id: str) -> None:
 def _open(session_id: str | None) -> None:
     """Go to a chat, or to a new one."""
     st.session_state.pop(f"trouble:{configurations.page_name()}", None)
-    st.query_params.clear()
-    if session_id is not None:
-        st.query_params["chat"] = session_id
+    # In one go: two changes would be two steps of the browser's Back.
+    st.query_params.from_dict({"chat": session_id} if session_id else {})
     st.rerun()

@@ -121,10 +121,11 @@ def start_turn(
     who, books = person(), database()
     opened = books.configurations.open(who, configuration.id)
     start = _call_start(opened, configuration.id, request, page, "execute_with_history")
+    account = {"configuration_id": configuration.id, "model": request.model or ""}
     if session_id is None:
-        model = request.model or ""
-        chat = books.chat_sessions.create(who, title=title, configuration_id=configuration.id, model=model)
-        session_id = chat.id
+        session_id = books.chat_sessions.create(who, title=title, **account).id
+    else:
+        books.chat_sessions.update(who, session_id, **account)  # what it goes on with when it is opened again
     turn = books.chat_sessions.begin_turn(who, session_id, request.messages[-1].text, start)
 
     def book(report: CallReport) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from db import UsageGroup, UsageRow
 from pages.shared import runtime
-from pages.shared.words import count, zone
+from pages.shared.words import UNKNOWN, count, zone
 
 TITLES = {
     UsageGroup.MODEL: "By model",
@@ -48,13 +48,25 @@ def table(by: UsageGroup) -> None:
         }
     )
     st.header(TITLES[by], anchor=False)
-    st.dataframe(frame, hide_index=True, row_height=32, alt=f"Calls and tokens {TITLES[by].lower()}", key=f"usage:{by}")
+    name = str(frame.columns[0])
+    st.dataframe(
+        frame,
+        hide_index=True,
+        row_height=32,
+        placeholder=UNKNOWN,
+        column_config={name: st.column_config.Column(width="medium", pinned=True)},
+        alt=f"Calls and tokens {TITLES[by].lower()}",
+        key=f"usage:{by}",
+    )
 
 
 def _shown(by: UsageGroup, row: UsageRow) -> str:
     if by is UsageGroup.PAGE:
         return str(row.group).replace("_", " ").capitalize()
-    return f"{row.group:%a} {row.group.day} {row.group:%b %Y}" if isinstance(row.group, date) else row.group
+    if isinstance(row.group, date):
+        return f"{row.group:%a} {row.group.day} {row.group:%b %Y}"
+    # The table can be downloaded, and a spreadsheet would run what begins so.
+    return f"'{row.group}" if row.group.startswith(("=", "+", "-", "@", "\t", "\r")) else row.group
 
 
 def is_empty() -> bool:

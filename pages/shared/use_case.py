@@ -17,6 +17,7 @@ from pages.shared.words import plain
 
 # How much of a prompt one token is, roughly, in English text (platform.openai.com/tokenizer).
 CHARACTERS_PER_TOKEN = 4
+LONG_PREVIEW = 300  # pixels
 
 
 def head(title: str, sentence: str) -> DeltaGenerator:
@@ -99,7 +100,8 @@ def preview(messages: tuple[Message, ...]) -> None:
     with st.expander(f"What will be sent · about {about:,} tokens", expanded=True, type="compact"):
         for message in messages:
             st.caption(message.role.capitalize())
-            st.code(message.text, language=None, wrap_lines=True)
+            is_long = len(message.text) > 3_000
+            st.code(message.text, language=None, wrap_lines=True, height=LONG_PREVIEW if is_long else "content")
 
 
 def with_history(session_id: str | None, *, talk: DeltaGenerator, below: DeltaGenerator) -> None:

@@ -21,7 +21,7 @@ use_case.head(
 )
 inputs, answer = use_case.columns()
 with inputs:
-    name = st.text_input("Product", "Trailhead 45 backpack")
+    name = st.text_input("Product", "Trailhead 45 backpack", key="product:name", persist_state="session")
     keywords = st.pills("Keywords", KEYWORDS, default=KEYWORDS[:3], selection_mode="multi", wrap=True)
     left, right = st.columns(2)
     tone = left.selectbox("Tone", ["matter-of-fact", "cheerful", "elegant", "playful"], format_func=str.capitalize)

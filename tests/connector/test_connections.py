@@ -1,10 +1,14 @@
 """Connections are kept and used again, also after a stream; what does not end is let go."""
 
 import json
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +16,12 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
-from connector import ApiType, CallReport, Client, Configuration, ConnectionFailed, pooled_http_client
+from connector import ApiType, CallReport, Client, Configuration, ConnectionFailed, ConnectorError, pooled_http_client
 from tests.connector.conftest import PATIENCE, REQUEST, account, each_form
 from tests.provider.answers import chunk, completion
-from tests.provider.server import Chunks, ProviderServer
+from tests.provider.server import Chunks, Drop, ProviderServer, Reply
+
+ROOT = Path(__file__).parents[2]
 
 
 @each_form
@@ -127,3 +133,50 @@ def whole(answer: dict[str, Any]) -> bytes:
     body = json.dumps(answer).encode()
     head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body
+
+
+FORK = """
+import os, sys
+from connector import *
+configuration = Configuration(
+    display_name="Forked", api_type=ApiType.OPENAI, endpoint=sys.argv[1], api_key=sys.argv[2], model_default="gpt-test"
+)
+client = Client(configuration)
+client.execute_without_history("warm")
+child = os.fork()
+name = "parent" if child else "child"
+answers = [client.execute_without_history(f"{name} {number}") for number in range(5)]
+assert answers == [f"Answer 0 to: {name} {number}" for number in range(5)], answers
+"".join(client.stream(ChatCompletionsRequest.of_prompts(name)))
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_does_not_get_the_answers_of_its_parent(server: ProviderServer) -> None:
+    command = [sys.executable, "-c", FORK, server.openai_endpoint, server.key]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_a_request_that_a_server_takes_and_drops_is_sent_twice_at_most(
+    server: ProviderServer, reports: list[CallReport]
+) -> None:
+    """Whatever the number of connections that are kept: each of them may have been charged for."""
+    with pooled_http_client() as http_client:
+        client = Client(account(server), http_client=http_client, on_call=reports.append, max_retries=0)
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(client.execute_without_history, map(str, range(16))))
+        before = len(server.requests)
+        server.next(*[Drop()] * 8)
+        with pytest.raises(ConnectionFailed):
+            client.execute_without_history("Once")
+    assert len(server.requests) - before <= 2
+
+
+def test_a_redirect_is_not_followed_whatever_the_given_client_does(server: ProviderServer) -> None:
+    server.next(Reply(307, "", headers={"location": f"{server.url}/elsewhere/v1/chat/completions"}))
+    with httpx2.Client(follow_redirects=True) as http_client, pytest.raises(ConnectorError, match="not followed"):
+        Client(account(server), http_client=http_client).execute_without_history("Hello")
+    assert [received.path for received in server.requests] == ["/v1/chat/completions"]

@@ -31,12 +31,14 @@ from connector import (
     InvalidConfiguration,
     InvalidRequest,
     KeyRefused,
+    Message,
     NoAnswerInTime,
     NotFoundAtProvider,
     ProviderUnavailable,
     QuotaExceeded,
     RateLimited,
     RequestRefused,
+    Role,
     UnreadableAnswer,
 )
 from tests.connector.conftest import PATIENCE, REQUEST, account, all_that_shows
@@ -562,3 +564,34 @@ def test_an_invalid_request_names_every_field() -> None:
     assert set(twin.problems) == {"temperature", "n"}
     assert isinstance(twin, ConnectorError)
     assert (twin.status, twin.code, twin.param, twin.request_id) == (None, None, None, None)
+
+
+def test_a_provider_that_repeats_the_prompt_is_not_quoted(server: ProviderServer) -> None:
+    prompt = "My secret plan is to open a bakery in the old harbour."
+    said = f"[{{'type': 'missing', 'input': {{'role': 'user', 'content': '{prompt}'}}}}]"
+    client = Client(account(server), max_retries=0)
+    for reply in (Reply(400, error(said)), Reply(422, {"detail": said}), Reply(200, error(said))):
+        server.next(reply)
+        with pytest.raises(ConnectorError) as caught:
+            client.execute_without_history(prompt)
+        assert "bakery" not in all_that_shows(caught.value)
+
+
+@pytest.mark.parametrize("key", ["x", "token", "t"])
+def test_a_short_key_does_not_spoil_what_the_provider_says(server: ProviderServer, key: str) -> None:
+    said = error(f"Not with {key}: max_tokens.", code="context_length_exceeded", param="max_tokens")
+    server.next(Reply(400, said), Reply(400, error("No.", code="content_filter")))
+    client = Client(account(server, api_key=key), max_retries=0)
+    with pytest.raises(RequestRefused, match=r"Not with \[key\]: max_tokens\.") as caught:
+        client.execute_without_history("Hello")
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "max_tokens")
+    with pytest.raises(ContentFiltered):
+        client.execute_without_history("Hello")
+
+
+@pytest.mark.parametrize("field", ["name", "refusal", "tool_call_id"])
+def test_half_a_character_anywhere_in_a_message_is_told_before_it_is_sent(field: str) -> None:
+    role = {"name": Role.USER, "refusal": Role.ASSISTANT, "tool_call_id": Role.TOOL}[field]
+    with pytest.raises(InvalidRequest) as caught:
+        Message.model_validate({"role": role, "content": "Hello", field: "half \ud83d"})
+    assert list(caught.value.problems) == [field]

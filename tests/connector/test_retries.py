@@ -5,6 +5,8 @@ import random
 import socket
 import threading
 import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import httpx2
@@ -176,3 +178,17 @@ def test_a_name_that_does_not_exist_and_a_certificate_that_is_not_trusted_are_to
         with pytest.raises(ConnectionFailed):
             ask(client, streamed=False)
     assert [report.attempts for report in reports] == [1, 1]
+
+
+def test_a_date_that_the_provider_names_is_obeyed(server: ProviderServer, patient: Client) -> None:
+    for ahead, requests in ((600, 1), (100_000, 1), (-600, 2)):
+        server.requests.clear()
+        date = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True)
+        server.next(Reply(429, error("Slow down."), headers={"retry-after": date}))
+        if requests == 1:
+            with pytest.raises(RateLimited) as caught:
+                ask(patient, streamed=False)
+            assert caught.value.retry_after == pytest.approx(ahead, abs=5)
+        else:
+            ask(patient, streamed=False)  # a time that has passed says nothing
+        assert len(server.requests) == requests

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import StatementError
 
 from connector import CallReport, CallStatus, Configuration
-from db import CallStart, Database, MessageStatus, Person, StorageError
+from db import CallStart, Database, MessageStatus, NotFound, Person, StorageError
 from db.base import Record
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +75,20 @@ def test_the_next_start_tells_what_was_under_way_as_interrupted(
     assert [answer.status for answer in answers] == [MessageStatus.COMPLETE, MessageStatus.INTERRUPTED]
     assert [call.status for call in again.calls.recent(me)] == [CallStatus.INTERRUPTED, CallStatus.DONE]
     again.close()
+
+
+def test_an_answer_that_another_start_took_for_interrupted_is_stored_all_the_same(
+    database: Database, me: Person, start: CallStart, report: Callable[..., CallReport], path: Path
+) -> None:
+    chat = database.chat_sessions.create(me, title="A chat", configuration_id=None)
+    turn = database.chat_sessions.begin_turn(me, chat.id, "One", start)
+    Database(f"sqlite:///{path}").close()
+    database.chat_sessions.finish_turn(me, turn, content="All of it", report=report())
+    answer = database.chat_sessions.messages(me, chat.id)[-1]
+    assert (answer.content, answer.status) == ("All of it", MessageStatus.COMPLETE)
+    assert database.calls.get(me, turn.call_id).status is CallStatus.DONE
+    with pytest.raises(NotFound):
+        database.chat_sessions.finish_turn(me, turn, content="Again", report=report())
 
 
 def test_eight_threads_write_without_a_loss(database: Database, me: Person, start: CallStart, sql: Sql) -> None:

@@ -214,3 +214,17 @@ def test_a_chat_stays_readable_when_its_configuration_is_deleted(workbench: Work
     assert spoken(again) == turns("One")
     say(again, "Two")
     assert sent(workbench) == [*turns("One"), ("user", "Two")]
+
+
+def test_an_opened_chat_goes_on_with_its_own_account_and_model(workbench: Workbench) -> None:
+    workbench.connect("OpenAI", display_name="A first one")
+    own = workbench.connect("OpenAI", display_name="Its own")
+    at = visit("chat")
+    at.selectbox(key="configuration:chat").set_value(own.id).run()
+    at.text_input(key=f"model:chat:{own.id}").set_value("chat-test").run()
+    at.chat_input(key="prompt:chat").set_value("One").run()
+    chat = str(at.query_params["chat"])
+    again = visit("chat", chat=chat)  # a reload is a new session
+    assert again.selectbox(key="configuration:chat").value == own.id
+    again.chat_input(key="prompt:chat").set_value("Two").run()
+    assert [received.body["model"] for received in workbench.server.requests] == ["chat-test", "chat-test"]
