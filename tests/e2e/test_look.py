@@ -149,3 +149,40 @@ def chats(path: Path) -> list[object]:
         return list(database.chat_sessions.all(database.people.local()))
     finally:
         database.close()
+
+
+def test_a_tab_whose_account_was_deleted_goes_on_with_another_and_loses_nothing(
+    visitor: Visitor, provider: ProviderServer, app: App
+) -> None:
+    page = visitor.page
+    for name in ("First", "Second"):
+        visitor.add_configuration(name, provider.openai_endpoint, provider.key, "gpt-test")
+    visitor.go("Chat")
+    visitor.pick("Second")
+    database = Database(f"sqlite:///{app.database}")
+    me = database.people.local()
+    second = next(each for each in database.configurations.all(me) if each.display_name == "Second")
+    database.configurations.delete(me, second.id)
+    database.close()
+    visitor.say("Where does it go?")
+    expect(page.get_by_text("The configuration of this page was deleted. Nothing was sent")).to_be_visible()
+    expect(page.get_by_role("combobox", name="Configuration")).to_have_value("First")
+    box = page.get_by_test_id("stChatInputTextArea")
+    expect(box).to_have_value("Where does it go?")
+    assert provider.requests == []
+    box.press("Enter")
+    expect(page.get_by_text("Answer 0 to: Where does it go?")).to_be_visible()
+
+
+def test_back_leads_to_the_chat_before(visitor: Visitor, provider: ProviderServer) -> None:
+    page = visitor.page
+    visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
+    visitor.go("Chat")
+    for text in ("One", "Two"):
+        visitor.press("New chat")
+        visitor.say(text)
+        expect(page.get_by_text(f"Answer 0 to: {text}")).to_be_visible()
+    visitor.press("One")
+    expect(page.get_by_text("Answer 0 to: One")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text("Answer 0 to: Two")).to_be_visible()
