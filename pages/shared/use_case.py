@@ -126,7 +126,8 @@ def with_history(session_id: str | None, *, talk: DeltaGenerator, below: DeltaGe
         conversation.trouble(page)
     with below:
         conversation.what_will_be_sent(session)
-        prompt = conversation.input_box(page)
+    # In no container: only then Streamlit keeps the end of the talk in sight.
+    prompt = conversation.input_box(page)
     if prompt and prompt.strip():
         hint.empty()
         session.add_message(Role.USER, prompt)

@@ -13,6 +13,6 @@ talk, rail = st.columns([3.4, 1], gap="large")
 with rail, st.container(key="rail"):
     conversation.rail(chat)
 with st.bottom:
-    below, _ = st.columns([3.4, 1], gap="large")
+    below = st.container()
 
 use_case.with_history(chat, talk=talk, below=below)

@@ -87,12 +87,12 @@ def luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def test_the_list_of_chats_stays_in_sight(visitor: Visitor, provider: ProviderServer) -> None:
+def test_the_end_of_a_talk_and_the_list_of_chats_stay_in_sight(visitor: Visitor, provider: ProviderServer) -> None:
     visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
     visitor.go("Chat")
     provider.next(Reply(200, completion("A line.\n\n" * 80)))
     visitor.say("Write a lot")
-    expect(visitor.page.get_by_text(re.compile("in all"))).to_be_visible()
+    expect(visitor.page.get_by_text(re.compile("in all"))).to_be_in_viewport()
     visitor.page.mouse.move(600, 400)
     visitor.page.mouse.wheel(0, 5000)
     expect(visitor.page.get_by_role("button", name="New chat")).to_be_in_viewport()
