@@ -6,6 +6,7 @@ choice without delta, a null index, usage twice or never, an unknown finish reas
 
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import httpx2
@@ -76,17 +77,14 @@ def events(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield DONE
 
 
-def _without_mark(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _without_mark(pieces: Iterable[bytes]) -> Iterable[bytes]:
     """Without the byte order mark that some servers begin with."""
-    start = b""
-    waiting = iter(pieces)
-    for piece in waiting:
+    start, rest = b"", iter(pieces)
+    for piece in rest:
         start += piece
         if len(start) >= len(BOM_UTF8) or not BOM_UTF8.startswith(start):
             break
-    if start := start.removeprefix(BOM_UTF8):
-        yield start
-    yield from waiting
+    return chain((start.removeprefix(BOM_UTF8),), rest)  # and no generator: each piece would go through it
 
 
 def raw_bytes(response: httpx2.Response) -> Iterator[bytes]:
@@ -159,7 +157,7 @@ class Assembly:
             self.error = chunk.get("error") or chunk
             return []
         self._add_head(chunk)
-        if len(chunk) > 6:
+        if not _KNOWN_OF_CHUNK.issuperset(chunk):
             self._rest |= {name: value for name, value in chunk.items() if name not in _KNOWN_OF_CHUNK}
         if type(usage := chunk.get("usage")) is dict:
             self._usage = usage

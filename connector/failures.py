@@ -10,7 +10,6 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
@@ -307,6 +306,8 @@ def _seconds(headers: httpx2.Headers) -> float | None:
 
 
 def _seconds_until(date: str) -> float:
+    from email.utils import parsedate_to_datetime  # rarely needed, and not quick to import
+
     try:
         return (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError):  # no date, or one without a zone

@@ -102,8 +102,11 @@ def bounds_of(field: FieldInfo) -> tuple[float | None, float | None]:
 
 def is_sendable(value: object) -> bool:
     """Whether it can be written as JSON: no half characters, no number that is none."""
+    if value is None or value == ():
+        return True
     try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        # A text is only looked at: that is all there can be wrong with one, and there may be hundreds.
+        (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)).encode()
     except ValueError:  # UnicodeEncodeError is one of them
         return False
     return True
