@@ -5,6 +5,7 @@ import threading
 import time
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -346,6 +347,11 @@ class AnswerStream:
             if is_running:
                 hang_up(self._http_response)
             self._http_response.close()
+
+    def __del__(self) -> None:
+        # Dropped without a word: its connection would never be free again, and its call never reported.
+        with suppress(Exception):
+            self.close()
 
     def __enter__(self) -> Self:
         return self

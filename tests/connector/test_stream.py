@@ -23,6 +23,7 @@ from connector import (
     RateLimited,
     UnreadableAnswer,
     UsageSource,
+    pooled_http_client,
     text_of,
 )
 from tests.connector.conftest import PATIENCE, REQUEST, account, each_form
@@ -634,3 +635,14 @@ def test_a_refusal_and_tool_calls_of_a_server_that_does_not_stream_are_told_apar
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     server.next(Reply(200, completion(choices=[choice])))
     assert list(client.stream(REQUEST).deltas()) == [(0, "refusal", "No."), (0, "tool_call", "{}")]
+
+
+def test_streams_that_are_dropped_unread_are_reported_and_free_their_connections(
+    server: ProviderServer, reports: list[CallReport]
+) -> None:
+    with pooled_http_client() as http_client:
+        client = Client(account(server), http_client=http_client, on_call=reports.append)
+        for _ in range(210):  # more than there are connections
+            client.stream(REQUEST)
+        assert client.execute_without_history("Hello") == "Answer 0 to: Hello"
+    assert [report.status for report in reports] == [CallStatus.STOPPED] * 210 + [CallStatus.DONE]
