@@ -11,6 +11,7 @@
 Usable alone: it knows no database, no Streamlit and no environment variable.
 """
 
+from connector.adaptation import Adaptation, Adaptations
 from connector.chat_completions import (
     ChatCompletionsRequest,
     ChatCompletionsResponse,
@@ -22,6 +23,7 @@ from connector.chat_completions import (
 )
 from connector.client import AnswerStream, CallReport, CallStatus, Client, UsageSource
 from connector.configuration import PROVIDERS, ApiType, Configuration, KeyType, Provider
+from connector.doctor import Finding, State, Step, examine, steps_of
 from connector.endpoint import Endpoint, origin_of, read_endpoint
 from connector.errors import (
     AccessDenied,
@@ -41,12 +43,16 @@ from connector.errors import (
     UnreadableAnswer,
 )
 from connector.message import ContentPart, Message, Role, ToolCall
+from connector.pricing import Cost, Price, cost_of
+from connector.snippets import connector_code, curl_command, sdk_code
 from connector.transport import pooled_http_client
 from connector.value import bounds_of, choices_of
 
 __all__ = [
     "PROVIDERS",
     "AccessDenied",
+    "Adaptation",
+    "Adaptations",
     "AnswerInterrupted",
     "AnswerStream",
     "ApiType",
@@ -62,7 +68,9 @@ __all__ = [
     "ConnectorError",
     "ContentFiltered",
     "ContentPart",
+    "Cost",
     "Endpoint",
+    "Finding",
     "InvalidConfiguration",
     "InvalidRequest",
     "KeyRefused",
@@ -71,20 +79,29 @@ __all__ = [
     "Model",
     "NoAnswerInTime",
     "NotFoundAtProvider",
+    "Price",
     "Provider",
     "ProviderUnavailable",
     "QuotaExceeded",
     "RateLimited",
     "RequestRefused",
     "Role",
+    "State",
+    "Step",
     "ToolCall",
     "UnreadableAnswer",
     "Usage",
     "UsageSource",
     "bounds_of",
     "choices_of",
+    "connector_code",
+    "cost_of",
+    "curl_command",
+    "examine",
     "origin_of",
     "pooled_http_client",
     "read_endpoint",
+    "sdk_code",
+    "steps_of",
     "text_of",
 ]

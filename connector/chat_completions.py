@@ -1,5 +1,6 @@
 """The request and the session; the response is the SDK's own type under the seed's name."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
@@ -320,6 +321,14 @@ class ChatCompletionsRequest(Value):
         if not isinstance(session, ChatCompletionsSession) or not session.messages:
             raise InvalidRequest({"session": "The session has no messages: there is nothing to send."})
         return cls(messages=tuple(session.messages), **options)
+
+    @classmethod
+    def of_body(cls, body: Mapping[str, Any]) -> Self:
+        """The request that has this JSON, `body` the other way round; what has no field of its own is `extra`."""
+        fields: Any = {name: value for name, value in body.items() if name in cls.model_fields and name != "messages"}
+        extra = {name: value for name, value in body.items() if name not in cls.model_fields and name != "stream"}
+        messages = tuple(Message(**message) for message in body.get("messages", ()))
+        return cls(**fields, messages=messages, extra=extra)
 
     def body(self, model: str, *, stream: bool = False) -> dict[str, Any]:
         """The JSON that is sent, for the model that it goes to. What was not set is absent; 0 is there."""

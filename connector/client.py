@@ -9,14 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, reduce
 from types import TracebackType
 from typing import Any, Self
 
 import httpx2
 import jiter
 
-from connector.answer import DONE, Assembly, Piece, events, parse_completion, raw_bytes
+from connector.adaptation import Adaptation, Adaptations, Mending
+from connector.answer import DONE, Assembly, Piece, events, joined, parse_completion, raw_bytes
 from connector.chat_completions import (
     ChatCompletionsRequest,
     ChatCompletionsResponse,
@@ -73,7 +74,10 @@ class CallReport:
     error: ConnectorError | None = None
     attempts: int = 1
     """How often it was sent; 0 where it did not come to that."""
-    adaptations: tuple[str, ...] = ()
+    adaptations: tuple[Adaptation, ...] = ()
+    """What was changed in the request because the model does not take it."""
+    url: str = ""
+    """Where it was sent."""
 
     @property
     def usage(self) -> Usage | None:
@@ -106,11 +110,15 @@ class Client:
         *,
         http_client: httpx2.Client | None = None,
         on_call: Callable[[CallReport], None] | None = None,
+        learnt: Adaptations | None = None,
         token: Callable[[], str] | None = None,
         timeout: httpx2.Timeout = TIMEOUT,
         max_retries: int = 2,
     ) -> None:
         """`http_client`: see `pooled_http_client`. `token` gives a fresh token for each call, in place of the key.
+
+        `learnt`: with `Adaptations`, a request that the provider refuses for a parameter is changed and sent again,
+        and what helped is kept in there; the report says what was changed. Without, nothing is ever changed.
 
         `timeout` is in seconds, see `TIMEOUT`. `max_retries`: how often a call is tried again, within 30 seconds and
         only while nothing of an answer has come: no connection, 408, 409, 429 (but for an empty account), 500, 502 to
@@ -119,6 +127,7 @@ class Client:
         self.configuration = configuration
         self._http_client = http_client
         self._on_call = on_call
+        self._learnt = learnt
         self._token = token
         self._timeout = timeout
         self._max_retries = max_retries
@@ -136,41 +145,42 @@ class Client:
 
     def call_api(self, request: ChatCompletionsRequest) -> ChatCompletionsResponse:
         """The advanced operation: full request in, full response out."""
-        call = _Call(self.configuration, self.body(request), self._on_call)
+        call = self._call(request)
+        completion = None
         try:
             call.account = self._account()
             completion = call.completion(self._send(call, stream=False))
+            for _ in range(1, call.mending.choices):
+                completion = joined(completion, call.completion(self._send(call, stream=False)))
         except ConnectorError as error:
-            call.end(CallStatus.FAILED, error=error)
+            call.end(CallStatus.FAILED, completion, error)
             raise
         except BaseException:  # the program is being stopped
-            call.end(CallStatus.STOPPED)
+            call.end(CallStatus.STOPPED, completion)
             raise
         call.end(CallStatus.DONE, completion)
         return completion
 
     def stream(self, request: ChatCompletionsRequest) -> "AnswerStream":
         """The same, as it is written. The call begins here; use the stream in a `with` block, or close it."""
-        call = _Call(
-            self.configuration, request.body(self.configuration.model_for(request.model), stream=True), self._on_call
-        )
+        call = self._call(request, stream=True)
         try:
             call.account = self._account()
-            response = self._send(call, stream=True)
-            if not response.headers.get("content-type", "").lower().startswith("text/event-stream"):
-                completion = call.completion(response)  # a server that does not stream, or no answer at all
-                return AnswerStream(call, response, completion)
+            return AnswerStream(call, lambda: self._send(call, stream=True))
         except ConnectorError as error:
             call.end(CallStatus.FAILED, error=error)
             raise
         except BaseException:
             call.end(CallStatus.STOPPED)
             raise
-        return AnswerStream(call, response)
 
     def body(self, request: ChatCompletionsRequest) -> dict[str, Any]:
-        """The JSON that `call_api` sends. Raises `InvalidRequest` when nobody names a model."""
-        return request.body(self.configuration.model_for(request.model))
+        """The JSON that `call_api` sends, unless it is refused. Raises `InvalidRequest` when nobody names a model."""
+        return self._call(request).mending.body
+
+    def _call(self, request: ChatCompletionsRequest, *, stream: bool = False) -> "_Call":
+        body = request.body(self.configuration.model_for(request.model), stream=stream)
+        return _Call(self.configuration, Mending(body, self._learnt), self._on_call)
 
     @cached_property
     def _own_line(self) -> Line | None:
@@ -179,21 +189,28 @@ class Client:
     def _send(self, call: "_Call", *, stream: bool) -> httpx2.Response:
         """Send through the SDK, and again while that may help; what it raises is a `ConnectorError`."""
         latest = time.monotonic() + RETRY_BUDGET
+        tries = 0
         while True:
             call.attempts += 1
             try:
-                return (self._own_line or shared_line()).post(
+                response = (self._own_line or shared_line()).post(
                     # Whole, so that what is called is what `url` says.
                     call.account.url,
-                    call.body,
+                    call.mending.body,
                     call.account.authorisation,
                     self._timeout,
                     stream=stream,
                 )
             except Exception as error:
                 failure = call.explain(error)
-            pause = _pause(failure, call.attempts)
-            if call.attempts > self._max_retries or pause is None or time.monotonic() + pause > latest:
+            else:
+                call.mending.taken()
+                return response
+            if call.mending.after(failure):
+                continue
+            tries += 1
+            pause = _pause(failure, tries)
+            if tries > self._max_retries or pause is None or time.monotonic() + pause > latest:
                 raise failure
             time.sleep(pause)
 
@@ -230,23 +247,28 @@ class AnswerStream:
     without a finish reason, and any other `ConnectorError` where the provider or the network fails.
     """
 
-    def __init__(
-        self,
-        call: "_Call",
-        http_response: httpx2.Response,
-        completion: ChatCompletionsResponse | None = None,
-    ) -> None:
+    def __init__(self, call: "_Call", send: Callable[[], httpx2.Response]) -> None:
+        """Sends at once. Raises `ConnectorError` where no answer begins."""
         self._call = call
-        self._http_response = http_response
-        self._completion = completion
+        self._send = send
+        self._earlier: list[ChatCompletionsResponse] = []
+        """The choices that have ended, where they are asked for one by one."""
+        self._begin()
+
+    def _begin(self) -> None:
         self._assembly = Assembly()
+        self._completion: ChatCompletionsResponse | None = None
         self._is_done = False
-        self._request_id = call.request_id(http_response)
+        self._http_response = self._send()
+        self._request_id = self._call.request_id(self._http_response)
+        if not self._http_response.headers.get("content-type", "").lower().startswith("text/event-stream"):
+            # A server that does not stream, or no answer at all.
+            self._completion = self._call.completion(self._http_response)
 
     @property
     def response(self) -> ChatCompletionsResponse:
         """What came so far; complete when the iteration has ended."""
-        completion = self._completion or self._assembly.completion()
+        completion = reduce(joined, [*self._earlier, self._completion or self._assembly.completion()])
         completion._request_id = self._request_id
         return completion
 
@@ -261,7 +283,7 @@ class AnswerStream:
             return
         failure: ConnectorError | None = None
         try:
-            for new in self._whole(self._completion) if self._completion else self._pieces():
+            for new in self._pieces() if self._call.mending.choices == 1 else self._one_by_one():
                 yield new
                 if self._call.is_ended:  # by close(), between two pieces
                     return
@@ -275,14 +297,32 @@ class AnswerStream:
         self._http_response.close()
         failure = failure or self._what_is_missing()
         if failure is not None:
-            interrupted = self._assembly.has_begun
+            interrupted = self._assembly.has_begun or bool(self._earlier)
             if interrupted and isinstance(failure, ConnectionFailed):
                 failure = self._interrupted()
             self._call.end(CallStatus.INTERRUPTED if interrupted else CallStatus.FAILED, self.response, failure)
             raise failure
         self._call.end(CallStatus.DONE, self.response)
 
+    def _one_by_one(self) -> Iterator[Piece]:
+        """The choices that the model would not write at once."""
+        yield from self._pieces()
+        for index in range(1, self._call.mending.choices):
+            if self._what_is_missing() or self._call.is_ended:
+                return
+            self._http_response.close()
+            self._earlier.append(self._completion or self._assembly.completion())
+            self._begin()
+            if self._call.is_ended:  # by close(), while this one was waited for
+                self._http_response.close()
+                return
+            for _, kind, text in self._pieces():
+                yield index, kind, text
+
     def _pieces(self) -> Iterator[Piece]:
+        if self._completion:
+            yield from self._whole(self._completion)
+            return
         received = raw_bytes(self._http_response)
         for event in events(received):
             if event.startswith(DONE):
@@ -365,11 +405,9 @@ class AnswerStream:
 class _Call:
     """One call: what is sent and for whom, how its answer is read, its times, and its report, made once."""
 
-    def __init__(
-        self, account: Configuration, body: dict[str, Any], on_call: Callable[[CallReport], None] | None
-    ) -> None:
+    def __init__(self, account: Configuration, mending: Mending, on_call: Callable[[CallReport], None] | None) -> None:
         self.account = account
-        self.body = body
+        self.mending = mending
         self.attempts = 0
         self.is_ended = False
         self._on_call = on_call
@@ -380,14 +418,14 @@ class _Call:
 
     @property
     def model(self) -> str:
-        return str(self.body.get("model", ""))
+        return str(self.mending.body.get("model", ""))
 
     def explain(self, error: Exception) -> ConnectorError:
         return explain(error, self.account, self.model, self.prompts)
 
     @property
     def prompts(self) -> list[str]:
-        contents = (message.get("content") for message in self.body.get("messages", ()))
+        contents = (message.get("content") for message in self.mending.body.get("messages", ()))
         return [content for content in contents if isinstance(content, str)]
 
     def completion(self, response: httpx2.Response) -> ChatCompletionsResponse:
@@ -431,7 +469,7 @@ class _Call:
         if self._on_call is not None:
             self._on_call(
                 CallReport(
-                    request=self.body,
+                    request=self.mending.body,
                     status=status,
                     started_at=self._started_at,
                     duration=time.monotonic() - self._start,
@@ -439,5 +477,7 @@ class _Call:
                     response=response,
                     error=error,
                     attempts=self.attempts,
+                    adaptations=tuple(self.mending.applied),
+                    url=self.account.url,
                 )
             )

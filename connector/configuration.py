@@ -165,6 +165,8 @@ class Provider:
     key_types: tuple[KeyType, ...]
     key_page: str
     """Where a person gets a key."""
+    key_variable: str
+    """The environment variable that the SDK and its users keep a key in."""
     reference: str
     """The provider's own reference of the API."""
     url: Callable[[Configuration, Endpoint], str]
@@ -233,6 +235,7 @@ PROVIDERS: dict[ApiType, Provider] = {
         endpoint_example="https://api.openai.com/v1",
         key_types=(KeyType.API_KEY,),
         key_page="https://platform.openai.com/account/api-keys",
+        key_variable="OPENAI_API_KEY",
         reference="https://platform.openai.com/docs/api-reference/chat",
         url=_openai_url,
         problems=_openai_problems,
@@ -243,6 +246,7 @@ PROVIDERS: dict[ApiType, Provider] = {
         endpoint_example="https://your-resource-name.openai.azure.com/openai/deployments/",
         key_types=tuple(KeyType),
         key_page="https://learn.microsoft.com/en-gb/azure/ai-services/openai/how-to/managed-identity",
+        key_variable="AZURE_OPENAI_API_KEY",
         reference="https://learn.microsoft.com/en-gb/azure/ai-services/openai/reference",
         url=_azure_url,
         problems=_azure_problems,

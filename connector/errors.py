@@ -27,6 +27,7 @@ class ConnectorError(Exception):
     For the machine: `kind` (one word per class), `status` (HTTP), `code` and `param` as the provider named them,
     `request_id`, and `retry_after` in seconds where the provider says. All but `kind` may be None. `is_retryable`:
     nothing of an answer came, and the same request may work a moment later; `Client` itself tries these again.
+    `provider_message`: the provider's own words in one line, redacted; empty where there are none to show.
     """
 
     kind: ClassVar[str] = "error"
@@ -41,12 +42,14 @@ class ConnectorError(Exception):
         code: str | None = None,
         param: str | None = None,
         request_id: str | None = None,
+        provider_message: str = "",
     ) -> None:
         super().__init__(sentence)
         self.status = status
         self.code = code
         self.param = param
         self.request_id = request_id
+        self.provider_message = provider_message
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own way calls the class with `args` alone, which the classes below do not all take.
@@ -78,9 +81,13 @@ class InvalidRequest(_InvalidInput):
 
 
 class ConnectionFailed(ConnectorError):
-    """The provider was not reached, or the connection was lost before the answer began."""
+    """The provider was not reached, or the connection was lost before the answer began.
+
+    `.reason` is one word: name, refused, certificate, no_tls, lost, timeout or other.
+    """
 
     kind = "connection_failed"
+    reason: str = "other"
 
 
 class NoAnswerInTime(ConnectorError):
@@ -145,6 +152,7 @@ class UnreadableAnswer(ConnectorError):
     """The answer is not a chat completion: a web page, broken JSON, an empty body."""
 
     kind = "unreadable_answer"
+    is_web_page: bool = False
 
 
 class AnswerInterrupted(ConnectorError):

@@ -70,11 +70,12 @@ def explain(
     if any(isinstance(cause, openai.APITimeoutError | httpx2.TimeoutException) for cause in causes):
         if any(isinstance(cause, httpx2.ConnectTimeout) for cause in causes):
             failed = ConnectionFailed(f"{host} could not be reached in time. Check the endpoint and the network.")
-            failed.is_retryable = True
+            failed.reason, failed.is_retryable = "timeout", True
             return failed
         return NoAnswerInTime(f"{host} did not go on answering in time. Try again, or ask for a shorter answer.")
-    failed = ConnectionFailed(_why_not_reached(causes, host))
-    failed.is_retryable = _is_passing(causes)
+    reason, sentence = _why_not_reached(causes, host)
+    failed = ConnectionFailed(sentence)
+    failed.reason, failed.is_retryable = reason, _is_passing(causes)
     return failed
 
 
@@ -87,22 +88,27 @@ def _is_passing(causes: list[BaseException]) -> bool:
     return not stays and any(isinstance(cause, httpx2.ConnectError) for cause in causes)
 
 
-def _why_not_reached(causes: list[BaseException], host: str) -> str:
+def _why_not_reached(causes: list[BaseException], host: str) -> tuple[str, str]:
+    """The reason in one word, and the sentence."""
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return (
+            return "certificate", (
                 f"The certificate of {host} is not trusted. Check the address; behind a company proxy, its "
                 "certificate has to be known to this machine."
             )
         if isinstance(cause, ssl.SSLError):
-            return f"{host} does not speak https at this port. Check whether the endpoint starts with http://."
+            return "no_tls", (
+                f"{host} does not speak https at this port. Check whether the endpoint starts with http://."
+            )
         if isinstance(cause, socket.gaierror):
-            return f"The host {host} was not found. Check the endpoint for a typing mistake, and the network."
+            return "name", f"The host {host} was not found. Check the endpoint for a typing mistake, and the network."
         if isinstance(cause, ConnectionRefusedError):
-            return f"Nothing answers at {host}. Check the port in the endpoint, and whether the server is running."
+            return "refused", (
+                f"Nothing answers at {host}. Check the port in the endpoint, and whether the server is running."
+            )
     if any(isinstance(cause, httpx2.RemoteProtocolError | httpx2.ReadError | httpx2.WriteError) for cause in causes):
-        return f"The connection to {host} was lost before the answer was complete. Try again."
-    return f"{host} could not be reached. Check the endpoint and the network."
+        return "lost", f"The connection to {host} was lost before the answer was complete. Try again."
+    return "other", f"{host} could not be reached. Check the endpoint and the network."
 
 
 def explain_status(
@@ -141,15 +147,16 @@ def _error_for(
     code = redacted(said.get("code") or said.get("type"), configuration)
     if status is None and re.fullmatch(r"[45]\d\d", code):
         status = int(code)  # vLLM and OpenRouter say it there when the stream has begun
+    words = _words(body, said)
+    repeats = any(prompt.strip()[:LONG_ENOUGH] in words for prompt in prompts if len(prompt.strip()) >= LONG_ENOUGH)
+    message = "" if repeats else redacted(words, configuration)
     facts: dict[str, Any] = {
         "status": status,
         "code": code or None,
         "param": redacted(said.get("param"), configuration) or None,
         "request_id": redacted(request_id, configuration) or None,
+        "provider_message": message,
     }
-    words = _words(body, said)
-    repeats = any(prompt.strip()[:LONG_ENOUGH] in words for prompt in prompts if len(prompt.strip()) >= LONG_ENOUGH)
-    message = "" if repeats else redacted(words, configuration)
     model = redacted(model, configuration)
     host = _host(configuration)
     is_azure = configuration.api_type is ApiType.AZURE_OPENAI
@@ -209,11 +216,13 @@ def unreadable(content_type: str, configuration: Configuration, *, request_id: s
     """The error for an answer with status 200 that is not a chat completion."""
     host = _host(configuration)
     if "html" in content_type:
-        return UnreadableAnswer(
+        page = UnreadableAnswer(
             f"{host} sent a web page instead of an answer. Check the endpoint; a sign-in page or a proxy may stand in "
             "front of it.",
             request_id=request_id,
         )
+        page.is_web_page = True
+        return page
     return UnreadableAnswer(
         f"{host} sent something that is not a chat completion. Check the endpoint.", request_id=request_id
     )

@@ -111,13 +111,20 @@ class Line:
 
 
 @lru_cache(maxsize=1)
+def shared_http_client() -> httpx2.Client:
+    """The one that is used unless another one is given."""
+    return pooled_http_client()
+
+
+@lru_cache(maxsize=1)
 def shared_line() -> Line:
-    """The one that every `Client` uses unless it is given an HTTP client of its own."""
-    return Line(pooled_http_client())
+    """The SDK over it."""
+    return Line(shared_http_client())
 
 
 def _forget_the_parents() -> None:
     """In a forked process: connections are the parent's, and an answer read here would be missed there."""
+    shared_http_client.cache_clear()
     shared_line.cache_clear()
     _Watch.forget()
 

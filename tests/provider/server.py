@@ -19,7 +19,7 @@ import struct
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self
@@ -109,6 +109,8 @@ class ProviderServer:
         self.also_allowed = frozenset(also_allowed)
         self.requests: list[Received] = []
         self.violations: list[str] = []
+        self.objection: Callable[[dict[str, Any]], Reply | None] = lambda body: None
+        """What a model says to a request that it does not take as it is; None where it does."""
         self.disconnected = threading.Event()
         """Set when a client went away before its answer was complete."""
         self.stopping = threading.Event()
@@ -251,6 +253,8 @@ class _Handler(BaseHTTPRequestHandler):
             return Reply(200, answers.models(sorted(provider.models)))
         if received.body is None:
             return Reply(400, answers.error("We could not parse the JSON body of your request."))
+        if objection := provider.objection(received.body):
+            return objection
         model = deployment or received.body["model"]
         if model not in provider.models:
             return Reply(404, answers.unknown_model(form, model))

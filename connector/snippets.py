@@ -1,0 +1,237 @@
+"""A request as code that sends it: with this connector, with the SDK, with curl. Never with a key in it.
+
+The key comes from the environment variable that the code names. Texts are written so that nothing in them can end its
+quotes: in Python as literals, in the shell as a document that nothing is replaced in.
+"""
+
+import json
+import shlex
+from collections.abc import Mapping
+
+from connector.chat_completions import ChatCompletionsRequest
+from connector.configuration import PROVIDERS, Configuration, KeyType
+from connector.endpoint import read_endpoint
+from connector.message import Message, Role
+
+TOKEN_VARIABLE = "AZURE_OPENAI_AD_TOKEN"  # noqa: S105 - a name, the SDK's own
+_WIDTH = 88
+_PLAIN_ROLES = (Role.SYSTEM, Role.USER, Role.ASSISTANT)
+
+
+def key_variable(configuration: Configuration) -> str:
+    """The environment variable that the code takes the key or token from; empty where an identity signs in."""
+    if configuration.key_type is KeyType.API_KEY:
+        return PROVIDERS[configuration.api_type].key_variable
+    return TOKEN_VARIABLE if configuration.key_type is KeyType.ENTRA_TOKEN else ""
+
+
+# -- with this connector
+
+
+def connector_code(configuration: Configuration, request: ChatCompletionsRequest) -> str:
+    """Python that sends the request through `Client`, by the simplest operation that can."""
+    names = ["ApiType", "Client", "Configuration"]
+    operation, more_names = _operation(request, "" if configuration.deployment else request.model)
+    if configuration.key_type is not KeyType.API_KEY:
+        names.append("KeyType")
+    names = sorted({*names, *more_names})
+    imports = f"from connector import {', '.join(names)}"
+    if len(imports) > _WIDTH:
+        imports = f"from connector import (\n    {', '.join(names)},\n)"
+    made = _call("configuration = Configuration", _fields_of(configuration))
+    return "\n".join(
+        [
+            *(["import os\n"] if key_variable(configuration) else []),
+            imports,
+            "",
+            made,
+            "client = Client(configuration)",
+            *operation,
+            "",
+        ]
+    )
+
+
+def _fields_of(configuration: Configuration) -> dict[str, str]:
+    fields = {
+        "display_name": _literal(configuration.display_name),
+        "api_type": f"ApiType.{configuration.api_type.name}",
+        "endpoint": _literal(configuration.endpoint),
+    }
+    if variable := key_variable(configuration):
+        fields["api_key"] = f'os.environ["{variable}"]'
+    if configuration.key_type is not KeyType.API_KEY:
+        fields["key_type"] = f"KeyType.{configuration.key_type.name}"
+    for name in ("deployment_name", "api_version", "model_default"):
+        if value := getattr(configuration, name):
+            fields[name] = _literal(value)
+    return fields
+
+
+def _operation(request: ChatCompletionsRequest, model: str | None) -> tuple[list[str], list[str]]:
+    """The lines that send and print, and the names they need."""
+    asked = {"model": _literal(model)} if model else {}
+    options = request.model_fields_set - {"messages", "model", "extra"}
+    if options or request.extra or not all(_is_plain(message) for message in request.messages):
+        messages = _sequence("(", [_message(message) for message in request.messages], ")")
+        made = _call("request = ChatCompletionsRequest", {"messages": messages, **asked, **_parameters(request)})
+        sent = ["response = client.call_api(request)", "print(response.choices[0].message.content)"]
+        return [made, *sent], ["ChatCompletionsRequest", "Message", "Role"]
+    texts = {message.role: str(message.content) for message in request.messages}
+    roles = [message.role for message in request.messages if str(message.content).strip()]
+    if len(roles) == len(request.messages) and roles in ([Role.SYSTEM], [Role.USER], [Role.SYSTEM, Role.USER]):
+        prompt = {"": _literal(texts[Role.USER], 1)} if Role.USER in texts else {}
+        system = {"system_prompt": _literal(texts[Role.SYSTEM], 1)} if Role.SYSTEM in texts else {}
+        return [_call("answer = client.execute_without_history", {**prompt, **system, **asked}), "print(answer)"], []
+    lines = ["session = ChatCompletionsSession()"]
+    for message in request.messages:
+        said = {"": f"Role.{message.role.name}", " ": _literal(message.content, 1)}
+        lines.append(_call("session.add_message", said))
+    lines.append(_call("answer = client.execute_with_history", {"": "session", **asked}))
+    return [*lines, "print(answer)"], ["ChatCompletionsSession", "Role"]
+
+
+def _is_plain(message: Message) -> bool:
+    return (
+        message.model_fields_set <= {"role", "content"}
+        and message.role in _PLAIN_ROLES
+        and isinstance(message.content, str)
+    )
+
+
+def _parameters(request: ChatCompletionsRequest) -> dict[str, str]:
+    names = [name for name in type(request).model_fields if name not in ("messages", "model", "extra")]
+    values = {name: getattr(request, name) for name in names} | ({"extra": request.extra} if request.extra else {})
+    return {name: _literal(value, 1) for name, value in values.items() if value is not None}
+
+
+def _message(message: Message) -> str:
+    fields = {"role": f"Role.{message.role.name}"}
+    for name in type(message).model_fields:
+        value = getattr(message, name)
+        if name != "role" and value is not None and value != ():
+            fields[name] = _literal(value, 3)
+    return _call("Message", fields, 2)
+
+
+# -- with the SDK
+
+
+def sdk_code(configuration: Configuration, request: ChatCompletionsRequest) -> str:
+    """Python that sends the request through the openai package."""
+    body = request.body(configuration.model_for(request.model))
+    parameters = {name: _literal(value, 1) for name, value in body.items() if name not in request.extra}
+    if request.extra:
+        parameters["extra_body"] = _literal(request.extra, 1)
+    imports, client = _sdk_client(configuration)
+    lines = [
+        *(["import os\n"] if key_variable(configuration) else []),
+        *imports,
+        "",
+        client,
+        _call("response = client.chat.completions.create", parameters),
+        "print(response.choices[0].message.content)",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _sdk_client(configuration: Configuration) -> tuple[list[str], str]:
+    imports: list[str] = []
+    if variable := key_variable(configuration):
+        secret = f'os.environ["{variable}"]'
+    else:
+        imports.append("from azure.identity import DefaultAzureCredential, get_bearer_token_provider")
+        secret = f'get_bearer_token_provider(DefaultAzureCredential(), "{configuration.entra_scope}")'
+    address, _, version = configuration.url.partition("?api-version=")
+    if not version:  # OpenAI and Azure's v1 API
+        base_url = address.removesuffix("/chat/completions")
+        return [*imports, "from openai import OpenAI"], _call(
+            "client = OpenAI", {"base_url": _literal(base_url), "api_key": secret}
+        )
+    credential = {KeyType.API_KEY: "api_key", KeyType.ENTRA_TOKEN: "azure_ad_token"}
+    fields = {
+        "azure_endpoint": _literal(read_endpoint(configuration.endpoint).azure_root),
+        "api_version": _literal(version),
+        credential.get(configuration.key_type, "azure_ad_token_provider"): secret,
+    }
+    return [*imports, "from openai import AzureOpenAI"], _call("client = AzureOpenAI", fields)
+
+
+# -- with curl
+
+
+def curl_command(configuration: Configuration, request: ChatCompletionsRequest) -> str:
+    """A command for a POSIX shell that sends the request and prints the answer."""
+    variable = key_variable(configuration) or TOKEN_VARIABLE
+    name = next(iter(configuration.authorisation))
+    header = f"{name}: ${variable}" if name == "api-key" else f"{name}: Bearer ${variable}"
+    body = request.body(configuration.model_for(request.model))
+    lines = [
+        f"curl {shlex.quote(configuration.url)} \\",
+        f'  --header "{header}" \\',
+        '  --header "content-type: application/json" \\',
+        # A document in quotes: the shell replaces nothing in it, and no line of JSON is the word that ends it.
+        "  --data-binary @- <<'JSON'",
+        _printable(json.dumps(body, indent=2, ensure_ascii=False)),
+        "JSON",
+        "",
+    ]
+    if configuration.key_type is KeyType.ENTRA_IDENTITY:
+        scope = shlex.quote(configuration.entra_scope)
+        token = f"az account get-access-token --scope {scope} --query accessToken --output tsv"
+        lines.insert(0, f'{TOKEN_VARIABLE}="$({token})"')
+    return "\n".join(lines)
+
+
+def _printable(text: str) -> str:
+    """JSON in which all that a screen or a terminal would not show as it is stands as an escape."""
+    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
+
+
+# -- Python literals
+
+
+def _literal(value: object, depth: int = 0) -> str:
+    """A value as Python source; `depth` is how far its lines are indented, in steps of four blanks."""
+    if isinstance(value, str):
+        return _text(value, depth)
+    if isinstance(value, Mapping):
+        items = [f"{_text(str(name), depth)}: {_literal(each, depth + 1)}" for name, each in value.items()]
+        return _sequence("{", items, "}", depth)
+    if isinstance(value, list | tuple):
+        items = [_literal(each, depth + 1) for each in value]
+        return _sequence("[", items, "]", depth) if isinstance(value, list) else _sequence("(", items, ")", depth)
+    return repr(value)
+
+
+def _text(text: str, depth: int) -> str:
+    lines = text.splitlines(keepends=True)
+    if len(lines) < 2:
+        return _quoted(text)
+    inner = "\n".join(f"{'    ' * (depth + 1)}{_quoted(line)}" for line in lines)
+    return f"(\n{inner}\n{'    ' * depth})"
+
+
+def _quoted(text: str) -> str:
+    plain = repr(text)
+    return f'"{plain[1:-1]}"' if plain.startswith("'") and '"' not in text and "'" not in text else plain
+
+
+def _sequence(opening: str, items: list[str], closing: str, depth: int = 1) -> str:
+    is_single = opening == "(" and len(items) == 1
+    inline = f"{opening}{', '.join(items)}{',' if is_single else ''}{closing}"
+    if "\n" not in inline and len(inline) + 4 * depth <= _WIDTH:
+        return inline
+    inner = "".join(f"{'    ' * (depth + 1)}{item},\n" for item in items)
+    return f"{opening}\n{inner}{'    ' * depth}{closing}"
+
+
+def _call(name: str, arguments: Mapping[str, str], depth: int = 0) -> str:
+    """A call with its arguments by name; blank names are positions."""
+    items = [f"{key}={value}" if key.strip() else value for key, value in arguments.items()]
+    inline = f"{name}({', '.join(items)})"
+    if "\n" not in inline and len(inline) + 4 * depth <= _WIDTH:
+        return inline
+    inner = "".join(f"{'    ' * (depth + 1)}{item},\n" for item in items)
+    return f"{name}(\n{inner}{'    ' * depth})"

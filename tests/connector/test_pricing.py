@@ -1,0 +1,148 @@
+"""What a call cost: by one's own prices, else by the list; what is not known has no price, and never 0."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from connector import (
+    Adaptations,
+    CallReport,
+    CallStatus,
+    ChatCompletionsRequest,
+    ChatCompletionsResponse,
+    Client,
+    InvalidConfiguration,
+    Price,
+    cost_of,
+)
+from tests.connector.conftest import PATIENCE, REQUEST, account
+from tests.provider.answers import completion, error
+from tests.provider.server import ProviderServer, Reply
+
+OPENAI = "https://api.openai.com/v1/chat/completions"
+AZURE = "https://mine.openai.azure.com/openai/deployments/any/chat/completions?api-version=2024-10-21"
+USAGE = {"prompt_tokens": 1_000_000, "completion_tokens": 100_000, "total_tokens": 1_100_000}
+
+
+def report_of(
+    model: str = "gpt-4o", url: str = OPENAI, usage: dict[str, Any] | None = USAGE, **more: Any
+) -> CallReport:
+    answer = completion("Yes.", model=model, usage=usage, **more)
+    return CallReport(
+        request={"model": "any"},
+        status=CallStatus.DONE,
+        started_at=datetime(2026, 11, 24, tzinfo=UTC),
+        duration=1,
+        response=ChatCompletionsResponse.model_validate(answer),
+        url=url,
+    )
+
+
+def detailed(**details: int) -> dict[str, Any]:
+    return USAGE | {
+        "prompt_tokens_details": {name: n for name, n in details.items() if name != "reasoning_tokens"},
+        "completion_tokens_details": {name: n for name, n in details.items() if name == "reasoning_tokens"},
+    }
+
+
+@pytest.mark.parametrize(("url", "provider"), [(OPENAI, "OpenAI"), (AZURE, "Microsoft Azure")])
+def test_a_list_price_names_its_source_and_its_day(url: str, provider: str) -> None:
+    cost = cost_of(report_of("gpt-4o-2024-08-06", url))
+    assert cost
+    assert cost.amount == Decimal("2.5") + Decimal("1.0"), "2.50 and 10 dollars for a million, openai.com/api/pricing"
+    assert cost.source.startswith("genai-prices ")
+    assert cost.source.endswith(f": gpt-4o at {provider}")
+    assert str(cost) == f"{cost.source}, 2026-11-24"
+
+
+def test_cached_tokens_cost_what_cached_tokens_cost() -> None:
+    cost = cost_of(report_of(usage=detailed(cached_tokens=400_000)))
+    assert cost
+    assert cost.amount == Decimal("0.6") * Decimal("2.5") + Decimal("0.4") * Decimal("1.25") + 1
+
+
+def test_reasoning_tokens_are_part_of_the_answer_s() -> None:
+    with_, without = cost_of(report_of(usage=detailed(reasoning_tokens=90_000))), cost_of(report_of())
+    assert with_
+    assert with_ == without
+
+
+def test_the_tier_that_served_decides() -> None:
+    flex, standard = cost_of(report_of("gpt-6-luna", service_tier="flex")), cost_of(report_of("gpt-6-luna"))
+    assert flex
+    assert standard
+    assert flex.amount * 2 == standard.amount
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        report_of("my-own-model"),
+        report_of(url="http://127.0.0.1:18080/v1/chat/completions"),
+        report_of(url="https://llm.example.com/v1/chat/completions"),
+        report_of(url=""),
+        report_of(""),
+        report_of(usage=None),
+        report_of(usage=USAGE | {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 400}}),
+    ],
+    ids=["model", "this machine", "server", "nowhere", "no model", "no usage", "contradicting usage"],
+)
+def test_what_is_not_known_has_no_price(report: CallReport) -> None:
+    assert cost_of(report) is None
+
+
+def test_half_a_usage_has_no_price() -> None:
+    report = report_of()
+    assert report.response
+    report.response.usage.completion_tokens = None  # type: ignore[union-attr]  # sloppy servers
+    assert [cost_of(report), cost_of(report, Price(input=1, output=1))] == [None, None]
+
+
+def test_own_prices_win() -> None:
+    own = Price(input=1, output=2, cached_input=0.1, per_request=0.01, since=date(2026, 1, 2))
+    cost = cost_of(report_of(usage=detailed(cached_tokens=500_000)), own)
+    assert cost
+    assert cost.amount == Decimal("0.5") + Decimal("0.05") + Decimal("0.2") + Decimal("0.01")
+    assert str(cost) == "own price, 2026-01-02"
+
+
+def test_own_prices_of_nothing_are_nothing() -> None:
+    cost = cost_of(report_of(), Price(input=0, output=0))
+    assert cost
+    assert cost.amount == 0, "a server of one's own may cost nothing: that is known"
+
+
+def test_cached_tokens_cost_as_others_where_no_price_is_said() -> None:
+    cost = cost_of(report_of(usage=detailed(cached_tokens=500_000)), Price(input=1, output=0))
+    assert cost
+    assert cost.amount == 1
+
+
+@pytest.mark.parametrize("wrong", [{"input": -1}, {"output": float("nan")}, {"per_request": 1e9}, {"input": "x"}])
+def test_a_price_is_a_number_of_dollars(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidConfiguration, match="must be a number from 0 to 100000"):
+        Price(**{"input": 1, "output": 1} | wrong)
+
+
+def test_choices_that_were_asked_for_one_by_one_are_as_many_requests(server: ProviderServer) -> None:
+    reports: list[CallReport] = []
+    refusal = error("Unsupported value: 'n' does not support 3.", param="n", code="unsupported_value")
+    server.next(Reply(400, refusal))
+    client = Client(account(server), learnt=Adaptations(), on_call=reports.append, timeout=PATIENCE)
+    client.call_api(ChatCompletionsRequest(messages=REQUEST.messages, n=3))
+    cost = cost_of(reports[0], Price(input=0, output=0, per_request=0.5))
+    assert cost
+    assert cost.amount == Decimal("1.5")
+
+
+def test_the_report_of_a_real_call_has_what_a_price_needs(server: ProviderServer) -> None:
+    reports: list[CallReport] = []
+    client = Client(account(server), on_call=reports.append, timeout=PATIENCE)
+    client.call_api(REQUEST)
+    list(client.stream(REQUEST))
+    assert [report.url for report in reports] == [f"{server.openai_endpoint}/chat/completions"] * 2
+    costs = [cost_of(report, Price(input=1, output=1)) for report in reports]
+    assert costs[0]
+    assert costs[0] == costs[1]
