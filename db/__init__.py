@@ -11,6 +11,7 @@ Methods take and give values, each is one transaction, and each that concerns so
 from collections.abc import Callable
 from datetime import datetime
 
+from db.adaptations import LearntAdaptation, LearntAdaptations
 from db.base import NotAllowed, NotFound, Storage, StorageError, utc_now
 from db.calls import Call, Calls, CallStart, UsageGroup, UsageRow, interrupt_calls
 from db.chat_sessions import ChatSession, ChatSessions, MessageStatus, StoredMessage, Turn, interrupt_answers
@@ -27,6 +28,8 @@ __all__ = [
     "ChatSessions",
     "Configurations",
     "Database",
+    "LearntAdaptation",
+    "LearntAdaptations",
     "MessageStatus",
     "NotAllowed",
     "NotFound",
@@ -81,6 +84,7 @@ class Database:
         self.configurations = Configurations(self._storage, Cipher(keys), clock)
         self.chat_sessions = ChatSessions(self._storage, clock)
         self.calls = Calls(self._storage, clock)
+        self.adaptations = LearntAdaptations(self._storage)
         self.people = People(self._storage)
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
@@ -28,11 +28,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from connector import CallReport, CallStatus, ChatCompletionsResponse, UsageSource
+from connector import CallReport, CallStatus, ChatCompletionsResponse, Cost, UsageSource, cost_of
+from db.adaptations import learn
 from db.base import NotFound, Record, Storage, as_value
-from db.configurations import must_exist
+from db.configurations import must_exist, price_of
 from db.people import Person, PersonRecord
 
+N = TypeVar("N", int, float)
 _QUARTER_HOUR = 15 * 60  # seconds
 
 
@@ -150,6 +152,10 @@ class UsageRow:
     total_tokens: int | None
     unknown: int
     """How many of the calls are not in the total, because nobody said what they used."""
+    cost: float | None
+    """US dollars; None where no call of it has a price."""
+    unpriced: int
+    """How many of the calls are not in the cost."""
 
     def plus(self, other: "UsageRow") -> "UsageRow":
         """Both together, under the name of this one."""
@@ -161,6 +167,8 @@ class UsageRow:
             _sum(self.completion_tokens, other.completion_tokens),
             _sum(self.total_tokens, other.total_tokens),
             self.unknown + other.unknown,
+            _sum(self.cost, other.cost),
+            self.unpriced + other.unpriced,
         )
 
 
@@ -177,9 +185,20 @@ class Calls:
             return begin_call(session, person, start, self._clock())
 
     def finish(self, person: Person, call_id: int, report: CallReport) -> None:
-        """Book how it ended; raises `NotFound` unless it is the person's own and under way."""
+        """Book how it ended, what it cost and what was learnt; raises `NotFound` unless it is the person's own and
+        under way.
+        """
+        list_price = cost_of(report)  # before the transaction: the list takes 0.1 s to read the first time
         with self._storage.writing() as session:
-            finish_call(session, person, call_id, report)
+            finish_call(session, person, call_id, report, list_price, self._clock())
+
+    def book(self, person: Person, start: CallStart, report: CallReport) -> int:
+        """Book a call that has ended already; its number."""
+        list_price = cost_of(report)
+        with self._storage.writing() as session:
+            call_id = begin_call(session, person, start, report.started_at)
+            finish_call(session, person, call_id, report, list_price, self._clock())
+            return call_id
 
     def get(self, person: Person, call_id: int) -> Call:
         """One of them; raises `NotFound` for somebody else's unless an administrator asks."""
@@ -242,7 +261,9 @@ def begin_call(session: Session, person: Person, start: CallStart, now: datetime
     return record.id
 
 
-def finish_call(session: Session, person: Person, call_id: int, report: CallReport) -> None:
+def finish_call(
+    session: Session, person: Person, call_id: int, report: CallReport, list_price: Cost | None, now: datetime
+) -> None:
     """`Calls.finish` inside a transaction."""
     # Another process may have started meanwhile and taken it for interrupted; nobody has said how it ended yet.
     is_open = or_(
@@ -257,7 +278,7 @@ def finish_call(session: Session, person: Person, call_id: int, report: CallRepo
     record.finish_reason = finish_reason_of(report.response)
     record.model_answered = _text(report.response, "model")
     record.attempts = report.attempts
-    record.adaptations = json.dumps(report.adaptations)
+    record.adaptations = json.dumps([str(each) for each in report.adaptations])
     record.prompt_tokens = _count(report.usage, "prompt_tokens")
     record.completion_tokens = _count(report.usage, "completion_tokens")
     record.cached_tokens = _count(report.usage, "prompt_tokens_details", "cached_tokens")
@@ -269,6 +290,11 @@ def finish_call(session: Session, person: Person, call_id: int, report: CallRepo
     record.error_kind = report.error.kind if report.error else None
     record.error = str(report.error) if report.error else None
     record.request_id = report.request_id
+    own_price = price_of(session, record.configuration_id)
+    if cost := cost_of(report, own_price) if own_price else list_price:
+        record.cost, record.price_source = float(cost.amount), str(cost)
+    if record.configuration_id and report.status is not CallStatus.FAILED:  # the provider took it as it was changed
+        learn(session, record.configuration_id, record.model_asked, report.adaptations, now)
 
 
 def call_of(record: CallRecord) -> Call:
@@ -309,6 +335,8 @@ def _totals_by(group: Label[Any]) -> Select[Any]:
         func.sum(CallRecord.completion_tokens),
         func.sum(CallRecord.total_tokens),
         func.count().filter(CallRecord.total_tokens.is_(None)),
+        func.sum(CallRecord.cost),
+        func.count().filter(CallRecord.cost.is_(None)),
     )
 
 
@@ -325,5 +353,5 @@ def _text(holder: object, name: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _sum(one: int | None, other: int | None) -> int | None:
+def _sum(one: N | None, other: N | None) -> N | None:
     return one if other is None else other if one is None else one + other

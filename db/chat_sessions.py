@@ -13,7 +13,7 @@ from uuid import uuid4
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from connector import CallReport, CallStatus, Role
+from connector import CallReport, CallStatus, Role, cost_of
 from db.base import NotFound, Record, Storage, as_value
 from db.calls import Call, CallRecord, CallStart, begin_call, call_of, finish_call, finish_reason_of
 from db.configurations import must_exist
@@ -183,8 +183,9 @@ class ChatSessions:
         # The message is found through the call that was just seen to be the person's own, whatever else `turn` says.
         unfinished = MessageRecord.status.in_([MessageStatus.WRITING, MessageStatus.INTERRUPTED])
         answer = MessageRecord.call_id == turn.call_id, unfinished
+        list_price = cost_of(report)
         with self._storage.writing() as session:
-            finish_call(session, person, turn.call_id, report)
+            finish_call(session, person, turn.call_id, report, list_price, self._clock())
             message = session.scalar(select(MessageRecord).where(*answer))
             if message is None:
                 return

@@ -10,11 +10,13 @@ from pydantic import SecretStr
 from sqlalchemy import CheckConstraint, String, Text, exists, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from connector import ApiType, Configuration, InvalidConfiguration, KeyType, origin_of
+from connector import ApiType, Configuration, InvalidConfiguration, KeyType, Price, origin_of
+from db.adaptations import forget
 from db.base import NotFound, Record, Storage, as_value
 from db.cipher import Cipher
 from db.people import Person
 
+_WHAT_ANSWERS = ("api_type", "endpoint", "deployment_name", "api_version")
 _FIELDS = tuple(name for name in Configuration.model_fields if name != "api_key")
 
 
@@ -35,6 +37,8 @@ class ConfigurationRecord(Record):
     model_default: Mapped[str]
     sealed_key: Mapped[str] = mapped_column(Text)
     key_hint: Mapped[str] = mapped_column(String(4))
+    price: Mapped[str | None] = mapped_column(Text)
+    """One's own, as JSON."""
     created_at: Mapped[datetime]
     changed_at: Mapped[datetime]
 
@@ -53,6 +57,8 @@ class SavedConfiguration:
     model_default: str
     key_hint: str
     """The last four characters of the key; empty when it has fewer than twelve."""
+    price: Price | None
+    """One's own, where the list price is not what is paid."""
     created_at: datetime
     changed_at: datetime
 
@@ -69,12 +75,12 @@ class Configurations:
         """By name, without regard to case. Opens no key, so it works when the encryption key is lost."""
         with self._storage.reading() as session:
             records = session.scalars(select(ConfigurationRecord).order_by(ConfigurationRecord.folded_name))
-            return [as_value(SavedConfiguration, record) for record in records]
+            return [_saved(record) for record in records]
 
     def get(self, person: Person, id: str) -> SavedConfiguration:
         """One of them; raises `NotFound`. Opens no key."""
         with self._storage.reading() as session:
-            return as_value(SavedConfiguration, _found(session, id))
+            return _saved(_found(session, id))
 
     def open(self, person: Person, id: str) -> Configuration:
         """One of them with its key, ready for a `Client`; raises `NotFound` and `CannotOpen`."""
@@ -89,7 +95,7 @@ class Configurations:
         with self._storage.writing() as session:
             record = ConfigurationRecord(id=uuid4().hex, created_at=now)
             self._write(session, record, configuration, now)
-            return as_value(SavedConfiguration, record)
+            return _saved(record)
 
     def change(
         self, person: Person, id: str, fields: Mapping[str, str], api_key: SecretStr | None = None
@@ -109,8 +115,21 @@ class Configurations:
             configuration = Configuration(**{**given, "api_key": key})
             if needs_key and not api_key and configuration.origin != origin_of(record.endpoint):
                 raise InvalidConfiguration({"api_key": "The address leads to another host now; enter the key again."})
+            if any(str(given[name]) != str(getattr(record, name)) for name in _WHAT_ANSWERS):
+                forget(session, id)  # it was about another model, or another version
             self._write(session, record, configuration, self._clock())
-            return as_value(SavedConfiguration, record)
+            return _saved(record)
+
+    def set_price(self, person: Person, id: str, price: Price | None) -> SavedConfiguration:
+        """One's own price for the calls from now on, dated today; None: the list price. Raises `NotFound`."""
+        person.must_be_administrator()
+        with self._storage.writing() as session:
+            record = _found(session, id)
+            now = self._clock()
+            dated = price and Price(**{**dict(price), "since": now.date()})
+            record.price = dated.model_dump_json() if dated else None
+            record.changed_at = now
+            return _saved(record)
 
     def delete(self, person: Person, id: str) -> None:
         """Delete one; raises `NotFound`. Chats stay and have none then; calls stay under its name."""
@@ -139,6 +158,12 @@ class Configurations:
         session.add(record)
 
 
+def price_of(session: Session, id: str | None) -> Price | None:
+    """The own price of a configuration, None where there is none."""
+    record = session.get(ConfigurationRecord, id) if id else None
+    return _price(record) if record else None
+
+
 def must_exist(session: Session, id: str | None) -> None:
     """Raises `NotFound` when a configuration that is about to be referred to has been deleted meanwhile."""
     if id is not None:
@@ -155,6 +180,14 @@ def _found(session: Session, id: str) -> ConfigurationRecord:
     if record is None:
         raise NotFound("This configuration does not exist any more.")
     return record
+
+
+def _saved(record: ConfigurationRecord) -> SavedConfiguration:
+    return as_value(SavedConfiguration, record, price=_price(record))
+
+
+def _price(record: ConfigurationRecord) -> Price | None:
+    return Price.model_validate_json(record.price) if record.price else None
 
 
 def _fields(record: ConfigurationRecord) -> dict[str, Any]:

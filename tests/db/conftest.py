@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from connector import ApiType, CallReport, CallStatus, ChatCompletionsResponse, Configuration, ConnectorError
+from connector import (
+    Adaptation,
+    ApiType,
+    CallReport,
+    CallStatus,
+    ChatCompletionsResponse,
+    Configuration,
+    ConnectorError,
+)
 from db import CallStart, Database, Person, SavedConfiguration
 
 KEY = "sk-test-0123456789-abcdefghij-7777"
@@ -103,7 +111,7 @@ def report() -> Callable[..., CallReport]:
             duration=1.5,
             time_to_first_token=0.25,
             attempts=2,
-            adaptations=("max_tokens",),
+            adaptations=(Adaptation("max_tokens", None, "max_completion_tokens", "Use the other."),),
         )
 
     return make

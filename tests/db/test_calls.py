@@ -44,7 +44,7 @@ def test_everything_that_is_known_of_a_call_is_booked(
                 status=CallStatus.DONE,
                 finish_reason="stop",
                 attempts=2,
-                adaptations=("max_tokens",),
+                adaptations=("max_tokens sent as max_completion_tokens: “Use the other.”",),
                 prompt_tokens=5,
                 completion_tokens=3,
                 cached_tokens=2,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from connector import CallReport, Configuration
+from connector import CallReport, Configuration, Price
 from db import (
     CallStart,
     ChatSession,
@@ -69,6 +69,13 @@ ATTEMPTS: dict[str, tuple[Callable[[Owned, Person], object], object]] = {
     "configurations.add": (lambda it, who: it.database.configurations.add(who, it.configuration), NotAllowed),
     "configurations.change": (lambda it, who: it.database.configurations.change(who, it.saved.id, {}), NotAllowed),
     "configurations.delete": (lambda it, who: it.database.configurations.delete(who, it.saved.id), NotAllowed),
+    "configurations.set_price": (
+        lambda it, who: it.database.configurations.set_price(who, it.saved.id, Price(input=0, output=0)),
+        NotAllowed,
+    ),
+    "adaptations.all": (lambda it, who: it.database.adaptations.all(who, it.saved.id), ANYTHING),
+    "adaptations.of": (lambda it, who: it.database.adaptations.of(who, it.saved.id), ANYTHING),
+    "adaptations.forget": (lambda it, who: it.database.adaptations.forget(who, it.saved.id), NotAllowed),
     "chat_sessions.all": (lambda it, who: it.database.chat_sessions.all(who), []),
     "chat_sessions.create": (
         lambda it, who: it.database.chat_sessions.create(who, title="Mine", configuration_id=it.saved.id),
@@ -91,6 +98,7 @@ ATTEMPTS: dict[str, tuple[Callable[[Owned, Person], object], object]] = {
     "chat_sessions.delete": (lambda it, who: it.database.chat_sessions.delete(who, it.chat.id), NotFound),
     "calls.begin": (lambda it, who: it.database.calls.begin(who, it.start), ANYTHING),
     "calls.finish": (lambda it, who: it.database.calls.finish(who, it.running, it.report), NotFound),
+    "calls.book": (lambda it, who: it.database.calls.book(who, it.start, it.report), ANYTHING),
     "calls.get": (lambda it, who: it.database.calls.get(who, it.running), NotFound),
     "calls.recent": (lambda it, who: it.database.calls.recent(who), []),
     "calls.totals": (lambda it, who: [row for by in UsageGroup for row in it.database.calls.totals(who, by)], []),

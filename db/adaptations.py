@@ -1,0 +1,106 @@
+"""What the models of a configuration were seen not to take. Learnt from calls, forgotten by administrators."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, String, Text, delete, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from connector import Adaptation, Adaptations
+from db.base import Record, Storage
+from db.people import Person
+
+
+class AdaptationRecord(Record):
+    __tablename__ = "adaptations"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    """In the order in which they are applied."""
+    configuration_id: Mapped[str] = mapped_column(
+        String(32), ForeignKey("configurations.id", ondelete="CASCADE"), index=True
+    )
+    model: Mapped[str]
+    """The model that was asked for; on Azure, the deployment."""
+    parameter: Mapped[str]
+    value: Mapped[str | None]
+    instead: Mapped[str | None]
+    why: Mapped[str] = mapped_column(Text)
+    learnt_at: Mapped[datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class LearntAdaptation:
+    """One change that a model's requests need, and since when that is known."""
+
+    model: str
+    adaptation: Adaptation
+    learnt_at: datetime
+
+
+class LearntAdaptations:
+    """All that was learnt. Everybody's calls use it; others than administrators who forget it get `NotAllowed`."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def all(self, person: Person, configuration_id: str) -> list[LearntAdaptation]:
+        """What is known of one configuration's models, in the order in which it is applied."""
+        with self._storage.reading() as session:
+            return _learnt(session, configuration_id)
+
+    def of(self, person: Person, configuration_id: str) -> Adaptations:
+        """The same, for a `Client` to apply and to add to; what it adds is kept with its calls."""
+        return _adaptations(self.all(person, configuration_id))
+
+    def forget(self, person: Person, configuration_id: str) -> None:
+        """Learn anew from the next call on."""
+        person.must_be_administrator()
+        with self._storage.writing() as session:
+            forget(session, configuration_id)
+
+
+def learn(
+    session: Session, configuration_id: str, model: str, adaptations: Iterable[Adaptation], now: datetime
+) -> None:
+    """Keep what helped a call, in place of what it contradicts; what is known already stays as it is."""
+    before = _learnt(session, configuration_id)
+    known = _adaptations(before)
+    new = [each for each in adaptations if each not in known.of(model)]
+    if not new:
+        return
+    known.learn(model, new)
+    since = {(each.model, each.adaptation): each.learnt_at for each in before}
+    forget(session, configuration_id)
+    for name, kept in known.items().items():
+        for each in kept:
+            record = AdaptationRecord(
+                configuration_id=configuration_id, model=name, learnt_at=since.get((name, each), now)
+            )
+            for field in ("parameter", "value", "instead", "why"):
+                setattr(record, field, getattr(each, field))
+            session.add(record)
+
+
+def forget(session: Session, configuration_id: str) -> None:
+    """`LearntAdaptations.forget` inside a transaction."""
+    session.execute(delete(AdaptationRecord).where(AdaptationRecord.configuration_id == configuration_id))
+
+
+def _learnt(session: Session, configuration_id: str) -> list[LearntAdaptation]:
+    of_it = select(AdaptationRecord).where(AdaptationRecord.configuration_id == configuration_id)
+    return [
+        LearntAdaptation(
+            record.model,
+            Adaptation(record.parameter, record.value, record.instead, record.why),
+            record.learnt_at,
+        )
+        for record in session.scalars(of_it.order_by(AdaptationRecord.id))
+    ]
+
+
+def _adaptations(learnt: list[LearntAdaptation]) -> Adaptations:
+    known: dict[str, list[Adaptation]] = {}
+    for each in learnt:
+        known.setdefault(each.model, []).append(each.adaptation)
+    return Adaptations(known)

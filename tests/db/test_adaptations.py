@@ -1,0 +1,98 @@
+"""What was learnt about a configuration's models is kept with the calls that it helped."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from connector import Adaptation, CallReport, CallStatus, ConnectorError
+from db import CallStart, Database, LearntAdaptation, Person, SavedConfiguration
+from tests.db.conftest import Clock
+
+Report = Callable[..., CallReport]
+Sql = Callable[..., list[tuple[Any, ...]]]
+RENAMED = Adaptation("max_tokens", None, "max_completion_tokens", "Use the other.")
+REPLACED = Adaptation("reasoning_effort", "high", "medium", "Supported values are: 'medium'.")
+LEFT_OUT = Adaptation("top_p", None, None, "It is not supported.")
+
+
+def book(database: Database, who: Person, start: CallStart, report: CallReport, *adaptations: Adaptation) -> None:
+    database.calls.finish(who, database.calls.begin(who, start), replace(report, adaptations=adaptations))
+
+
+def test_what_helped_a_call_is_there_for_the_next(
+    database: Database, me: Person, start: CallStart, report: Report, clock: Clock
+) -> None:
+    book(database, me, start, report(), RENAMED, REPLACED)
+    kept = database.adaptations.all(me, str(start.configuration_id))
+    assert kept == [LearntAdaptation("gpt-asked", each, clock.now) for each in (RENAMED, REPLACED)]
+    assert database.adaptations.of(me, str(start.configuration_id)).of("gpt-asked") == (RENAMED, REPLACED)
+
+
+def test_what_is_known_stays_since_when_it_is(
+    database: Database, me: Person, start: CallStart, report: Report, clock: Clock
+) -> None:
+    book(database, me, start, report(), RENAMED)
+    first, clock.now = clock.now, clock.now + timedelta(days=1)
+    book(database, me, start, report(), RENAMED, LEFT_OUT)
+    book(database, me, replace(start, model_asked="other"), report(), RENAMED)
+    kept = database.adaptations.all(me, str(start.configuration_id))
+    assert [(each.model, each.adaptation.parameter, each.learnt_at) for each in kept] == [
+        ("gpt-asked", "max_tokens", first),
+        ("gpt-asked", "top_p", clock.now),
+        ("other", "max_tokens", clock.now),
+    ]
+
+
+def test_what_is_contradicted_is_replaced(database: Database, me: Person, start: CallStart, report: Report) -> None:
+    book(database, me, start, report(), RENAMED)
+    reverse = Adaptation("max_completion_tokens", None, "max_tokens", "Unrecognized.")
+    book(database, me, start, report(), reverse)
+    assert [each.adaptation for each in database.adaptations.all(me, str(start.configuration_id))] == [reverse]
+
+
+def test_a_call_that_failed_teaches_nothing(database: Database, me: Person, start: CallStart, report: Report) -> None:
+    book(database, me, start, report(status=CallStatus.FAILED, error=ConnectorError("No.")), RENAMED)
+    assert database.adaptations.all(me, str(start.configuration_id)) == []
+    book(database, me, start, report(status=CallStatus.STOPPED), RENAMED)
+    assert len(database.adaptations.all(me, str(start.configuration_id))) == 1
+
+
+def test_a_turn_of_a_chat_teaches_too(database: Database, me: Person, start: CallStart, report: Report) -> None:
+    chat = database.chat_sessions.create(me, title="Chat", configuration_id=start.configuration_id)
+    turn = database.chat_sessions.begin_turn(me, chat.id, "What is it?", start)
+    database.chat_sessions.finish_turn(me, turn, content="Hello.", report=report())
+    assert len(database.adaptations.all(me, str(start.configuration_id))) == 1
+
+
+def test_it_can_be_forgotten(database: Database, me: Person, start: CallStart, report: Report) -> None:
+    book(database, me, start, report(), RENAMED)
+    database.adaptations.forget(me, str(start.configuration_id))
+    assert database.adaptations.all(me, str(start.configuration_id)) == []
+
+
+def test_it_is_forgotten_when_another_model_answers(
+    database: Database, me: Person, start: CallStart, report: Report, saved: SavedConfiguration
+) -> None:
+    book(database, me, start, report(), RENAMED)
+    database.configurations.change(me, saved.id, {"display_name": "Another name", "model_default": "other"})
+    assert len(database.adaptations.all(me, saved.id)) == 1, "the models are the same"
+    database.configurations.change(me, saved.id, {"endpoint": f"{saved.endpoint}/v2"})
+    assert database.adaptations.all(me, saved.id) == []
+
+
+def test_it_goes_with_its_configuration(
+    database: Database, me: Person, start: CallStart, report: Report, sql: Sql, saved: SavedConfiguration
+) -> None:
+    book(database, me, start, report(), RENAMED)
+    database.configurations.delete(me, saved.id)
+    assert sql("SELECT count(*) FROM adaptations") == [(0,)]
+
+
+def test_a_call_whose_configuration_is_gone_is_booked_all_the_same(
+    database: Database, me: Person, start: CallStart, report: Report, saved: SavedConfiguration
+) -> None:
+    call = database.calls.begin(me, start)
+    database.configurations.delete(me, saved.id)
+    database.calls.finish(me, call, report())
+    assert database.calls.get(me, call).adaptations == (str(RENAMED),)

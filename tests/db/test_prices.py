@@ -1,0 +1,116 @@
+"""What a call cost is booked with it, with whose price it was, and adds up."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector import CallReport, CallStatus, ConnectorError, Price
+from db import CallStart, Database, Person, SavedConfiguration, UsageGroup
+from tests.db.conftest import Clock
+
+Report = Callable[..., CallReport]
+OPENAI = "https://api.openai.com/v1/chat/completions"
+USAGE = {"prompt_tokens": 1_000_000, "completion_tokens": 100_000, "total_tokens": 1_100_000}
+
+
+@pytest.fixture
+def listed(report: Report) -> CallReport:
+    """A call that has a list price, 3.50 dollars."""
+    return replace(report(usage=USAGE, model="gpt-4o"), url=OPENAI)
+
+
+def booked(database: Database, who: Person, start: CallStart, report: CallReport) -> tuple[float | None, str | None]:
+    call = database.calls.begin(who, start)
+    database.calls.finish(who, call, report)
+    found = database.calls.get(who, call)
+    return found.cost, found.price_source
+
+
+def test_the_list_price_is_booked_with_its_source_and_day(
+    database: Database, me: Person, start: CallStart, listed: CallReport
+) -> None:
+    cost, source = booked(database, me, start, listed)
+    assert cost == 3.5
+    assert source is not None
+    assert source.startswith("genai-prices ")
+    assert source.endswith(": gpt-4o at OpenAI, 2026-03-01")
+
+
+def test_the_configuration_s_own_price_wins(
+    database: Database, me: Person, start: CallStart, listed: CallReport, saved: SavedConfiguration, clock: Clock
+) -> None:
+    changed = database.configurations.set_price(me, saved.id, Price(input=1, output=10))
+    assert changed.price == Price(input=1, output=10, since=clock.now.date())
+    assert database.configurations.get(me, saved.id) == changed
+    assert booked(database, me, start, listed) == (2.0, "own price, 2026-03-01")
+    database.configurations.change(me, saved.id, {"display_name": "Another name"})
+    assert booked(database, me, start, listed)[0] == 2.0
+    database.configurations.set_price(me, saved.id, None)
+    assert booked(database, me, start, listed)[0] == 3.5
+
+
+def test_a_price_of_today_changes_no_cost_of_yesterday(
+    database: Database, me: Person, start: CallStart, listed: CallReport, saved: SavedConfiguration
+) -> None:
+    booked(database, me, start, listed)
+    database.configurations.set_price(me, saved.id, Price(input=0, output=0))
+    assert [call.cost for call in database.calls.recent(me)] == [3.5]
+
+
+def test_no_price_is_no_zero(database: Database, me: Person, start: CallStart, report: Report) -> None:
+    failed = report(status=CallStatus.FAILED, error=ConnectorError("No."))
+    for unpriced in (report(usage=USAGE), report(usage=None), failed):
+        assert booked(database, me, start, unpriced) == (None, None)
+    [row] = database.calls.totals(me, UsageGroup.CONFIGURATION)
+    assert (row.cost, row.unpriced) == (None, 3)
+
+
+@pytest.mark.parametrize("by", UsageGroup)
+def test_the_costs_of_a_group_add_up(
+    database: Database, me: Person, start: CallStart, listed: CallReport, report: Report, by: UsageGroup
+) -> None:
+    for each in (listed, listed, report(usage=USAGE, model="gpt-4o")):
+        booked(database, me, start, each)
+    [row] = database.calls.totals(me, by)
+    assert (row.calls, row.cost, row.unpriced) == (3, 7.0, 1)
+
+
+def test_a_turn_of_a_chat_has_its_cost(database: Database, me: Person, start: CallStart, listed: CallReport) -> None:
+    chat = database.chat_sessions.create(me, title="Chat", configuration_id=start.configuration_id)
+    turn = database.chat_sessions.begin_turn(me, chat.id, "What is it?", start)
+    database.chat_sessions.finish_turn(me, turn, content="Hello.", report=listed)
+    assert database.calls.get(me, turn.call_id).cost == 3.5
+
+
+def test_a_call_that_has_ended_is_booked_at_once(
+    database: Database, me: Person, start: CallStart, listed: CallReport
+) -> None:
+    call = database.calls.get(me, database.calls.book(me, replace(start, operation="test"), listed))
+    assert (call.status, call.operation, call.cost, call.started_at) == (
+        CallStatus.DONE,
+        "test",
+        3.5,
+        listed.started_at,
+    )
+
+
+def test_a_database_of_version_0_2_goes_on(
+    database: Database, me: Person, path: Path, saved: SavedConfiguration, start: CallStart, listed: CallReport
+) -> None:
+    booked(database, me, start, listed)
+    database.close()
+    statements: list[str] = ["DROP TABLE adaptations", "ALTER TABLE configurations DROP COLUMN price"]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in [*statements, "UPDATE alembic_version SET version_num = '0001'"]:
+            connection.execute(statement)
+    again = Database(f"sqlite:///{path}")
+    found: Any = again.configurations.get(me, saved.id)
+    assert (found.price, found.display_name) == (None, saved.display_name)
+    assert again.adaptations.all(me, saved.id) == []
+    assert len(again.calls.recent(me)) == 1
+    again.close()
