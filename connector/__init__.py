@@ -44,7 +44,7 @@ from connector.errors import (
 )
 from connector.message import ContentPart, Message, Role, ToolCall
 from connector.pricing import Cost, Price, cost_of
-from connector.snippets import connector_code, curl_command, sdk_code
+from connector.snippets import connector_code, curl_command, key_variable, sdk_code
 from connector.transport import pooled_http_client
 from connector.value import bounds_of, choices_of
 
@@ -98,6 +98,7 @@ __all__ = [
     "cost_of",
     "curl_command",
     "examine",
+    "key_variable",
     "origin_of",
     "pooled_http_client",
     "read_endpoint",

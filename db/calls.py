@@ -232,8 +232,12 @@ class Calls:
         return sorted(folded.values(), key=lambda row: (-row.calls, str(row.group)))
 
     def latest_by_configuration(self, person: Person) -> dict[str, Call]:
-        """The last call of each configuration that has ended, by the configuration's id."""
-        ended = CallRecord.status != CallStatus.RUNNING, CallRecord.configuration_id.is_not(None)
+        """The last call of each configuration that has ended, by the configuration's id; probes do not count."""
+        ended = (
+            CallRecord.status != CallStatus.RUNNING,
+            CallRecord.configuration_id.is_not(None),
+            CallRecord.operation != "probe",
+        )
         latest = select(func.max(CallRecord.id)).where(_seen_by(person), *ended).group_by(CallRecord.configuration_id)
         with self._storage.reading() as session:
             calls = [call_of(record) for record in session.scalars(select(CallRecord).where(CallRecord.id.in_(latest)))]

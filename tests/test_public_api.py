@@ -58,6 +58,7 @@ PUBLIC = [
     "cost_of",
     "curl_command",
     "examine",
+    "key_variable",
     "origin_of",
     "pooled_http_client",
     "read_endpoint",

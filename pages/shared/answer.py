@@ -12,8 +12,8 @@ import streamlit as st
 
 from connector import AnswerStream, CallStatus, ChatCompletionsRequest, ChatCompletionsResponse, Client, text_of
 from db import Call, SavedConfiguration
-from pages.shared import runtime
-from pages.shared.words import count, plain, seconds
+from pages.shared import code, runtime
+from pages.shared.words import count, dollars, plain, seconds
 
 Kept = dict[str, Any]
 # Seconds. Streamlit sends the whole text again with each update, so there are few of them; and it stops a script only
@@ -124,7 +124,7 @@ def show(answer: Kept) -> None:
     call = call_of(answer)
     if not answer["text"] and call.status is CallStatus.DONE:
         empty()
-    below(call)
+    below(call, ChatCompletionsRequest.of_body(answer["request"]))
 
 
 def call_of(answer: Kept) -> Call:
@@ -132,13 +132,18 @@ def call_of(answer: Kept) -> Call:
     return runtime.database().calls.get(runtime.person(), answer["call"])
 
 
-def below(call: Call) -> None:
-    """What stands under an answer: trouble, or how it ended, and the quiet line."""
+def below(call: Call, request: ChatCompletionsRequest | None = None) -> None:
+    """What stands under an answer: trouble, or how it ended, and the quiet line; with the request, also its code."""
     if call.error:
         st.error(plain(call.error), icon=":material/error:")
     else:
         ending(call)
-    line(call)
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        line(call)
+        with st.container(horizontal=True, width="content", gap="small"):
+            changes(call)
+            if request is not None:
+                code.button(str(call.id), call.configuration_id, request)
 
 
 def empty() -> None:
@@ -154,7 +159,7 @@ def ending(call: Call) -> None:
 
 
 def line(call: Call) -> None:
-    """What answered, how long it took, how many tokens it was: the quiet line under every answer."""
+    """What answered, how long it took, how many tokens it was and what they cost: the quiet line under every answer."""
     facts = [call.model_answered or call.model_asked]
     if call.time_to_first_token is not None:
         facts.append(f"first token {seconds(call.time_to_first_token)}")
@@ -164,9 +169,21 @@ def line(call: Call) -> None:
         facts.append("tokens not reported")
     else:
         facts.append(f"{count(call.prompt_tokens)} in, {count(call.completion_tokens)} out")
+        facts.append(dollars(call.cost) if call.cost is not None else "no price known")
     if call.finish_reason not in (None, "stop"):
         facts.append(str(call.finish_reason))
-    st.caption(plain("  ·  ".join(facts)))
+    st.caption(plain("  ·  ".join(facts)), width="stretch")
+
+
+def changes(call: Call) -> None:
+    """What was changed in the request because its model does not take it."""
+    if not call.adaptations:
+        return
+    number = len(call.adaptations)
+    label = "1 parameter changed" if number == 1 else f"{number} parameters changed"
+    with st.popover(label, type="tertiary", icon=":material/build:"):
+        st.markdown("The model does not take all that was asked for. Sent instead, and remembered for it:")
+        st.markdown("\n".join(f"- {plain(each)}" for each in call.adaptations))
 
 
 def response(answer: Kept | None) -> ChatCompletionsResponse | None:

@@ -5,12 +5,13 @@ from typing import Any
 import streamlit as st
 from pydantic import SecretStr
 
-from connector import PROVIDERS, ApiType, Configuration, KeyType, read_endpoint
+from connector import PROVIDERS, ApiType, Configuration, KeyType, Price, read_endpoint
 from db import SavedConfiguration
 from pages.shared import runtime, use_case
-from pages.shared.words import plain
+from pages.shared.words import plain, when
 
 NEW = "new"
+PRICES = [name for name in Price.model_fields if name != "since"]
 
 
 def draw(id: str) -> None:
@@ -31,14 +32,17 @@ def draw(id: str) -> None:
     with left:
         fields, key = _fields(id, saved)
         _will_call(fields)
+        price = _price(id, saved)
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button("Save", type="primary"):
-                _save(id, saved, fields, key)
+                _save(id, saved, fields, key, price)
             st.space("stretch")
             if saved and st.button("Delete", icon=":material/delete:", type="tertiary"):
                 _confirm_delete(saved)
     with right:
         _hints(ApiType(fields["api_type"]))
+        if saved:
+            _learnt(saved)
 
 
 def _saved(id: str) -> SavedConfiguration | None:
@@ -161,13 +165,67 @@ def _will_call(fields: dict[str, str]) -> None:
         )
 
 
-def _save(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key: str) -> None:
+def _price(id: str, saved: SavedConfiguration | None) -> dict[str, float]:
+    """The fields of one's own price; those that were filled in."""
+    price = saved.price if saved else None
+    problems: dict[str, str] = st.session_state.get(f"problems:{id}", {})
+    typed: dict[str, float | None] = {}
+    label = f"Own price, since {price.since}" if price else "Own price"
+    with st.expander(label, icon=":material/payments:", expanded=bool(set(PRICES) & set(problems))):
+        st.markdown(
+            ":small[:gray[US dollars for a million tokens. Empty: the list price of the model that answers, where "
+            "there is one. It counts for calls from now on.]]"
+        )
+        for start in (0, 2):
+            for column, name in zip(st.columns(2), PRICES[start : start + 2], strict=True):
+                field = Price.model_fields[name]
+                # Not as the widget's own default: one with a default cannot be emptied.
+                st.session_state.setdefault(f"{id}:price:{name}", getattr(price, name, None))
+                with column:
+                    typed[name] = st.number_input(
+                        field.title or name,
+                        min_value=0.0,
+                        value=None,
+                        format="%g",
+                        placeholder="not set",
+                        help=field.description,
+                        key=f"{id}:price:{name}",
+                    )
+                    _problem(problems, name)
+    return {name: value for name, value in typed.items() if value is not None}
+
+
+def _learnt(saved: SavedConfiguration) -> None:
+    """What its models were seen not to take, and a way to forget it."""
+    learnt = runtime.database().adaptations.all(runtime.person(), saved.id)
+    if not learnt:
+        return
+    with st.container(border=True, gap="xsmall"):
+        st.markdown("**What was learnt about its models**")
+        st.markdown(":small[:gray[Requests are changed so, because the provider refused them otherwise.]]")
+        for each in learnt:
+            st.markdown(f"{plain(each.model)}: {plain(each.adaptation.change)}")
+            st.caption(plain(f"{when(each.learnt_at)}: {each.adaptation.why}"))
+        if st.button("Forget it", icon=":material/restart_alt:", type="tertiary"):
+            runtime.database().adaptations.forget(runtime.person(), saved.id)
+            st.toast("Forgotten. The next refusal is learnt anew.")
+            st.rerun()
+
+
+def _save(
+    id: str, saved: SavedConfiguration | None, fields: dict[str, str], key: str, prices: dict[str, float]
+) -> None:
     configurations, who = runtime.database().configurations, runtime.person()
     try:
+        price = Price(**prices) if prices else None  # type: ignore[arg-type]
         if saved is None:
-            configurations.add(who, Configuration(**{**fields, "api_key": SecretStr(key)}))  # type: ignore[arg-type]
+            configuration = Configuration(**{**fields, "api_key": SecretStr(key)})  # type: ignore[arg-type]
+            saved = configurations.add(who, configuration)
         else:
-            configurations.change(who, id, fields, SecretStr(key) if key.strip() else None)
+            saved = configurations.change(who, id, fields, SecretStr(key) if key.strip() else None)
+        before = saved.price and saved.price.model_dump(exclude={"since"})
+        if before != (price and price.model_dump(exclude={"since"})):
+            configurations.set_price(who, saved.id, price)
     except runtime.InvalidConfiguration as error:
         st.session_state[f"problems:{id}"] = error.problems
     except runtime.CannotOpen as error:

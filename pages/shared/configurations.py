@@ -1,12 +1,10 @@
 """Which configuration a page uses, and how configurations are shown and edited."""
 
-from contextlib import suppress
-
 import streamlit as st
 
-from connector import PROVIDERS, ApiType, ChatCompletionsRequest, origin_of
+from connector import PROVIDERS, ApiType, Configuration, origin_of, steps_of
 from db import Call, SavedConfiguration
-from pages.shared import runtime
+from pages.shared import examination, runtime
 from pages.shared.words import plain, seconds, when
 
 PAGE = "manage/configurations.py"
@@ -88,6 +86,12 @@ def page_name() -> str:
     return str(st.session_state["page"])
 
 
+def without_key(saved: SavedConfiguration) -> Configuration:
+    """What can be told of a configuration without opening its key: the address, the code that calls it."""
+    fields = {name: getattr(saved, name) for name in Configuration.model_fields if name != "api_key"}
+    return Configuration(**fields, api_key="none")
+
+
 def guidance() -> None:
     """What a page says while there is no configuration."""
     with st.container(border=True):
@@ -128,7 +132,8 @@ def overview() -> None:
 
 
 def _card(configuration: SavedConfiguration, call: Call | None) -> None:
-    why = call.error if call else None
+    findings = examination.kept(configuration.id)
+    why = call.error if call and not findings else None
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         with st.container(gap="xxsmall", width=420):
             st.markdown(
@@ -138,21 +143,25 @@ def _card(configuration: SavedConfiguration, call: Call | None) -> None:
             answering = configuration.deployment_name or configuration.model_default or "no default model"
             st.caption(plain(f"{_host(configuration.endpoint)} · {answering} · {key}"))
         with st.container(gap="xxsmall", width=230):
-            icon, state = _state(call)
+            icon, state = _state(call, examination.failed_step(configuration.id))
             st.markdown(f"{icon}\u2002{state}")
             st.caption(when(call.started_at) if call else "–")
         st.space("stretch")
         with st.container(horizontal=True, width="content"):
-            if st.button("Test", key=f"test:{configuration.id}"):
-                try:
-                    test(configuration)
-                except (runtime.ConnectorError, runtime.StorageError) as error:
-                    why = str(error)
-                else:
-                    st.rerun()
+            is_tested = st.button("Test", key=f"test:{configuration.id}")
             if st.button("Edit", key=f"edit:{configuration.id}"):
                 st.query_params["edit"] = configuration.id
                 st.rerun()
+    steps = steps_of(without_key(configuration))
+    if is_tested:
+        try:
+            examination.run(configuration.id, steps, runtime.examine(configuration))
+        except runtime.StorageError as error:
+            why = str(error)
+        else:
+            st.rerun()
+    elif findings:
+        examination.show(configuration.id, steps)
     if why:
         st.markdown(f":small[:red[:material/error:\u2002{plain(why)}]]")
 
@@ -164,18 +173,11 @@ def _host(endpoint: str) -> str:
         return endpoint
 
 
-def _state(call: Call | None) -> tuple[str, str]:
+def _state(call: Call | None, failed_step: str) -> tuple[str, str]:
+    if failed_step:
+        return ":red[:material/error:]", f"Test failed: {failed_step.lower()}"
     if call is None:
         return ":gray[:material/remove:]", "Not used yet"
     if call.error:
         return ":red[:material/error:]", call.error_kind.replace("_", " ").capitalize() if call.error_kind else "Failed"
     return ":green[:material/check_circle:]", f"Answered in {seconds(call.duration)}"
-
-
-def test(configuration: SavedConfiguration) -> None:
-    """One short real answer. How it went stands in the ledger, and so on the card; raised is what keeps it from it."""
-    # No option is set: a model that refuses one is not thereby misconfigured.
-    request = ChatCompletionsRequest.of_prompts("Answer with the single word OK.")
-    client, _ = runtime.start_call(configuration, request, page="configurations", operation="test")
-    with st.spinner(f"Asking {plain(configuration.display_name)} for one word"), suppress(runtime.ConnectorError):
-        client.call_api(request)

@@ -41,8 +41,8 @@ def history(session_id: str | None) -> list[StoredMessage]:
     return runtime.database().chat_sessions.messages(runtime.person(), session_id)
 
 
-def draw(message: StoredMessage) -> None:
-    """One message; under an answer, how it ended and the quiet line."""
+def draw(message: StoredMessage, request: ChatCompletionsRequest | None = None) -> None:
+    """One message; under an answer, how it ended and the quiet line; with its request, the code of it, too."""
     with st.chat_message(message.role, avatar=AVATARS.get(message.role)):
         if message.role is Role.USER:
             # As it was typed: a person's text is not markdown.
@@ -54,7 +54,15 @@ def draw(message: StoredMessage) -> None:
             return
         if not message.content and message.call.status is CallStatus.DONE:
             answers.empty()
-        answers.below(message.call)
+        answers.below(message.call, request)
+
+
+def request_of(messages: list[StoredMessage]) -> ChatCompletionsRequest | None:
+    """The request that the last of these messages is the answer to."""
+    if not messages or messages[-1].role is not Role.ASSISTANT or messages[-1].call is None:
+        return None
+    session = sent_along(messages[:-1])
+    return ChatCompletionsRequest.of_session(session, model=messages[-1].call.model_asked) if session.messages else None
 
 
 def sent_along(messages: list[StoredMessage]) -> ChatCompletionsSession:

@@ -2,17 +2,20 @@
 
 import logging
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import httpx2
 
+import connector
 from connector import (
+    Adaptations,
     CallReport,
     ChatCompletionsRequest,
     Client,
     Configuration,
     ConnectorError,
+    Finding,
     InvalidConfiguration,
     InvalidRequest,
     pooled_http_client,
@@ -31,6 +34,7 @@ __all__ = [
     "StorageError",
     "database",
     "demo_endpoint",
+    "examine",
     "is_started",
     "log_failure",
     "person",
@@ -108,7 +112,8 @@ def start_call(
     who, books = person(), database()
     opened = books.configurations.open(who, configuration.id)
     call = books.calls.begin(who, _call_start(opened, configuration.id, request, page, operation))
-    return _client(opened, lambda report: books.calls.finish(who, call, report)), call
+    learnt = books.adaptations.of(who, configuration.id)
+    return _client(opened, learnt, lambda report: books.calls.finish(who, call, report)), call
 
 
 def start_turn(
@@ -132,11 +137,30 @@ def start_turn(
         content = text_of(report.response) if report.response else ""
         books.chat_sessions.finish_turn(who, turn, content=content, report=report)
 
-    return _client(opened, book), turn
+    return _client(opened, books.adaptations.of(who, configuration.id), book), turn
 
 
-def _client(opened: Configuration, book: Callable[[CallReport], None]) -> Client:
-    return Client(opened, http_client=_get().http_client, on_call=book)
+def examine(configuration: SavedConfiguration) -> Iterator[Finding]:
+    """What a test of a saved configuration finds, as it comes; its calls are booked.
+
+    Raises before anything is sent when the key does not open (`StorageError`).
+    """
+    who, books = person(), database()
+    opened = books.configurations.open(who, configuration.id)
+    learnt = books.adaptations.of(who, configuration.id)
+    # The first call tells whether the configuration works, the others what else it can do.
+    test = CallStart("configurations", "test", configuration.id, opened.display_name, "")
+    starts = iter([test])
+
+    def book(report: CallReport) -> None:
+        start = next(starts, replace(test, operation="probe"))
+        books.calls.book(who, replace(start, model_asked=str(report.request.get("model", ""))), report)
+
+    return connector.examine(opened, http_client=_get().http_client, learnt=learnt, on_call=book)
+
+
+def _client(opened: Configuration, learnt: Adaptations, book: Callable[[CallReport], None]) -> Client:
+    return Client(opened, http_client=_get().http_client, on_call=book, learnt=learnt)
 
 
 def _call_start(

@@ -1,14 +1,16 @@
 """What was called and what it took, as tables; every number is a sum over the ledger."""
 
 from datetime import date
+from typing import TypeVar
 
 import pandas as pd
 import streamlit as st
 
 from db import UsageGroup, UsageRow
 from pages.shared import runtime
-from pages.shared.words import UNKNOWN, count, zone
+from pages.shared.words import UNKNOWN, count, dollars, plain, zone
 
+N = TypeVar("N", int, float)
 TITLES = {
     UsageGroup.MODEL: "By model",
     UsageGroup.CONFIGURATION: "By configuration",
@@ -20,17 +22,24 @@ TITLES = {
 def totals() -> None:
     """The sums over everything this person may see."""
     rows = _rows(UsageGroup.MODEL)
-    numbers = {
-        "Calls": sum(row.calls for row in rows),
-        "Prompt tokens": _sum([row.prompt_tokens for row in rows]),
-        "Completion tokens": _sum([row.completion_tokens for row in rows]),
-        "Total tokens": _sum([row.total_tokens for row in rows]),
+    metrics = {
+        "Calls": count(sum(row.calls for row in rows)),
+        "Failed": count(sum(row.failed for row in rows)),
+        "Prompt tokens": count(_sum([row.prompt_tokens for row in rows])),
+        "Completion tokens": count(_sum([row.completion_tokens for row in rows])),
+        "Total tokens": count(_sum([row.total_tokens for row in rows])),
+        "Cost": dollars(_sum([row.cost for row in rows])),
     }
-    with st.grid(4, min_column_width=150):
-        for label, number in numbers.items():
-            st.metric(label, count(number), border=True)
+    with st.grid(6, min_column_width=150):
+        for label, metric in metrics.items():
+            st.metric(label, plain(metric), border=True)
     if unknown := sum(row.unknown for row in rows):
         st.caption(f"{unknown} of these calls reported no tokens: failed, stopped, or the provider does not tell.")
+    if unpriced := sum(row.unpriced for row in rows) - unknown:
+        st.caption(
+            f"{unpriced} more are not in the cost: their model is on no price list. An administrator can enter a price "
+            "with the configuration."
+        )
 
 
 def table(by: UsageGroup) -> None:
@@ -45,6 +54,7 @@ def table(by: UsageGroup) -> None:
             "Prompt": pd.array([row.prompt_tokens for row in rows], dtype="Int64"),
             "Completion": pd.array([row.completion_tokens for row in rows], dtype="Int64"),
             "Total": pd.array([row.total_tokens for row in rows], dtype="Int64"),
+            "Cost": pd.array([row.cost for row in rows], dtype="Float64"),
         }
     )
     st.header(TITLES[by], anchor=False)
@@ -54,7 +64,10 @@ def table(by: UsageGroup) -> None:
         hide_index=True,
         row_height=32,
         placeholder=UNKNOWN,
-        column_config={name: st.column_config.Column(width="medium", pinned=True)},
+        column_config={
+            name: st.column_config.Column(width=150, pinned=True),
+            "Cost": st.column_config.NumberColumn(format="$%.4f", width=75),
+        },
         alt=f"Calls and tokens {TITLES[by].lower()}",
         key=f"usage:{by}",
     )
@@ -77,6 +90,6 @@ def _rows(by: UsageGroup) -> list[UsageRow]:
     return runtime.database().calls.totals(runtime.person(), by, zone=zone())
 
 
-def _sum(numbers: list[int | None]) -> int | None:
+def _sum(numbers: list[N | None]) -> N | None:
     known = [number for number in numbers if number is not None]
     return sum(known) if known else None

@@ -86,6 +86,7 @@ def advanced(request: ChatCompletionsRequest, *, pressed: bool) -> ChatCompletio
         kept = answers.keep(page, call, client.body(request))
         with suppress(runtime.ConnectorError), answers.waiting(configuration):  # booked, and drawn with the answer
             answers.remember_response(kept, client.call_api(request))
+            kept["request"] = client.body(request)  # as it was sent in the end
     return answers.response(answers.kept(page))
 
 
@@ -119,7 +120,7 @@ def with_history(session_id: str | None, *, talk: DeltaGenerator, below: DeltaGe
     session = conversation.sent_along(messages)
     with talk:
         for message in messages:
-            conversation.draw(message)
+            conversation.draw(message, conversation.request_of(messages) if message is messages[-1] else None)
         hint = st.empty()
         if not messages:
             hint.markdown(":gray[Nothing said yet. Each message goes along with all that was said before it.]")

@@ -1,5 +1,6 @@
 """Numbers, times and foreign text as people read them."""
 
+import math
 import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -25,6 +26,15 @@ def seconds(number: float | None) -> str:
     if number is None:
         return UNKNOWN
     return f"{number * 1000:.0f} ms" if number < 0.1 else f"{number:.1f} s"
+
+
+def dollars(amount: float | None) -> str:
+    """`$1.20`, and two digits that count below ten cents, `$0.0009`; an en dash where it is unknown."""
+    if amount is None:
+        return UNKNOWN
+    if amount == 0 or amount >= 0.1:
+        return f"${amount:,.2f}"
+    return f"${amount:.{1 - math.floor(math.log10(amount))}f}".rstrip("0")
 
 
 def zone() -> ZoneInfo:

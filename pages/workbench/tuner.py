@@ -1,6 +1,7 @@
 """Tune a request down to its last parameter, and see the full response."""
 
 import json
+from typing import Any
 
 import streamlit as st
 
@@ -24,7 +25,7 @@ def draw_choices(response: ChatCompletionsResponse) -> None:
                 st.caption(plain(choice.finish_reason or "no finish reason"))
 
 
-def draw_response(response: ChatCompletionsResponse, sent: dict[str, object]) -> None:
+def draw_response(response: ChatCompletionsResponse, sent: dict[str, Any]) -> None:
     raw, usage = st.tabs(["Raw", "Usage"])
     with raw:
         left, right = st.columns(2)
@@ -82,5 +83,5 @@ with left:
         answers.show(kept)
     else:
         draw_choices(response)
-        answers.below(answers.call_of(kept))
+        answers.below(answers.call_of(kept), ChatCompletionsRequest.of_body(kept["request"]))
         draw_response(response, kept["request"])

@@ -101,11 +101,11 @@ def test_a_new_chat_knows_nothing_of_the_last_one(workbench: Workbench, at: AppT
 
 def test_an_earlier_chat_is_opened_from_the_list(workbench: Workbench, at: AppTest) -> None:
     say(press(say(at, "One"), "New chat"), "Two")
-    assert labels(at)[1:3] == [":primary[**Two**]", "One"]
+    assert labels(at)[2:4] == [":primary[**Two**]", "One"]
     press(at, "One")
     assert spoken(at) == turns("One")
     assert lines(at.title) == ["One"]
-    assert labels(at)[1:3] == ["Two", ":primary[**One**]"]
+    assert labels(at)[2:4] == ["Two", ":primary[**One**]"]
 
 
 def test_a_chat_goes_on_after_a_visit_to_another_page(workbench: Workbench, at: AppTest) -> None:
@@ -148,7 +148,7 @@ def test_below_an_answer_stands_what_it_took(workbench: Workbench, at: AppTest) 
     say(at, "Say it in five words")
     (line,) = lines(at.chat_message[1].caption)
     assert line.startswith("gpt-test-2026-01-01  ·  ")
-    assert line.endswith("5 in, 8 out")
+    assert line.endswith("5 in, 8 out  ·  no price known")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from connector import steps_of
+from pages.shared import configurations
 from tests.connector.conftest import VERSION
 from tests.pages.conftest import (
     CANNOT_OPEN,
@@ -20,7 +22,13 @@ from tests.pages.conftest import (
 from tests.provider.answers import completion, error
 from tests.provider.server import ProviderServer, Reply
 
+WAY = Reply(404)  # to the request that looks whether the host is there
 FORMS = ("OpenAI", "Azure with a key", "Azure with a token", "Azure v1 with a key", "Azure v1 with a token")
+
+
+def steps_shown(at: AppTest) -> list[str]:
+    """The labels of the steps of a test."""
+    return [expander.label for expander in at.expander]
 
 
 def authorisation(server: ProviderServer) -> dict[str, str]:
@@ -141,30 +149,39 @@ def test_a_name_is_shown_as_it_was_typed(workbench: Workbench) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_test_makes_one_real_call_and_shows_that_it_answered(workbench: Workbench, form: str) -> None:
-    workbench.connect(form)
+def test_test_examines_step_by_step_and_shows_what_it_found(workbench: Workbench, form: str) -> None:
+    saved = workbench.connect(form)
     at = press(visit("configurations"), "Test")
-    assert [list(body) for body in workbench.bodies()] == [["model", "messages"]]
     assert "Answered in" in said(at)
-    assert workbench.sql("SELECT page, operation, status FROM calls") == [("configurations", "test", "done")]
+    assert "Works, with 2 remarks" in said(at), "this server neither keeps to a schema nor calls tools"
+    steps = steps_of(configurations.without_key(saved))
+    assert [label.split(" :gray[")[0].strip("*") for label in steps_shown(at)] == steps
+    booked = workbench.sql("SELECT page, operation, status FROM calls ORDER BY id")
+    assert booked == [("configurations", kind, "done") for kind in ("test", "probe", "probe", "probe")]
+    assert labels(press(at, "Close")) == ["New configuration", "Test", "Edit"]
+    assert steps_shown(at) == []
 
 
 def test_a_test_that_fails_shows_the_sentence_without_the_key(workbench: Workbench) -> None:
     workbench.connect()
     key = workbench.server.key
-    workbench.server.next(Reply(401, error(f"Incorrect API key provided: {key}.", code="invalid_api_key")))
+    workbench.server.next(WAY, Reply(401, error(f"Incorrect API key provided: {key}.", code="invalid_api_key")))
     at = press(visit("configurations"), "Test")
     ((status, kind, sentence),) = workbench.sql("SELECT status, error_kind, error FROM calls")
     assert (status, kind) == ("failed", "key_refused")
-    assert sentence in said(at)
-    assert "Key refused" in said(at)
+    assert "did not accept it (401)." in said(at)
+    assert "Copy it again, whole, from the provider that this address belongs to." in said(at)
+    assert "Test failed: key" in said(at)
+    assert "Does not work yet" in said(at)
+    assert ":gray[Answer · not tried]" in steps_shown(at)
     assert key not in everything(at) + sentence
+    assert "Key refused" in said(visit("configurations")), "for the next visitor, too"
 
 
 def test_the_state_of_a_card_is_that_of_its_own_last_call(workbench: Workbench) -> None:
     workbench.connect()
     workbench.connect("Azure with a key")
-    workbench.server.next(Reply(501, error("Down.")))
+    workbench.server.next(WAY, Reply(501, error("Down.")))
     at = press(visit("configurations"), "Test", nth=1)
     assert workbench.sql("SELECT configuration_name FROM calls") == [("OpenAI",)]
     assert said(at).count("Not used yet") == 1
@@ -183,13 +200,15 @@ def test_a_key_that_does_not_open_is_told_when_it_is_tested(workbench: Workbench
 def test_a_missing_model_is_told_when_it_is_tested(workbench: Workbench) -> None:
     workbench.connect(model_default="")
     at = press(visit("configurations"), "Test")
-    assert "Name a model: “OpenAI” has no default model." in said(at)
-    assert workbench.server.requests == []
+    assert "No model is named." in said(at)
+    assert "Enter a default model. This server has chat-test, gpt-test." in said(at)
+    assert workbench.bodies() == [None, None]
+    assert "Test failed: deployment or model" in said(at)
 
 
 def test_an_answer_without_a_word_is_an_answer(workbench: Workbench) -> None:
     workbench.connect()
-    workbench.server.next(Reply(200, completion("")))
+    workbench.server.next(WAY, Reply(200, completion("")))
     assert "Answered in" in said(press(visit("configurations"), "Test"))
 
 

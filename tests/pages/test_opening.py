@@ -80,7 +80,7 @@ def test_a_page_opens_after_a_call_failed_and_another_reported_no_tokens(workben
     workbench.connect()
     workbench.server.next(Reply(501, error("Down.")), Reply(200, completion("OK", usage=None)))
     for _ in range(2):
-        press(visit("configurations"), "Test")
+        press(visit("tuner"), "Send")
     assert workbench.sql("SELECT status, total_tokens FROM calls ORDER BY id") == [("failed", None), ("done", None)]
     assert_opens(opened(address), TITLES[address])
 

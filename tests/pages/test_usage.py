@@ -8,16 +8,17 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from connector import Price
 from db import PersonRole
 from pages.shared import runtime
 from tests.pages.conftest import Workbench, labels, lines, press, said, say, visit
 from tests.provider.answers import completion, error
 from tests.provider.server import ProviderServer, Reply
 
-COLUMNS = ["Calls", "Failed", "Prompt", "Completion", "Total"]
+COLUMNS = ["Calls", "Failed", "Prompt", "Completion", "Total", "Cost"]
 SUMS = (
-    "SELECT {group}, count(*), sum(status = 'failed'), sum(prompt_tokens), sum(completion_tokens), sum(total_tokens) "
-    "FROM calls WHERE status != 'running' GROUP BY 1"
+    "SELECT {group}, count(*), sum(status = 'failed'), sum(prompt_tokens), sum(completion_tokens), sum(total_tokens), "
+    "sum(cost) FROM calls WHERE status != 'running' GROUP BY 1"
 )
 MODEL = "coalesce(model_answered, model_asked)"
 PAGE = "upper(substr(page, 1, 1)) || replace(substr(page, 2), '_', ' ')"
@@ -28,11 +29,11 @@ Row = tuple[Any, ...]
 
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory: pytest.TempPathFactory, provider: ProviderServer) -> Path:
-    """Seven calls: two accounts, four pages, three models, one failure, one answer without its usage."""
+    """Ten calls: two accounts, four pages, three models, one failure, one answer without its usage; one has a price."""
     folder = tmp_path_factory.mktemp("ledger")
     workbench = Workbench(folder / "workbench.db", provider)
     workbench.start()
-    workbench.connect(display_name="Ours")
+    mine = workbench.connect(display_name="Ours")
     workbench.connect("Azure with a key", display_name="Theirs", deployment_name="chat-test")
     chat = say(say(visit("chat"), "Hello"), "A somewhat longer message this time")
     provider.next(Reply(501, error("Down.")))
@@ -44,6 +45,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory, provider: ProviderServer) -
     press(at, "Send")
     provider.next(Reply(200, completion("Nobody knows.", model="gpt-other", usage=None)))
     press(at, "Send")
+    runtime.database().configurations.set_price(runtime.person(), mine.id, Price(input=2.5, output=10))
     press(visit("configurations"), "Test")
     runtime.stop()
     return folder
@@ -56,7 +58,7 @@ def used(workbench: Workbench, ledger: Path) -> Workbench:
     for file in ledger.iterdir():
         shutil.copy(file, workbench.path.parent)
     workbench.start()
-    assert workbench.sql("SELECT count(*) FROM calls") == [(7,)]
+    assert workbench.sql("SELECT count(*) FROM calls") == [(10,)]
     return workbench
 
 
@@ -74,7 +76,7 @@ def sums(workbench: Workbench, group: str) -> dict[str, Row]:
 
 
 def metrics(at: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in at.metric}
+    return {metric.label: metric.value.replace("\\", "") for metric in at.metric}
 
 
 @pytest.mark.parametrize(("by", "group"), [("model", MODEL), ("configuration", "configuration_name"), ("page", PAGE)])
@@ -92,15 +94,18 @@ def test_the_days_of_utc_have_the_sums_of_the_file(used: Workbench) -> None:
 
 
 def test_the_totals_are_those_of_all_rows(used: Workbench) -> None:
-    ((calls, prompt, completion_tokens, total),) = used.sql(
-        "SELECT count(*), sum(prompt_tokens), sum(completion_tokens), sum(total_tokens) FROM calls"
+    ((calls, failed, prompt, completion_tokens, total, cost),) = used.sql(
+        "SELECT count(*), sum(status = 'failed'), sum(prompt_tokens), sum(completion_tokens), sum(total_tokens), "
+        "sum(cost) FROM calls"
     )
     assert total == prompt + completion_tokens
     assert metrics(visit("usage")) == {
         "Calls": f"{calls:,}",
+        "Failed": f"{failed:,}",
         "Prompt tokens": f"{prompt:,}",
         "Completion tokens": f"{completion_tokens:,}",
         "Total tokens": f"{total:,}",
+        "Cost": f"${cost:.5f}",
     }
 
 
@@ -117,23 +122,25 @@ def test_calls_without_tokens_are_counted_and_said(used: Workbench) -> None:
     assert used.sql("SELECT count(*) FROM calls WHERE total_tokens IS NULL") == [(2,)]
     at = visit("usage")
     assert "2 of these calls reported no tokens" in said(at)
-    assert table(at, "model")["gpt-other"] == (1, 0, None, None, None)
+    assert table(at, "model")["gpt-other"] == (1, 0, None, None, None, None)
+    assert "4 more are not in the cost: their model is on no price list." in said(at)
 
 
 def test_where_every_call_is_unknown_there_is_a_dash_and_no_zero(workbench: Workbench) -> None:
     workbench.connect()
     workbench.server.next(Reply(501, error("Down.")))
-    press(visit("configurations"), "Test")
+    press(visit("tuner"), "Send")
     at = visit("usage")
-    assert metrics(at) == {"Calls": "1", "Prompt tokens": "–", "Completion tokens": "–", "Total tokens": "–"}
-    assert table(at, "page") == {"Configurations": (1, 1, None, None, None)}
+    unknown = dict.fromkeys(("Prompt tokens", "Completion tokens", "Total tokens", "Cost"), "–")
+    assert metrics(at) == {"Calls": "1", "Failed": "1", **unknown}
+    assert table(at, "page") == {"Tuner": (1, 1, None, None, None, None)}
     assert "1 of these calls reported no tokens" in said(at)
 
 
 def test_no_tokens_at_all_are_a_zero(workbench: Workbench) -> None:
     workbench.connect()
     workbench.server.next(Reply(200, completion("")))
-    press(visit("configurations"), "Test")
+    press(visit("tuner"), "Send")
     at = visit("usage")
     assert metrics(at)["Total tokens"] == "0"
     assert "reported no tokens" not in said(at)
@@ -162,16 +169,16 @@ def test_days_are_those_of_the_viewer(workbench: Workbench, zone: str, day: str)
 
 def test_days_stand_in_their_order(used: Workbench) -> None:
     used.sql("UPDATE calls SET started_at = ? - id * 86400000", EVENING)
-    assert list(table(visit("usage"), "day"))[:3] == ["Sun 22 Feb 2026", "Mon 23 Feb 2026", "Tue 24 Feb 2026"]
+    assert list(table(visit("usage"), "day"))[:3] == ["Thu 19 Feb 2026", "Fri 20 Feb 2026", "Sat 21 Feb 2026"]
 
 
 def test_a_user_sees_their_own_calls_and_an_administrator_all(used: Workbench) -> None:
     other = runtime.database().people.add(runtime.person(), "Somebody", PersonRole.USER)
     used.sql("UPDATE calls SET person_id = ? WHERE page = 'chat'", other.id)
-    assert metrics(visit("usage"))["Calls"] == "7"
+    assert metrics(visit("usage"))["Calls"] == "10"
     used.demote()
     at = visit("usage")
-    assert metrics(at)["Calls"] == "4"
+    assert metrics(at)["Calls"] == "7"
     assert "Chat" not in table(at, "page")
 
 
@@ -197,7 +204,7 @@ def test_before_the_first_call_the_page_says_what_to_do(workbench: Workbench) ->
 def test_a_call_that_is_under_way_is_not_counted(used: Workbench) -> None:
     used.sql("UPDATE calls SET status = 'running' WHERE id = 1")
     at = visit("usage")
-    assert metrics(at)["Calls"] == "6"
+    assert metrics(at)["Calls"] == "9"
     assert table(at, "page") == sums(used, PAGE)
 
 
