@@ -43,7 +43,7 @@ from connector.errors import (
     UnreadableAnswer,
 )
 from connector.message import ContentPart, Message, Role, ToolCall
-from connector.pricing import Cost, Price, cost_of
+from connector.pricing import Cost, Price, cost_of, tokens_of
 from connector.snippets import connector_code, curl_command, key_variable, sdk_code
 from connector.transport import pooled_http_client
 from connector.value import bounds_of, choices_of
@@ -105,4 +105,5 @@ __all__ = [
     "sdk_code",
     "steps_of",
     "text_of",
+    "tokens_of",
 ]

@@ -14,6 +14,7 @@ from typing import Any
 
 from connector.chat_completions import ChatCompletionsRequest
 from connector.errors import ConnectorError
+from connector.failures import EFFORT_BESIDE_TOOLS
 from connector.value import choices_of
 
 Body = dict[str, Any]
@@ -29,13 +30,6 @@ _GOES_ALONG = {"logprobs": "top_logprobs", "stream": "stream_options"}
 # What an instruction may be sent as, in this order, where a refusal does not name what is taken.
 _ROLES = {"developer": ("system", "user"), "system": ("user", "developer")}
 
-# Compiled when first needed: refusals are rare, and importing shall be quick.
-_UNRECOGNIZED = r"Unrecognized request arguments? supplied: ([\w., ]+)"
-_UNSUPPORTED = r"Unsupported (?:value|parameter): '([\w.\[\]]+)'"
-_ROLE_OF_A_MESSAGE = r"messages[.\[]+(\d+)\]?\.role"
-_TAKEN = r"Supported values are: (.+?)(?:\.|$)"
-_CODES = {"unsupported_parameter", "unsupported_value"}
-
 
 @dataclass(frozen=True)
 class Adaptation:
@@ -43,12 +37,12 @@ class Adaptation:
 
     parameter: str
     """Its name in the request; `role` stands for that of a message, `tools` for the reasoning effort beside them."""
-    value: str | None = None
+    value: str | float | None = None
     """The value that is not taken; None where none is."""
     instead: str | None = None
     """The parameter, role or value that is sent in its place; None where nothing is."""
     why: str = ""
-    """The provider's words, redacted."""
+    """The provider's words, redacted; empty where they repeat a prompt."""
 
     @property
     def change(self) -> str:
@@ -66,9 +60,15 @@ class Adaptation:
         return f"{self.change}: “{self.why}”" if self.why else self.change
 
     @property
-    def key(self) -> tuple[str, str | None]:
+    def key(self) -> tuple[str, str | float | None]:
         """What it is about. Of the roles, each is a matter of its own."""
         return self.parameter, self.value if self.parameter == "role" else None
+
+    def is_reverse_of(self, other: "Adaptation") -> bool:
+        """Whether one undoes the other: a rename or a role the other way round."""
+        if self.parameter == other.parameter == "role":
+            return (self.value, self.instead) == (other.instead, other.value)
+        return other.instead is not None and (self.parameter, self.instead) == (other.instead, other.parameter)
 
     def applies_to(self, body: Body) -> bool:
         """Whether this request holds what is not taken."""
@@ -76,7 +76,10 @@ class Adaptation:
             return any(message.get("role") == self.value for message in body["messages"])
         if self.parameter == "tools":
             return "tools" in body and body.get("reasoning_effort") != self.instead
-        return self.parameter in body and self.value in (None, body[self.parameter])
+        name, _, inner = self.parameter.partition(".")
+        if inner:
+            return inner in (body.get(name) or {})
+        return name in body and self.value in (None, body[name])
 
     def apply(self, body: Body) -> Body:
         """The request as it is sent instead; a new dictionary."""
@@ -88,11 +91,14 @@ class Adaptation:
             return {**body, "messages": messages}
         if self.parameter == "tools":
             return {**body, "reasoning_effort": self.instead}
-        if self.instead and self.parameter not in _RENAMED:
-            return {**body, self.parameter: self.instead}
-        gone = {self.parameter, _GOES_ALONG.get(self.parameter)}
-        rest = {name: value for name, value in body.items() if name not in gone}
-        return {self.instead: body[self.parameter], **rest} if self.instead else rest
+        name, _, inner = self.parameter.partition(".")
+        if inner:
+            return {**body, name: {each: value for each, value in body[name].items() if each != inner}}
+        if self.instead and name not in _RENAMED:
+            return {**body, name: self.instead}
+        gone = {name, _GOES_ALONG.get(name)}
+        rest = {each: value for each, value in body.items() if each not in gone}
+        return {self.instead: body[name], **rest} if self.instead else rest
 
 
 class Adaptations:
@@ -114,12 +120,13 @@ class Adaptations:
         """All of it, by model."""
         return dict(self._known)
 
-    def learn(self, model: str, adaptations: Iterable[Adaptation]) -> None:
-        """Add what helped; what it contradicts, a rename the other way round say, is forgotten."""
+    def learn(self, model: str, adaptations: Iterable[Adaptation], outdated: Iterable[Adaptation] = ()) -> None:
+        """Add what helped. What is `outdated`, and what is about the same or the reverse of it, is forgotten."""
         with self._learning:
+            kept = [each for each in self.of(model) if each not in outdated]
             for new in adaptations:
-                kept = [each for each in self.of(model) if not _is_replaced(each, new)]
-                self._known[model] = (*kept, new)
+                kept = [each for each in kept if not _is_replaced(each, new)] + [new]
+            self._known[model] = tuple(kept)
 
     def forget(self) -> None:
         """Learn anew, after a deployment got another model for example."""
@@ -128,104 +135,128 @@ class Adaptations:
 
 
 def _is_replaced(old: Adaptation, new: Adaptation) -> bool:
-    is_reverse = new.instead is not None and (old.parameter, old.instead) == (new.instead, new.parameter)
     is_same = old.parameter == new.parameter and (new.value is None or old.value in (None, new.value))
-    return is_reverse or is_same
+    return is_same or new.is_reverse_of(old)
 
 
 class Mending:
-    """One request on its way to being taken. Each parameter is changed once at most, so it comes to an end."""
+    """One request on its way to being taken.
+
+    It comes to an end: each refusal either adds a change that this call has not made yet, one per parameter and role,
+    or takes away one that was known before and is not true any more.
+    """
 
     def __init__(self, body: Body, learnt: Adaptations | None) -> None:
         self.body = body
         self.choices = 1
         """How often it is sent, where the model does not take `n`."""
         self.applied: list[Adaptation] = []
-        self._learnt = learnt
+        self.learnt: tuple[Adaptation, ...] = ()
+        """What this call found out, and the provider took."""
+        self.outdated: tuple[Adaptation, ...] = ()
+        """What was known before and is not true any more."""
+        self._found: list[Adaptation] = []
+        self._stale: list[Adaptation] = []
+        self._asked = body
+        self._adaptations = learnt
         self._model = str(body.get("model", ""))
-        if learnt is not None and (known := learnt.of(self._model)):
-            while self._apply(known):
-                pass
+        self._known = list(learnt.of(self._model)) if learnt is not None else []
+        if self._known:
+            self._rebuild()
 
     def after(self, refusal: ConnectorError) -> bool:
         """Change the request after this refusal; False where that does not help."""
-        if self._learnt is None or refusal.status != 400:
+        if self._adaptations is None or not refusal.refused:
             return False
-        found = adaptations_for(refusal, self.body)
-        done = {each.key for each in self.applied}
-        if not found or any(each.key in done for each in found):
+        found = adaptations_for(refusal, self.body, {each.value for each in self.applied if each.parameter == "role"})
+        if not found:
             return False
-        self._apply(found)
+        stale = [each for each in self.applied if each in self._known and any(_is_about(each, new) for new in found)]
+        if stale:
+            self._stale += stale
+            self._known = [each for each in self._known if each not in stale]
+        elif any(new.key == each.key or new.is_reverse_of(each) for new in found for each in self._found):
+            return False
+        else:
+            self._found += found
+        self._rebuild()
         return True
 
     def taken(self) -> None:
-        """The provider took it: what was changed is worth knowing."""
-        if self._learnt is not None and self.applied:
-            self._learnt.learn(self._model, [each for each in self.applied if each not in self._learnt.of(self._model)])
+        """The provider answered: what was changed helped, and is worth knowing."""
+        found, stale = tuple(self._found), tuple(self._stale)
+        if self._adaptations is not None and (found, stale) != (self.learnt, self.outdated):
+            self.learnt, self.outdated = found, stale
+            self._adaptations.learn(self._model, found, stale)
 
-    def _apply(self, adaptations: Iterable[Adaptation]) -> bool:
-        is_changed = False
-        for each in adaptations:
-            if each.key not in {done.key for done in self.applied} and each.applies_to(self.body):
-                if each.parameter == "n":
-                    self.choices = int(self.body["n"])
-                self.body = each.apply(self.body)
-                self.applied.append(each)
-                is_changed = True
-        return is_changed
+    def _rebuild(self) -> None:
+        """From what was asked for, with all that is known: until nothing applies, each once."""
+        self.body, self.applied = self._asked, []
+        while True:
+            keys = {each.key for each in self.applied}
+            every = (*self._known, *self._found)
+            following = next((each for each in every if each.key not in keys and each.applies_to(self.body)), None)
+            if following is None:
+                return
+            if following.parameter == "n":
+                self.choices = int(self.body["n"])
+            self.body = following.apply(self.body)
+            self.applied.append(following)
 
 
-def adaptations_for(refusal: ConnectorError, body: Body) -> list[Adaptation]:
-    """What may mend this request after this refusal; nothing where not all of what is refused is known."""
-    said = refusal.provider_message
-    is_about_tools = "tools" in said and "reasoning_effort" in (refusal.param or said)
-    if is_about_tools and "tools" in body and body.get("reasoning_effort") != "none":
-        return [Adaptation("tools", None, "none", said)]
-    if found := re.search(_UNRECOGNIZED, said):
-        refused = [name.strip(" .") for name in found[1].split(",")]
-    elif refusal.code in _CODES and refusal.param:
-        refused = [refusal.param]
-    elif found := re.search(_UNSUPPORTED, said):
-        refused = [found[1]]
-    elif found := re.search(_ROLE_OF_A_MESSAGE, refusal.param or said):
-        refused = [found[0]]
-    else:
-        return []
-    adaptations = [_adaptation_of(name, said, body) for name in refused]
+def _is_about(known: Adaptation, refused: Adaptation) -> bool:
+    """Whether what is refused now is what a known change had put there, or its parameter again."""
+    made = known.instead in (refused.parameter, refused.value) and known.instead is not None
+    return made or known.key == refused.key
+
+
+def adaptations_for(refusal: ConnectorError, body: Body, roles: Iterable[object] = ()) -> list[Adaptation]:
+    """What may mend this request after this refusal; nothing where not all of what is refused is known.
+
+    `roles` are those that were found not to be taken before.
+    """
+    adaptations = [_adaptation_of(name, refusal, body, set(roles)) for name in refusal.refused]
     return [each for each in adaptations if each is not None] if all(adaptations) else []
 
 
-def _adaptation_of(name: str, said: str, body: Body) -> Adaptation | None:
-    taken = re.findall(r"'([^']+)'", found[1]) if (found := re.search(_TAKEN, said)) else []
-    if found := re.search(_ROLE_OF_A_MESSAGE, name):
-        return _other_role(int(found[1]), taken, said, body)
-    name = re.split(r"[.\[]", name)[0]
+def _adaptation_of(name: str, refusal: ConnectorError, body: Body, roles: set[object]) -> Adaptation | None:
+    why, supported = refusal.provider_message, refusal.supported
+    if name == EFFORT_BESIDE_TOOLS:
+        is_open = "tools" in body and body.get("reasoning_effort") != "none"
+        return Adaptation("tools", None, "none", why) if is_open else None
+    if name.endswith(".role"):
+        return _other_role(name, supported, why, body, roles)
+    name, _, inner = name.partition(".")
     if name not in body:
         return None
+    if inner:
+        return Adaptation(f"{name}.{inner}", None, None, why) if inner in (body[name] or {}) else None
     if name in _RENAMED:
-        return Adaptation(name, None, _RENAMED[name], said)
+        return Adaptation(name, None, _RENAMED[name], why)
     if name not in _LEFT_OUT:
         return None
     value = body[name]
-    if isinstance(value, str) and (nearest := _nearest(name, value, taken)):
-        return Adaptation(name, value, nearest, said)
-    return Adaptation(name, None, None, said)
+    if isinstance(value, str) and (nearest := _nearest(name, value, supported)):
+        return Adaptation(name, value, nearest, why)
+    # Where one value is refused, others may be taken; unless only the default is, or it is a matter of yes and no.
+    is_one_value = refusal.code == "unsupported_value" and type(value) in (str, int, float) and name != "n"
+    is_any = "only the default" in why.lower() or not is_one_value
+    return Adaptation(name, None if is_any else value, None, why)
 
 
-def _nearest(name: str, value: str, taken: list[str]) -> str | None:
+def _nearest(name: str, value: str, supported: Iterable[str]) -> str | None:
     """The choice that is taken and lies next to this one; the lower of two."""
     field = ChatCompletionsRequest.model_fields.get(name)
     order = [str(choice) for choice in choices_of(field)] if field else []
-    known = [choice for choice in order if choice in taken and choice != value]
-    return (
-        min(known, key=lambda choice: abs(order.index(choice) - order.index(value)))
-        if value in order and known
-        else None
-    )
+    known = [choice for choice in order if choice in supported and choice != value]
+    if value not in order or not known:
+        return None
+    return min(known, key=lambda choice: abs(order.index(choice) - order.index(value)))
 
 
-def _other_role(index: int, taken: list[str], said: str, body: Body) -> Adaptation | None:
-    messages = body["messages"]
-    role = str(messages[index].get("role")) if index < len(messages) else ""
-    others = [other for other in _ROLES.get(role, ()) if not taken or other in taken]
-    return Adaptation("role", role, others[0], said) if others else None
+def _other_role(name: str, supported: Iterable[str], why: str, body: Body, roles: set[object]) -> Adaptation | None:
+    found = re.search(r"\d+", name)
+    index = int(found[0]) if found else len(body["messages"])
+    role = str(body["messages"][index].get("role")) if index < len(body["messages"]) else ""
+    others = [other for other in _ROLES.get(role, ()) if other not in roles and (not supported or other in supported)]
+    return Adaptation("role", role, others[0], why) if others else None

@@ -5,7 +5,8 @@ choice without delta, a null index, usage twice or never, an unknown finish reas
 """
 
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 from itertools import chain
 from typing import Any
 
@@ -43,14 +44,18 @@ def parse_completion(data: object) -> ChatCompletion:
         raise ValueError("the SDK cannot read it") from error
 
 
-def joined(one: ChatCompletion, other: ChatCompletion) -> ChatCompletion:
-    """One answer of two: the choices numbered on, the tokens added up, unknown where one of them is."""
-    answer, more = one.to_dict(mode="json"), other.to_dict(mode="json")
-    choices: Any = [*answer["choices"], *more["choices"]]  # type: ignore[misc]
+def joined(completions: Sequence[ChatCompletion]) -> ChatCompletion:
+    """One answer of several: the choices numbered on, the tokens added up, unknown where one of them is."""
+    if len(completions) == 1:
+        return completions[0]
+    answers: list[dict[str, Any]] = [each.to_dict(mode="json", warnings=False) for each in completions]
+    choices = [choice for answer in answers for choice in answer["choices"]]
     numbered = [{**choice, "index": index} for index, choice in enumerate(choices)]
-    usages = answer.get("usage"), more.get("usage")
-    whole = parse_completion({**answer, "choices": numbered, "usage": _added(*usages) if all(usages) else None})
-    whole._request_id = getattr(one, "_request_id", None)
+    usages = [answer.get("usage") for answer in answers]
+    whole = parse_completion(
+        {**answers[0], "choices": numbered, "usage": reduce(_added, usages) if all(usages) else None}
+    )
+    whole._request_id = getattr(completions[0], "_request_id", None)
     return whole
 
 

@@ -325,9 +325,14 @@ class ChatCompletionsRequest(Value):
     @classmethod
     def of_body(cls, body: Mapping[str, Any]) -> Self:
         """The request that has this JSON, `body` the other way round; what has no field of its own is `extra`."""
+        said = body.get("messages")
+        if not isinstance(said, list | tuple) or not all(isinstance(each, Mapping) for each in said):
+            raise InvalidRequest({"messages": "Messages must be a list of objects."})
+        if "extra" in body:
+            raise InvalidRequest({"extra": "There is no parameter “extra”: its fields stand beside the others."})
         fields: Any = {name: value for name, value in body.items() if name in cls.model_fields and name != "messages"}
         extra = {name: value for name, value in body.items() if name not in cls.model_fields and name != "stream"}
-        messages = tuple(Message(**message) for message in body.get("messages", ()))
+        messages = tuple(Message(**message) for message in said)
         return cls(**fields, messages=messages, extra=extra)
 
     def body(self, model: str, *, stream: bool = False) -> dict[str, Any]:

@@ -4,12 +4,12 @@ import random
 import threading
 import time
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cached_property, reduce
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
@@ -76,6 +76,12 @@ class CallReport:
     """How often it was sent; 0 where it did not come to that."""
     adaptations: tuple[Adaptation, ...] = ()
     """What was changed in the request because the model does not take it."""
+    learnt: tuple[Adaptation, ...] = ()
+    """Those that this call found out, and that the provider took."""
+    outdated: tuple[Adaptation, ...] = ()
+    """What was known before and turned out not to be true any more."""
+    parts: tuple[ChatCompletionsResponse, ...] = ()
+    """The answers of which the response is made, where its choices were asked for one by one."""
     url: str = ""
     """Where it was sent."""
 
@@ -146,20 +152,19 @@ class Client:
     def call_api(self, request: ChatCompletionsRequest) -> ChatCompletionsResponse:
         """The advanced operation: full request in, full response out."""
         call = self._call(request)
-        completion = None
+        parts: list[ChatCompletionsResponse] = []
         try:
             call.account = self._account()
-            completion = call.completion(self._send(call, stream=False))
-            for _ in range(1, call.mending.choices):
-                completion = joined(completion, call.completion(self._send(call, stream=False)))
+            while len(parts) < call.mending.choices:
+                parts.append(call.completion(self._send(call, stream=False)))
         except ConnectorError as error:
-            call.end(CallStatus.FAILED, completion, error)
+            call.end(CallStatus.FAILED, parts, error)
             raise
         except BaseException:  # the program is being stopped
-            call.end(CallStatus.STOPPED, completion)
+            call.end(CallStatus.STOPPED, parts)
             raise
-        call.end(CallStatus.DONE, completion)
-        return completion
+        call.end(CallStatus.DONE, parts)
+        return joined(parts)
 
     def stream(self, request: ChatCompletionsRequest) -> "AnswerStream":
         """The same, as it is written. The call begins here; use the stream in a `with` block, or close it."""
@@ -190,7 +195,7 @@ class Client:
         """Send through the SDK, and again while that may help; what it raises is a `ConnectorError`."""
         latest = time.monotonic() + RETRY_BUDGET
         tries = 0
-        while True:
+        while not call.is_ended:  # by another thread, which stops a stream
             call.attempts += 1
             try:
                 response = (self._own_line or shared_line()).post(
@@ -204,7 +209,6 @@ class Client:
             except Exception as error:
                 failure = call.explain(error)
             else:
-                call.mending.taken()
                 return response
             if call.mending.after(failure):
                 continue
@@ -212,7 +216,8 @@ class Client:
             pause = _pause(failure, tries)
             if tries > self._max_retries or pause is None or time.monotonic() + pause > latest:
                 raise failure
-            time.sleep(pause)
+            call.ended.wait(pause)
+        raise AnswerInterrupted("It was stopped.")
 
     def _account(self) -> Configuration:
         """The configuration, with a fresh token where tokens are used."""
@@ -251,26 +256,16 @@ class AnswerStream:
         """Sends at once. Raises `ConnectorError` where no answer begins."""
         self._call = call
         self._send = send
-        self._earlier: list[ChatCompletionsResponse] = []
-        """The choices that have ended, where they are asked for one by one."""
-        self._begin()
-
-    def _begin(self) -> None:
-        self._assembly = Assembly()
-        self._completion: ChatCompletionsResponse | None = None
-        self._is_done = False
-        self._http_response = self._send()
-        self._request_id = self._call.request_id(self._http_response)
-        if not self._http_response.headers.get("content-type", "").lower().startswith("text/event-stream"):
-            # A server that does not stream, or no answer at all.
-            self._completion = self._call.completion(self._http_response)
+        self._rounds = [_Round(call, send())]
 
     @property
     def response(self) -> ChatCompletionsResponse:
         """What came so far; complete when the iteration has ended."""
-        completion = reduce(joined, [*self._earlier, self._completion or self._assembly.completion()])
-        completion._request_id = self._request_id
-        return completion
+        return joined(self._parts())
+
+    def _parts(self) -> list[ChatCompletionsResponse]:
+        first, *more = self._rounds
+        return [first.response(), *(each.response() for each in more if each.has_begun)]
 
     def __iter__(self) -> Iterator[str]:
         for index, kind, text in self.deltas():
@@ -294,15 +289,15 @@ class AnswerStream:
             raise
         if self._call.is_ended:  # by close(), while the next piece was waited for
             return
-        self._http_response.close()
+        self._rounds[-1].http_response.close()
         failure = failure or self._what_is_missing()
         if failure is not None:
-            interrupted = self._assembly.has_begun or bool(self._earlier)
+            interrupted = self._rounds[0].has_begun
             if interrupted and isinstance(failure, ConnectionFailed):
                 failure = self._interrupted()
-            self._call.end(CallStatus.INTERRUPTED if interrupted else CallStatus.FAILED, self.response, failure)
+            self._call.end(CallStatus.INTERRUPTED if interrupted else CallStatus.FAILED, self._parts(), failure)
             raise failure
-        self._call.end(CallStatus.DONE, self.response)
+        self._call.end(CallStatus.DONE, self._parts())
 
     def _one_by_one(self) -> Iterator[Piece]:
         """The choices that the model would not write at once."""
@@ -310,54 +305,53 @@ class AnswerStream:
         for index in range(1, self._call.mending.choices):
             if self._what_is_missing() or self._call.is_ended:
                 return
-            self._http_response.close()
-            self._earlier.append(self._completion or self._assembly.completion())
-            self._begin()
+            self._rounds[-1].http_response.close()
+            self._rounds.append(_Round(self._call, self._send()))
             if self._call.is_ended:  # by close(), while this one was waited for
-                self._http_response.close()
+                self._rounds[-1].http_response.close()
                 return
             for _, kind, text in self._pieces():
                 yield index, kind, text
 
     def _pieces(self) -> Iterator[Piece]:
-        if self._completion:
-            yield from self._whole(self._completion)
+        this = self._rounds[-1]
+        if this.completion is not None:
+            yield from self._whole(this.completion)
             return
-        received = raw_bytes(self._http_response)
+        received = raw_bytes(this.http_response)
         for event in events(received):
             if event.startswith(DONE):
-                self._is_done = True
-                drain(self._http_response, received)
+                this.is_done = True
+                drain(this.http_response, received)
                 return
-            new = self._read(event)
+            new = self._read(event, this)
             if new:
                 self._call.first_token()
                 yield from new
 
     def _what_is_missing(self) -> ConnectorError | None:
-        is_whole = self._completion or self._assembly.is_finished(done=self._is_done)
-        return None if is_whole else self._interrupted()
+        return None if self._rounds[-1].is_whole else self._interrupted()
 
     def _interrupted(self) -> AnswerInterrupted:
         return AnswerInterrupted(
             "The provider closed the connection before the answer was complete. What came is kept; try again.",
-            request_id=self._request_id,
+            request_id=self._rounds[-1].request_id,
         )
 
-    def _read(self, event: bytes) -> list[Piece]:
+    def _read(self, event: bytes, this: "_Round") -> list[Piece]:
         try:
-            new = self._assembly.add(event)
+            new = this.assembly.add(event)
         except (ValueError, AttributeError, TypeError):
             new = None
         if new is None:
-            raise unreadable("", self._call.account, request_id=self._request_id)
-        if self._assembly.error is not None:
+            raise unreadable("", self._call.account, request_id=this.request_id)
+        if this.assembly.error is not None:
             raise explain_status(
                 None,
-                self._assembly.error,
+                this.assembly.error,
                 self._call.account,
                 self._call.model,
-                request_id=self._request_id,
+                request_id=this.request_id,
                 prompts=self._call.prompts,
             )
         return new
@@ -382,11 +376,11 @@ class AnswerStream:
         """
         is_running = not self._call.is_ended
         try:
-            self._call.end(CallStatus.STOPPED, self.response)
+            self._call.end(CallStatus.STOPPED, self._parts())
         finally:
             if is_running:
-                hang_up(self._http_response)
-            self._http_response.close()
+                hang_up(self._rounds[-1].http_response)
+            self._rounds[-1].http_response.close()
 
     def __del__(self) -> None:
         # Dropped without a word: its connection would never be free again, and its call never reported.
@@ -402,6 +396,37 @@ class AnswerStream:
         self.close()
 
 
+class _Round:
+    """The answer to one request: all of a call, but where its choices are asked for one by one."""
+
+    def __init__(self, call: "_Call", http_response: httpx2.Response) -> None:
+        self.http_response = http_response
+        self.request_id = call.request_id(http_response)
+        self.assembly = Assembly()
+        self.is_done = False
+        """[DONE] has come."""
+        self.completion: ChatCompletionsResponse | None = None
+        """The answer of a server that does not stream."""
+        if not http_response.headers.get("content-type", "").lower().startswith("text/event-stream"):
+            self.completion = call.completion(http_response)
+
+    @property
+    def has_begun(self) -> bool:
+        return self.completion is not None or self.assembly.has_begun
+
+    @property
+    def is_whole(self) -> bool:
+        return self.completion is not None or self.assembly.is_finished(done=self.is_done)
+
+    def response(self) -> ChatCompletionsResponse:
+        """What came of it so far."""
+        if self.completion is not None:
+            return self.completion
+        completion = self.assembly.completion()
+        completion._request_id = self.request_id
+        return completion
+
+
 class _Call:
     """One call: what is sent and for whom, how its answer is read, its times, and its report, made once."""
 
@@ -410,6 +435,7 @@ class _Call:
         self.mending = mending
         self.attempts = 0
         self.is_ended = False
+        self.ended = threading.Event()
         self._on_call = on_call
         self._started_at = datetime.now(UTC)
         self._start = time.monotonic()
@@ -425,8 +451,9 @@ class _Call:
 
     @property
     def prompts(self) -> list[str]:
-        contents = (message.get("content") for message in self.mending.body.get("messages", ()))
-        return [content for content in contents if isinstance(content, str)]
+        contents = [message.get("content") for message in self.mending.body.get("messages", ())]
+        parts = (part.get("text") for content in contents if isinstance(content, list) for part in content)
+        return [text for text in (*contents, *parts) if isinstance(text, str)]
 
     def completion(self, response: httpx2.Response) -> ChatCompletionsResponse:
         """Read a whole answer."""
@@ -437,6 +464,7 @@ class _Call:
             if not (isinstance(data, dict) and data.get("error") and not data.get("choices")):
                 completion = parse_completion(data)
                 completion._request_id = request_id
+                self.mending.taken()
                 return completion
             failure = explain_status(
                 None, data["error"], self.account, self.model, request_id=request_id, prompts=self.prompts
@@ -455,17 +483,21 @@ class _Call:
     def first_token(self) -> None:
         if self._first_token is None:
             self._first_token = time.monotonic() - self._start
+            self.mending.taken()
 
     def end(
         self,
         status: CallStatus,
-        response: ChatCompletionsResponse | None = None,
+        parts: Sequence[ChatCompletionsResponse] = (),
         error: ConnectorError | None = None,
     ) -> None:
         with self._ending:  # one thread may stop what another one reads
             if self.is_ended:
                 return
             self.is_ended = True
+        self.ended.set()
+        if status is CallStatus.DONE:
+            self.mending.taken()
         if self._on_call is not None:
             self._on_call(
                 CallReport(
@@ -474,10 +506,13 @@ class _Call:
                     started_at=self._started_at,
                     duration=time.monotonic() - self._start,
                     time_to_first_token=self._first_token,
-                    response=response,
+                    response=joined(parts) if parts else None,
                     error=error,
                     attempts=self.attempts,
                     adaptations=tuple(self.mending.applied),
+                    learnt=self.mending.learnt,
+                    outdated=self.mending.outdated,
+                    parts=tuple(parts if len(parts) > 1 else ()),
                     url=self.account.url,
                 )
             )

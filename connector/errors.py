@@ -27,7 +27,8 @@ class ConnectorError(Exception):
     For the machine: `kind` (one word per class), `status` (HTTP), `code` and `param` as the provider named them,
     `request_id`, and `retry_after` in seconds where the provider says. All but `kind` may be None. `is_retryable`:
     nothing of an answer came, and the same request may work a moment later; `Client` itself tries these again.
-    `provider_message`: the provider's own words in one line, redacted; empty where there are none to show.
+    `provider_message`: the provider's own words in one line, redacted; empty where there are none to show. `refused`
+    are the parameters that it names as not taken, `supported` the values that it takes for them.
     """
 
     kind: ClassVar[str] = "error"
@@ -43,6 +44,8 @@ class ConnectorError(Exception):
         param: str | None = None,
         request_id: str | None = None,
         provider_message: str = "",
+        refused: tuple[str, ...] = (),
+        supported: tuple[str, ...] = (),
     ) -> None:
         super().__init__(sentence)
         self.status = status
@@ -50,6 +53,8 @@ class ConnectorError(Exception):
         self.param = param
         self.request_id = request_id
         self.provider_message = provider_message
+        self.refused = refused
+        self.supported = supported
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception's own way calls the class with `args` alone, which the classes below do not all take.

@@ -36,6 +36,7 @@ _NO_QUOTA = {"insufficient_quota", "credit_balance_exhausted", "billing_hard_lim
 LONG_ENOUGH = 20
 """Characters of a prompt that are taken for it; fewer may be any word."""
 _A_MONTH = 30 * 86_400.0
+_UNSUPPORTED_CODES = {"unsupported_parameter", "unsupported_value", "invalid_value"}
 _PASSING = {408, 409, 429, 500, 502, 503, 504}
 _LOOKS_LIKE_A_KEY = re.compile(r"\b(sk-|Bearer\s+|eyJ)[\w.*+/=-]{6,}")
 
@@ -150,12 +151,15 @@ def _error_for(
     words = _words(body, said)
     repeats = any(prompt.strip()[:LONG_ENOUGH] in words for prompt in prompts if len(prompt.strip()) >= LONG_ENOUGH)
     message = "" if repeats else redacted(words, configuration)
+    refused, supported = _what_is_refused(status, code, redacted(words, configuration), said.get("param"))
     facts: dict[str, Any] = {
         "status": status,
         "code": code or None,
         "param": redacted(said.get("param"), configuration) or None,
         "request_id": redacted(request_id, configuration) or None,
         "provider_message": message,
+        "refused": refused,
+        "supported": supported,
     }
     model = redacted(model, configuration)
     host = _host(configuration)
@@ -241,6 +245,41 @@ def _what_was_not_found(code: str, model: str, host: str, *, is_azure: bool) -> 
             f"The model “{model}” does not exist at {host}, or the key has no access to it (404). Choose another one."
         )
     return f"{host} knows no such address (404). Check the endpoint and the model “{model}”."
+
+
+EFFORT_BESIDE_TOOLS = "reasoning_effort beside tools"
+# The words are searched rather than the code: gateways often leave nothing but them.
+_UNRECOGNIZED = r"Unrecognized request arguments? supplied: ([\w., ]+)"
+_UNSUPPORTED = r"Unsupported (?:value|parameter): '([\w.\[\]]{1,60})'"
+_ROLE = r"messages[.\[]{1,2}\d{1,6}\]?\.role"
+_SUPPORTED = r"Supported values are: (.{1,200}?)(?:\.|$)"
+
+
+def _what_is_refused(
+    status: int | None, code: str, words: str, param: object
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The parameters that a 400 refuses, and the values that are taken instead; names only, none of the prompt.
+
+    The wordings are OpenAI's and Azure's, as their users quote them: openai/openai-python#1724,
+    pipecat-ai/pipecat#4043, lobehub/lobehub#9385, janhq/jan#4392.
+    """
+    if status != 400:
+        return (), ()
+    found = re.search(_SUPPORTED, words)
+    supported = tuple(re.findall(r"'([\w.-]{1,30})'", found[1])) if found else ()
+    param = param if isinstance(param, str) else ""
+    role = re.search(_ROLE, param) or re.search(_ROLE, words)
+    if role and (code in _UNSUPPORTED_CODES or "'system'" in words or "'developer'" in words):
+        return (role[0],), supported
+    if "tools" in words and "reasoning_effort" in (param, *re.findall(r"\w+", words)):
+        if not supported or "none" in supported:
+            return (EFFORT_BESIDE_TOOLS,), supported
+        return ("reasoning_effort",), supported
+    if found := re.search(_UNRECOGNIZED, words):
+        return tuple(name.strip(" .") for name in found[1].split(",")), ()
+    if found := re.search(_UNSUPPORTED, words):
+        return (found[1],), supported
+    return ((param,) if param and code in _UNSUPPORTED_CODES else ()), supported
 
 
 def _words(body: object, said: Mapping[str, Any]) -> str:

@@ -5,14 +5,17 @@ tokens nobody told. The list is https://github.com/pydantic/genai-prices; it com
 package, and asks no server.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from importlib.metadata import version
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from connector.chat_completions import ChatCompletionsResponse
 from connector.client import CallReport
 from connector.errors import InvalidConfiguration
 from connector.value import Value
@@ -70,41 +73,63 @@ class Cost:
 
 def cost_of(report: CallReport, own: Price | None = None) -> Cost | None:
     """What this call cost; `own` prices win. None where there is no price, or the tokens are unknown."""
-    usage = report.usage
-    prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
-    if prompt is None or completion is None or report.response is None:
+    # Choices that were asked for one by one are as many requests, each with a price of its own.
+    answers = report.parts or ((report.response,) if report.response else ())
+    costs = [_cost_of_one(report, answer, own) for answer in answers]
+    known = [cost for cost in costs if cost is not None]
+    if not known or len(known) < len(costs):
+        return None
+    return Cost(sum((cost.amount for cost in known), Decimal()), known[0].source, known[0].day)
+
+
+def tokens_of(usage: object, *path: str) -> int | None:
+    """A number of tokens in the SDK's `Usage`, `"prompt_tokens_details", "cached_tokens"` say.
+
+    None where the provider left it out, or sent something that is none.
+    """
+    for name in path:
+        usage = getattr(usage, name, None)
+    return usage if type(usage) is int and 0 <= usage < 2**31 else None
+
+
+def _cost_of_one(report: CallReport, answer: ChatCompletionsResponse, own: Price | None) -> Cost | None:
+    usage = answer.usage
+    prompt, completion = tokens_of(usage, "prompt_tokens"), tokens_of(usage, "completion_tokens")
+    if prompt is None or completion is None:
         return None
     if own is None:
-        return _list_price(report, prompt, completion)
-    # Choices that were asked for one by one are as many requests.
-    one_by_one = any(each.parameter == "n" for each in report.adaptations)
-    requests = len(report.response.choices) if one_by_one else 1
-    cached = _count(usage, "prompt_tokens_details", "cached_tokens") or 0
-    return Cost(own.of(prompt, completion, cached, requests), "own price", own.since)
+        return _list_price(report, answer, prompt, completion)
+    cached = tokens_of(usage, "prompt_tokens_details", "cached_tokens") or 0
+    return Cost(own.of(prompt, completion, cached), "own price", own.since)
 
 
-def _list_price(report: CallReport, prompt_tokens: int, completion_tokens: int) -> Cost | None:
+def _list_price(
+    report: CallReport, answer: ChatCompletionsResponse, prompt_tokens: int, completion_tokens: int
+) -> Cost | None:
     from genai_prices import Usage, calc_price  # 0.1 s, and not everybody asks
+    from genai_prices.data_snapshot import get_snapshot
 
     # The model that answered: on Azure the one that was asked is the name of a deployment, which may be any.
-    model, tier = getattr(report.response, "model", None), getattr(report.response, "service_tier", None)
-    usage = report.usage
-    counts = {
-        "input_tokens": prompt_tokens,
-        "output_tokens": completion_tokens,
-        "cache_read_tokens": _count(usage, "prompt_tokens_details", "cached_tokens"),
-        "cache_write_tokens": _count(usage, "prompt_tokens_details", "cache_write_tokens"),
-        "input_audio_tokens": _count(usage, "prompt_tokens_details", "audio_tokens"),
-        "output_audio_tokens": _count(usage, "completion_tokens_details", "audio_tokens"),
-        "output_reasoning_tokens": _count(usage, "completion_tokens_details", "reasoning_tokens"),
-    }
+    model, tier = getattr(answer, "model", None), getattr(answer, "service_tier", None)
     if not isinstance(model, str) or not model:
         return None
+    details = {
+        "cache_read_tokens": ("prompt_tokens_details", "cached_tokens"),
+        "cache_write_tokens": ("prompt_tokens_details", "cache_write_tokens"),
+        "input_audio_tokens": ("prompt_tokens_details", "audio_tokens"),
+        "output_audio_tokens": ("completion_tokens_details", "audio_tokens"),
+        "output_reasoning_tokens": ("completion_tokens_details", "reasoning_tokens"),
+    }
+    counts = {name: tokens_of(answer.usage, *path) for name, path in details.items()}
+    counts |= {"input_tokens": prompt_tokens, "output_tokens": completion_tokens}
     try:
+        provider = get_snapshot().find_provider(None, None, report.url)
+        if not _is_at(report.url, provider.api_pattern):
+            return None
         found = calc_price(
             Usage(**{name: count for name, count in counts.items() if count}),
             model,
-            provider_api_url=report.url,
+            provider_id=provider.id,
             genai_request_timestamp=report.started_at,
             price_context={"service_tier": tier} if isinstance(tier, str) else None,
         )
@@ -114,8 +139,7 @@ def _list_price(report: CallReport, prompt_tokens: int, completion_tokens: int) 
     return Cost(found.total_price, source, report.started_at.date())
 
 
-def _count(usage: Any, *path: str) -> int | None:
-    """A number of tokens; None where it is not told, or is none."""
-    for name in path:
-        usage = getattr(usage, name, None)
-    return usage if type(usage) is int and usage >= 0 else None
+def _is_at(url: str, pattern: str) -> bool:
+    """Whether the list's pattern covers the whole host: api.openai.com.example.org is another one."""
+    match, parts = re.match(pattern, url), urlsplit(url)
+    return match is not None and match.end() >= url.index(parts.netloc) + len(parts.hostname or "")

@@ -1,10 +1,11 @@
-"""A request as code that sends it: with this connector, with the SDK, with curl. Never with a key in it.
+"""A request as code that sends it: with this connector, with the SDK, with curl. The account's key is never in it.
 
-The key comes from the environment variable that the code names. Texts are written so that nothing in them can end its
+It comes from the environment variable that the code names. Texts are written so that nothing in them can end its
 quotes: in Python as literals, in the shell as a document that nothing is replaced in.
 """
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 
@@ -56,7 +57,7 @@ def _fields_of(configuration: Configuration) -> dict[str, str]:
     fields = {
         "display_name": _literal(configuration.display_name),
         "api_type": f"ApiType.{configuration.api_type.name}",
-        "endpoint": _literal(configuration.endpoint),
+        "endpoint": _literal(_plain_address(configuration)),
     }
     if variable := key_variable(configuration):
         fields["api_key"] = f'os.environ["{variable}"]'
@@ -66,6 +67,13 @@ def _fields_of(configuration: Configuration) -> dict[str, str]:
         if value := getattr(configuration, name):
             fields[name] = _literal(value)
     return fields
+
+
+def _plain_address(configuration: Configuration) -> str:
+    """The endpoint as it was typed, without what does not count in it and might be a secret."""
+    address, _, query = configuration.endpoint.partition("#")[0].partition("?")
+    version = re.search(r"api-version=[\w.-]+", query)
+    return f"{address}?{version[0]}" if version else address
 
 
 def _operation(request: ChatCompletionsRequest, model: str | None) -> tuple[list[str], list[str]]:
@@ -109,7 +117,7 @@ def _message(message: Message) -> str:
     fields = {"role": f"Role.{message.role.name}"}
     for name in type(message).model_fields:
         value = getattr(message, name)
-        if name != "role" and value is not None and value != ():
+        if name != "role" and value is not None and (name, value) != ("tool_calls", ()):
             fields[name] = _literal(value, 3)
     return _call("Message", fields, 2)
 
@@ -168,7 +176,7 @@ def curl_command(configuration: Configuration, request: ChatCompletionsRequest) 
     header = f"{name}: ${variable}" if name == "api-key" else f"{name}: Bearer ${variable}"
     body = request.body(configuration.model_for(request.model))
     lines = [
-        f"curl {shlex.quote(configuration.url)} \\",
+        f"curl --globoff {shlex.quote(configuration.url)} \\",
         f'  --header "{header}" \\',
         '  --header "content-type: application/json" \\',
         # A document in quotes: the shell replaces nothing in it, and no line of JSON is the word that ends it.

@@ -1,13 +1,13 @@
 """What the models of a configuration were seen not to take. Learnt from calls, forgotten by administrators."""
 
-from collections.abc import Iterable
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, String, Text, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from connector import Adaptation, Adaptations
+from connector import Adaptation, Adaptations, CallReport
 from db.base import Record, Storage
 from db.people import Person
 
@@ -23,7 +23,8 @@ class AdaptationRecord(Record):
     model: Mapped[str]
     """The model that was asked for; on Azure, the deployment."""
     parameter: Mapped[str]
-    value: Mapped[str | None]
+    value: Mapped[str]
+    """As JSON: a text, a number, or null for any."""
     instead: Mapped[str | None]
     why: Mapped[str] = mapped_column(Text)
     learnt_at: Mapped[datetime]
@@ -60,25 +61,26 @@ class LearntAdaptations:
             forget(session, configuration_id)
 
 
-def learn(
-    session: Session, configuration_id: str, model: str, adaptations: Iterable[Adaptation], now: datetime
-) -> None:
-    """Keep what helped a call, in place of what it contradicts; what is known already stays as it is."""
+def learn(session: Session, configuration_id: str, model: str, report: CallReport, now: datetime) -> None:
+    """Keep what a call found out, in place of what it contradicts, and drop what it found outdated."""
+    if not report.learnt and not report.outdated:
+        return
     before = _learnt(session, configuration_id)
     known = _adaptations(before)
-    new = [each for each in adaptations if each not in known.of(model)]
-    if not new:
-        return
-    known.learn(model, new)
+    known.learn(model, report.learnt, report.outdated)
     since = {(each.model, each.adaptation): each.learnt_at for each in before}
     forget(session, configuration_id)
     for name, kept in known.items().items():
         for each in kept:
             record = AdaptationRecord(
-                configuration_id=configuration_id, model=name, learnt_at=since.get((name, each), now)
+                configuration_id=configuration_id,
+                model=name,
+                parameter=each.parameter,
+                value=json.dumps(each.value),
+                instead=each.instead,
+                why=each.why,
+                learnt_at=since.get((name, each), now),
             )
-            for field in ("parameter", "value", "instead", "why"):
-                setattr(record, field, getattr(each, field))
             session.add(record)
 
 
@@ -92,7 +94,7 @@ def _learnt(session: Session, configuration_id: str) -> list[LearntAdaptation]:
     return [
         LearntAdaptation(
             record.model,
-            Adaptation(record.parameter, record.value, record.instead, record.why),
+            Adaptation(record.parameter, json.loads(record.value), record.instead, record.why),
             record.learnt_at,
         )
         for record in session.scalars(of_it.order_by(AdaptationRecord.id))

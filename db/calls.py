@@ -28,10 +28,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from connector import CallReport, CallStatus, ChatCompletionsResponse, Cost, UsageSource, cost_of
+from connector import CallReport, CallStatus, ChatCompletionsResponse, Cost, UsageSource, cost_of, tokens_of
 from db.adaptations import learn
 from db.base import NotFound, Record, Storage, as_value
-from db.configurations import must_exist, price_of
+from db.configurations import address_of, must_exist, price_of
 from db.people import Person, PersonRecord
 
 N = TypeVar("N", int, float)
@@ -283,11 +283,11 @@ def finish_call(
     record.model_answered = _text(report.response, "model")
     record.attempts = report.attempts
     record.adaptations = json.dumps([str(each) for each in report.adaptations])
-    record.prompt_tokens = _count(report.usage, "prompt_tokens")
-    record.completion_tokens = _count(report.usage, "completion_tokens")
-    record.cached_tokens = _count(report.usage, "prompt_tokens_details", "cached_tokens")
-    record.reasoning_tokens = _count(report.usage, "completion_tokens_details", "reasoning_tokens")
-    record.total_tokens = _count(report.usage, "total_tokens")
+    record.prompt_tokens = tokens_of(report.usage, "prompt_tokens")
+    record.completion_tokens = tokens_of(report.usage, "completion_tokens")
+    record.cached_tokens = tokens_of(report.usage, "prompt_tokens_details", "cached_tokens")
+    record.reasoning_tokens = tokens_of(report.usage, "completion_tokens_details", "reasoning_tokens")
+    record.total_tokens = tokens_of(report.usage, "total_tokens")
     record.usage_source = report.usage_source
     record.time_to_first_token = report.time_to_first_token
     record.duration = report.duration
@@ -297,8 +297,9 @@ def finish_call(
     own_price = price_of(session, record.configuration_id)
     if cost := cost_of(report, own_price) if own_price else list_price:
         record.cost, record.price_source = float(cost.amount), str(cost)
-    if record.configuration_id and report.status is not CallStatus.FAILED:  # the provider took it as it was changed
-        learn(session, record.configuration_id, record.model_asked, report.adaptations, now)
+    # Not where the configuration was pointed at another address meanwhile.
+    if record.configuration_id and address_of(session, record.configuration_id) == report.url:
+        learn(session, record.configuration_id, record.model_asked, report, now)
 
 
 def call_of(record: CallRecord) -> Call:
@@ -342,13 +343,6 @@ def _totals_by(group: Label[Any]) -> Select[Any]:
         func.sum(CallRecord.cost),
         func.count().filter(CallRecord.cost.is_(None)),
     )
-
-
-def _count(usage: object, *path: str) -> int | None:
-    """A number of tokens, None where the provider left it out or sent something that is none."""
-    for name in path:
-        usage = getattr(usage, name, None)
-    return usage if type(usage) is int and 0 <= usage < 2**31 else None
 
 
 def _text(holder: object, name: str) -> str | None:

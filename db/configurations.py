@@ -1,5 +1,7 @@
 """Configurations: for everybody to use, for administrators to change. Their keys leave this package in `open` only."""
 
+import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +17,8 @@ from db.adaptations import forget
 from db.base import NotFound, Record, Storage, as_value
 from db.cipher import Cipher
 from db.people import Person
+
+log = logging.getLogger(__name__)
 
 _WHAT_ANSWERS = ("api_type", "endpoint", "deployment_name", "api_version")
 _FIELDS = tuple(name for name in Configuration.model_fields if name != "api_key")
@@ -115,7 +119,7 @@ class Configurations:
             configuration = Configuration(**{**given, "api_key": key})
             if needs_key and not api_key and configuration.origin != origin_of(record.endpoint):
                 raise InvalidConfiguration({"api_key": "The address leads to another host now; enter the key again."})
-            if any(str(given[name]) != str(getattr(record, name)) for name in _WHAT_ANSWERS):
+            if any(getattr(configuration, name) != getattr(record, name) for name in _WHAT_ANSWERS):
                 forget(session, id)  # it was about another model, or another version
             self._write(session, record, configuration, self._clock())
             return _saved(record)
@@ -158,6 +162,13 @@ class Configurations:
         session.add(record)
 
 
+def address_of(session: Session, id: str) -> str | None:
+    """Where calls of a configuration go now; None when it was deleted."""
+    record = session.get(ConfigurationRecord, id)
+    # The address does not depend on the key: any will do here.
+    return Configuration(**_fields(record), api_key=SecretStr("any")).url if record else None
+
+
 def price_of(session: Session, id: str | None) -> Price | None:
     """The own price of a configuration, None where there is none."""
     record = session.get(ConfigurationRecord, id) if id else None
@@ -187,7 +198,12 @@ def _saved(record: ConfigurationRecord) -> SavedConfiguration:
 
 
 def _price(record: ConfigurationRecord) -> Price | None:
-    return Price.model_validate_json(record.price) if record.price else None
+    try:
+        return Price(**json.loads(record.price)) if record.price else None
+    except (ValueError, TypeError, InvalidConfiguration):
+        # Whoever changed it there: the configuration itself works without.
+        log.warning("The price of the configuration “%s” cannot be read.", record.display_name)
+        return None
 
 
 def _fields(record: ConfigurationRecord) -> dict[str, Any]:

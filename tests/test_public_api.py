@@ -65,6 +65,7 @@ PUBLIC = [
     "sdk_code",
     "steps_of",
     "text_of",
+    "tokens_of",
 ]
 
 

@@ -25,7 +25,7 @@ def drawer(saved: SavedConfiguration, request: ChatCompletionsRequest) -> None:
 def draw(saved: SavedConfiguration, request: ChatCompletionsRequest) -> None:
     """The three ways to send a request, in tabs."""
     configuration = configurations.without_key(saved)
-    request = as_sent(saved, request)
+    asked, request = request, as_sent(saved, request)
     mine, sdk, shell = st.tabs(["Connector", "OpenAI SDK", "curl"])
     with mine:
         st.code(connector_code(configuration, request), "python", wrap_lines=True)
@@ -33,6 +33,8 @@ def draw(saved: SavedConfiguration, request: ChatCompletionsRequest) -> None:
         st.code(sdk_code(configuration, request), "python", wrap_lines=True)
     with shell:
         st.code(curl_command(configuration, request), "bash", wrap_lines=True)
+    if asked.n and not request.n:
+        st.caption(f"The model writes one choice at a time: run it {asked.n} times for as many.")
     if variable := key_variable(configuration):
         st.caption(f"The key is not in it: put it into the environment variable {variable}.")
     else:

@@ -20,9 +20,10 @@ from connector import (
     RateLimited,
     RequestRefused,
     Role,
+    UnreadableAnswer,
 )
 from tests.connector.conftest import PATIENCE, account
-from tests.provider.answers import completion, error
+from tests.provider.answers import chunk, completion, error
 from tests.provider.server import Chunks, ProviderServer, Reply
 
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
@@ -340,6 +341,183 @@ def test_an_old_version_streams_without_options(server: ProviderServer, mending:
     assert "stream_options" not in server.requests[1].body
 
 
+def test_a_refused_stream_option_takes_no_other_with_it(
+    server: ProviderServer, mending: Client, reports: list[CallReport]
+) -> None:
+    server.next(unsupported("stream_options.include_obfuscation"))
+    list(mending.stream(request_with(stream_options={"include_obfuscation": False})))
+    assert server.requests[1].body["stream_options"] == {"include_usage": True}
+    assert reports[0].usage is not None
+
+
+def test_a_stop_ends_the_waiting_for_another_try(
+    server: ProviderServer, learnt: Adaptations, reports: list[CallReport]
+) -> None:
+    """The second choice is refused for now, and to be tried again after a minute's part."""
+    wait = Reply(503, error("Busy."), headers={"retry-after": "15"})
+    server.next(refuse_n({"n": 2}), Chunks([chunk("One.", finish_reason="stop")]), wait)  # type: ignore[arg-type]
+    client = Client(account(server), on_call=reports.append, learnt=learnt, timeout=PATIENCE)
+    stream = client.stream(request_with(n=2))
+    reader = threading.Thread(target=lambda: list(stream.deltas()))
+    reader.start()
+    while len(server.requests) < 3:
+        reader.join(0.01)
+    stream.close()
+    reader.join(5)
+    assert not reader.is_alive()
+    assert [len(server.requests), reports[0].status] == [3, CallStatus.STOPPED]
+
+
+# -- what is learnt, and what is not
+
+
+EFFORT = "reasoning_effort"
+
+
+def test_one_value_that_is_refused_leaves_the_others(server: ProviderServer, mending: Client) -> None:
+    server.objection = lambda body: (
+        (unsupported_value(EFFORT, "'xhigh'", "") if body.get(EFFORT) == "xhigh" else None)
+        or (
+            unsupported_value("temperature", 1.8, "Only values from 0 to 1 are supported.")
+            if body.get("temperature", 0) > 1
+            else None
+        )
+    )
+    mending.call_api(request_with(reasoning_effort="xhigh", temperature=1.8))
+    mending.call_api(request_with(reasoning_effort="low", temperature=0.2))
+    last = server.requests[-1].body
+    assert [last[EFFORT], last["temperature"], len(server.requests)] == ["low", 0.2, 4]
+
+
+def test_what_is_not_true_any_more_is_learnt_anew(server: ProviderServer, reports: list[CallReport]) -> None:
+    old = Adaptation(EFFORT, "none", "minimal", "old")
+    learnt = Adaptations({"gpt-test": [old]})
+    client = Client(account(server), learnt=learnt, on_call=reports.append, timeout=PATIENCE, max_retries=0)
+    taken = ("none", "low", "medium", "high")
+    server.objection = lambda body: (
+        None
+        if body.get(EFFORT) in taken
+        else unsupported_value(
+            EFFORT, f"'{body[EFFORT]}'", "Supported values are: 'none', 'low', 'medium', and 'high'."
+        )
+    )
+    for _ in range(2):
+        client.call_api(request_with(reasoning_effort="none"))
+    assert [request.body[EFFORT] for request in server.requests] == ["minimal", "none", "none"]
+    assert [reports[0].outdated, learnt.of("gpt-test")] == [(old,), ()]
+
+
+def test_a_known_change_that_is_not_enough_is_made_anew(server: ProviderServer) -> None:
+    learnt = Adaptations({"gpt-test": [Adaptation("max_completion_tokens", None, "max_tokens", "old")]})
+    client = Client(account(server), learnt=learnt, timeout=PATIENCE, max_retries=0)
+    server.objection = lambda body: next(
+        (unsupported(name) for name in ("max_tokens", "max_completion_tokens") if name in body), None
+    )
+    with pytest.raises(RequestRefused):
+        client.call_api(request_with(max_tokens=9))
+    assert len(server.requests) <= 4
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_answer_that_is_none_teaches_nothing(
+    server: ProviderServer, mending: Client, learnt: Adaptations, reports: list[CallReport], streamed: bool
+) -> None:
+    server.next(unsupported("top_p"), Reply(200, "<html>Sign in</html>", content_type="text/html"))
+    ask = mending.stream if streamed else mending.call_api
+    with pytest.raises(UnreadableAnswer):
+        ask(request_with(top_p=0.5))
+    assert [learnt.items(), reports[0].learnt] == [{}, ()]
+
+
+def test_what_a_later_choice_found_out_in_vain_is_not_learnt(
+    server: ProviderServer, mending: Client, learnt: Adaptations, reports: list[CallReport]
+) -> None:
+    first = Chunks([chunk("One.", finish_reason="stop")])
+    server.next(refuse_n({"n": 2}), first, unsupported("temperature"), Reply(400, error("No way.")))  # type: ignore[arg-type]
+    with pytest.raises(RequestRefused):
+        list(mending.stream(request_with(n=2, temperature=0.2)))
+    assert [each.parameter for each in learnt.of("gpt-test")] == ["n"]
+    assert [each.parameter for each in reports[0].learnt] == ["n"]
+    assert reports[0].status is CallStatus.INTERRUPTED
+    assert reports[0].response
+    assert reports[0].response.choices[0].message.content == "One."
+
+
+def test_a_prompt_about_a_refusal_keeps_none_from_being_understood(
+    server: ProviderServer, mending: Client, reports: list[CallReport]
+) -> None:
+    """Its words are not shown, since they repeat the prompt; they are understood all the same."""
+    server.next(unsupported_value(EFFORT, "'high'", "Supported values are: 'medium'."))
+    prompt = "Unsupported value: 'reasoning_effort' - what is that?"
+    mending.call_api(ChatCompletionsRequest.of_prompts(prompt, reasoning_effort="high"))
+    assert reports[0].adaptations == (Adaptation(EFFORT, "high", "medium", ""),)
+
+
+def test_a_prompt_in_parts_is_not_repeated_either(
+    server: ProviderServer, mending: Client, reports: list[CallReport]
+) -> None:
+    secret = "My patient Jane Doe has a rare disease"
+    server.next(
+        Reply(
+            400,
+            error(f"Unsupported parameter: 'top_p'. Request: {secret}", code="unsupported_parameter", param="top_p"),
+        )
+    )
+    message = Message(role=Role.USER, content=({"type": "text", "text": secret},))
+    mending.call_api(ChatCompletionsRequest(messages=(message,), top_p=0.5))
+    assert "Jane" not in repr(reports[0].adaptations)
+
+
+def test_a_supported_effort_beside_tools_is_used(server: ProviderServer, mending: Client) -> None:
+    words = "'minimal' is not supported when tools are used with reasoning_effort. Supported values are: 'low', 'high'."
+    server.next(Reply(400, error(words, param=EFFORT, code="unsupported_value")))
+    mending.call_api(request_with(tools=(TOOL,), reasoning_effort="minimal"))
+    mending.call_api(request_with(tools=(TOOL,), reasoning_effort="high"))
+    assert [request.body[EFFORT] for request in server.requests] == ["minimal", "low", "high"]
+
+
+def test_a_role_that_was_refused_is_not_tried_again(server: ProviderServer, mending: Client) -> None:
+    server.objection = lambda body: next(
+        (
+            unsupported_value(f"messages[{at}].role", f"'{message['role']}'", "")
+            for at, message in enumerate(body["messages"])
+            if message["role"] != "user"
+        ),
+        None,
+    )
+    roles = (Role.SYSTEM, Role.DEVELOPER, Role.USER)
+    mending.call_api(ChatCompletionsRequest(messages=tuple(Message(role=role, content="Hm.") for role in roles)))
+    assert {message["role"] for message in server.requests[-1].body["messages"]} == {"user"}
+
+
+def test_other_complaints_about_roles_change_none(server: ProviderServer, mending: Client) -> None:
+    server.next(Reply(400, error("messages[0].role: conversation roles must alternate user/assistant")))
+    with pytest.raises(RequestRefused):
+        mending.call_api(request_with())
+
+
+def test_odd_fields_of_single_choices_are_taken_without_a_warning(server: ProviderServer, mending: Client) -> None:
+    server.next(refuse_n({"n": 2}), *(Reply(200, completion(text) | {"id": 7}) for text in ("One.", "Two.")))  # type: ignore[arg-type]
+    response = mending.call_api(request_with(n=2))
+    assert [choice.message.content for choice in response.choices] == ["One.", "Two."]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_tokens_of_the_choices_that_came_are_known_when_one_fails(
+    server: ProviderServer, mending: Client, reports: list[CallReport], streamed: bool
+) -> None:
+    busy = iter([None, None, Reply(503, error("Busy."))])
+    server.objection = lambda body: refuse_n(body) or next(busy)
+    ask: Callable[[], object] = lambda: mending.call_api(request_with(n=3))  # noqa: E731
+    if streamed:
+        ask = lambda: list(mending.stream(request_with(n=3)).deltas())  # noqa: E731
+    with pytest.raises(ProviderUnavailable):
+        ask()
+    assert reports[0].usage
+    assert reports[0].usage.completion_tokens == 12
+    assert len(reports[0].parts) == 2
+
+
 # -- what stays refused
 
 
@@ -374,8 +552,8 @@ def test_a_parameter_is_rewritten_once(server: ProviderServer, mending: Client, 
     server.objection = lambda body: unsupported("max_tokens" if "max_tokens" in body else "max_completion_tokens")
     with pytest.raises(RequestRefused) as raised:
         mending.call_api(request_with(max_tokens=9))
-    assert raised.value.param == "max_tokens"
-    assert [len(server.requests), reports[0].status] == [3, CallStatus.FAILED]
+    assert raised.value.param == "max_completion_tokens"
+    assert [len(server.requests), reports[0].status, reports[0].learnt] == [2, CallStatus.FAILED, ()]
 
 
 def test_nothing_is_learnt_before_the_provider_takes_the_request(
@@ -498,14 +676,15 @@ def test_what_was_kept_is_handed_in_again(server: ProviderServer, mending: Clien
 
 
 def test_what_was_learnt_of_a_deployment_that_is_another_model_now_is_learnt_anew(
-    server: ProviderServer, mending: Client, learnt: Adaptations
+    server: ProviderServer, mending: Client, learnt: Adaptations, reports: list[CallReport]
 ) -> None:
     server.next(MAX_TOKENS)
     mending.call_api(request_with(max_tokens=9))
     server.next(unrecognized("max_completion_tokens"))
     mending.call_api(request_with(max_tokens=9))
     assert "max_tokens" in server.requests[-1].body
-    assert [each.change for each in learnt.of("gpt-test")] == ["max_completion_tokens sent as max_tokens"]
+    assert learnt.of("gpt-test") == ()
+    assert [reports[1].learnt, reports[1].outdated] == [(), reports[0].learnt]
     mending.call_api(request_with(max_tokens=9))
     assert len(server.requests) == 5
 

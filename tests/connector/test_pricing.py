@@ -1,5 +1,6 @@
 """What a call cost: by one's own prices, else by the list; what is not known has no price, and never 0."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -83,11 +84,27 @@ def test_the_tier_that_served_decides() -> None:
         report_of(url="http://127.0.0.1:18080/v1/chat/completions"),
         report_of(url="https://llm.example.com/v1/chat/completions"),
         report_of(url=""),
+        report_of(url="https://api.openai.com.evil.example/v1/chat/completions"),
+        report_of(url="https://api.openai.computer/v1/chat/completions"),
+        report_of(url="https://mine.openai.azure.com.evil.example/openai/v1/chat/completions"),
+        report_of(usage=USAGE | {"prompt_tokens": 10**20}),
         report_of(""),
         report_of(usage=None),
         report_of(usage=USAGE | {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 400}}),
     ],
-    ids=["model", "this machine", "server", "nowhere", "no model", "no usage", "contradicting usage"],
+    ids=[
+        "model",
+        "this machine",
+        "server",
+        "nowhere",
+        "like OpenAI",
+        "like it, too",
+        "like Azure",
+        "absurd",
+        "no model",
+        "no usage",
+        "contradicting",
+    ],
 )
 def test_what_is_not_known_has_no_price(report: CallReport) -> None:
     assert cost_of(report) is None
@@ -135,6 +152,21 @@ def test_choices_that_were_asked_for_one_by_one_are_as_many_requests(server: Pro
     cost = cost_of(reports[0], Price(input=0, output=0, per_request=0.5))
     assert cost
     assert cost.amount == Decimal("1.5")
+
+
+def test_choices_that_were_asked_for_one_by_one_have_the_price_of_single_ones() -> None:
+    """Three of 100,000 tokens are not one of 300,000, which costs more each."""
+    usage = USAGE | {"prompt_tokens": 100_000, "completion_tokens": 0}
+    one = report_of("gpt-6-luna", usage=usage)
+    assert one.response
+    three = replace(one, parts=(one.response,) * 3, response=one.response)
+    single, all_ = cost_of(one), cost_of(three)
+    assert single
+    assert all_
+    assert all_.amount == 3 * single.amount
+    unknown = report_of("gpt-6-luna", usage=None).response
+    assert unknown
+    assert cost_of(replace(three, parts=(one.response, unknown))) is None
 
 
 def test_the_report_of_a_real_call_has_what_a_price_needs(server: ProviderServer) -> None:

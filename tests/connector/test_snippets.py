@@ -16,6 +16,7 @@ from connector import (
     ChatCompletionsSession,
     Client,
     Configuration,
+    InvalidRequest,
     KeyType,
     Message,
     Role,
@@ -197,6 +198,35 @@ def conversation(text: str) -> ChatCompletionsRequest:
     for role in (Role.SYSTEM, Role.USER, Role.ASSISTANT, Role.USER):
         session.add_message(role, text)
     return ChatCompletionsRequest.of_session(session)
+
+
+@each_way
+def test_curly_and_square_brackets_in_an_address_are_themselves(provider: ProviderServer, run: Any, way: str) -> None:
+    configuration = account(provider, endpoint=f"{provider.url}/a{{b,c}}[1-3]/v1")
+    assert run(way, WAYS[way](configuration, request_of("n"))) == Client(configuration).body(request_of("n"))
+
+
+@each_way
+def test_what_does_not_count_in_an_address_is_left_out(provider: ProviderServer, way: str) -> None:
+    configuration = account(provider, endpoint=f"{provider.url}/v1?api-key=sk-secret#sk-secret")
+    assert "sk-secret" not in WAYS[way](configuration, request_of("n"))
+    azure = account(provider, "Azure with a key", endpoint=f"{provider.url}?api-version=2024-10-21&key=sk-secret")
+    code = WAYS[way](azure, request_of("n"))
+    assert "sk-secret" not in code
+    assert "2024-10-21" in code
+
+
+def test_content_without_a_part_is_content(provider: ProviderServer) -> None:
+    request = ChatCompletionsRequest(messages=(Message(role=Role.USER, content=()),))
+    assert "content=()" in connector_code(account(provider), request)
+
+
+@pytest.mark.parametrize("body", [{}, {"messages": "abc"}, {"messages": [1]}, {"messages": None}])
+def test_json_that_is_no_request_is_told_in_a_sentence(body: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="Messages must be a list of objects"):
+        ChatCompletionsRequest.of_body(body)
+    with pytest.raises(InvalidRequest, match="There is no parameter"):
+        ChatCompletionsRequest.of_body({"messages": [{"role": "user", "content": "x"}], "extra": {}})
 
 
 def test_python_runs_as_a_program_of_its_own(provider: ProviderServer) -> None:

@@ -9,6 +9,7 @@ from connector import Adaptation, CallReport, CallStatus, ConnectorError
 from db import CallStart, Database, LearntAdaptation, Person, SavedConfiguration
 from tests.db.conftest import Clock
 
+URL = "https://api.openai.com/v1/chat/completions"
 Report = Callable[..., CallReport]
 Sql = Callable[..., list[tuple[Any, ...]]]
 RENAMED = Adaptation("max_tokens", None, "max_completion_tokens", "Use the other.")
@@ -17,7 +18,9 @@ LEFT_OUT = Adaptation("top_p", None, None, "It is not supported.")
 
 
 def book(database: Database, who: Person, start: CallStart, report: CallReport, *adaptations: Adaptation) -> None:
-    database.calls.finish(who, database.calls.begin(who, start), replace(report, adaptations=adaptations))
+    database.calls.finish(
+        who, database.calls.begin(who, start), replace(report, adaptations=adaptations, learnt=adaptations, url=URL)
+    )
 
 
 def test_what_helped_a_call_is_there_for_the_next(
@@ -51,17 +54,47 @@ def test_what_is_contradicted_is_replaced(database: Database, me: Person, start:
     assert [each.adaptation for each in database.adaptations.all(me, str(start.configuration_id))] == [reverse]
 
 
-def test_a_call_that_failed_teaches_nothing(database: Database, me: Person, start: CallStart, report: Report) -> None:
-    book(database, me, start, report(status=CallStatus.FAILED, error=ConnectorError("No.")), RENAMED)
+def test_what_was_only_applied_teaches_nothing(
+    database: Database, me: Person, start: CallStart, report: Report
+) -> None:
+    """It is known already; or it was forgotten while the call was under way."""
+    call = database.calls.begin(me, start)
+    database.calls.finish(me, call, replace(report(), adaptations=(RENAMED,), url=URL))
     assert database.adaptations.all(me, str(start.configuration_id)) == []
-    book(database, me, start, report(status=CallStatus.STOPPED), RENAMED)
+
+
+def test_a_call_teaches_however_it_ended(database: Database, me: Person, start: CallStart, report: Report) -> None:
+    """One of several choices may have come, and taught, before the next one failed."""
+    book(database, me, start, report(status=CallStatus.FAILED, error=ConnectorError("No.")), RENAMED)
     assert len(database.adaptations.all(me, str(start.configuration_id))) == 1
+
+
+def test_what_is_outdated_is_dropped(database: Database, me: Person, start: CallStart, report: Report) -> None:
+    book(database, me, start, report(), RENAMED, LEFT_OUT)
+    call = database.calls.begin(me, start)
+    database.calls.finish(me, call, replace(report(), outdated=(RENAMED,), url=URL))
+    assert [each.adaptation for each in database.adaptations.all(me, str(start.configuration_id))] == [LEFT_OUT]
+
+
+def test_a_refused_number_comes_back_as_one(database: Database, me: Person, start: CallStart, report: Report) -> None:
+    refused = Adaptation("temperature", 1.8, None, "Only values from 0 to 1 are supported.")
+    book(database, me, start, report(), refused)
+    assert [each.adaptation for each in database.adaptations.all(me, str(start.configuration_id))] == [refused]
+
+
+def test_a_call_to_another_address_than_the_present_one_teaches_nothing(
+    database: Database, me: Person, start: CallStart, report: Report, saved: SavedConfiguration
+) -> None:
+    call = database.calls.begin(me, start)
+    database.configurations.change(me, saved.id, {"endpoint": f"{saved.endpoint}/v2"})
+    database.calls.finish(me, call, replace(report(), adaptations=(RENAMED,), learnt=(RENAMED,), url=URL))
+    assert database.adaptations.all(me, saved.id) == []
 
 
 def test_a_turn_of_a_chat_teaches_too(database: Database, me: Person, start: CallStart, report: Report) -> None:
     chat = database.chat_sessions.create(me, title="Chat", configuration_id=start.configuration_id)
     turn = database.chat_sessions.begin_turn(me, chat.id, "What is it?", start)
-    database.chat_sessions.finish_turn(me, turn, content="Hello.", report=report())
+    database.chat_sessions.finish_turn(me, turn, content="Hello.", report=replace(report(), learnt=(RENAMED,), url=URL))
     assert len(database.adaptations.all(me, str(start.configuration_id))) == 1
 
 
@@ -76,6 +109,7 @@ def test_it_is_forgotten_when_another_model_answers(
 ) -> None:
     book(database, me, start, report(), RENAMED)
     database.configurations.change(me, saved.id, {"display_name": "Another name", "model_default": "other"})
+    database.configurations.change(me, saved.id, {"endpoint": f" {saved.endpoint} "})
     assert len(database.adaptations.all(me, saved.id)) == 1, "the models are the same"
     database.configurations.change(me, saved.id, {"endpoint": f"{saved.endpoint}/v2"})
     assert database.adaptations.all(me, saved.id) == []

@@ -13,6 +13,7 @@ from connector import CallReport, CallStatus, ConnectorError, Price
 from db import CallStart, Database, Person, SavedConfiguration, UsageGroup
 from tests.db.conftest import Clock
 
+Sql = Callable[..., list[tuple[Any, ...]]]
 Report = Callable[..., CallReport]
 OPENAI = "https://api.openai.com/v1/chat/completions"
 USAGE = {"prompt_tokens": 1_000_000, "completion_tokens": 100_000, "total_tokens": 1_100_000}
@@ -78,6 +79,15 @@ def test_the_costs_of_a_group_add_up(
         booked(database, me, start, each)
     [row] = database.calls.totals(me, by)
     assert (row.calls, row.cost, row.unpriced) == (3, 7.0, 1)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "{}", '{"input": 1, "output": 1, "from_a_newer_version": 1}', "[]"])
+def test_a_price_that_cannot_be_read_takes_nothing_else_along(
+    database: Database, me: Person, start: CallStart, listed: CallReport, sql: Sql, damage: str
+) -> None:
+    sql("UPDATE configurations SET price = ?", damage)
+    assert [each.price for each in database.configurations.all(me)] == [None]
+    assert booked(database, me, start, listed)[0] == 3.5
 
 
 def test_a_turn_of_a_chat_has_its_cost(database: Database, me: Person, start: CallStart, listed: CallReport) -> None:

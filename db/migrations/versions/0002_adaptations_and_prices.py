@@ -14,7 +14,7 @@ def upgrade() -> None:
         sa.Column("configuration_id", sa.String(32), nullable=False),
         sa.Column("model", sa.String, nullable=False),
         sa.Column("parameter", sa.String, nullable=False),
-        sa.Column("value", sa.String),
+        sa.Column("value", sa.String, nullable=False),
         sa.Column("instead", sa.String),
         sa.Column("why", sa.Text, nullable=False),
         sa.Column("learnt_at", sa.BigInteger, nullable=False),
