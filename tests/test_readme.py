@@ -6,8 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,16 +28,47 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+def begin() -> None:
+    """Install while other tests run: it takes half a minute, and is pip's work."""
+    global installing
+    installing = ThreadPoolExecutor(1, "install").submit(install, Path(tempfile.mkdtemp(prefix="clone-")))
+
+
+installing: "Future[Path]"
+
+
+def install(folder: Path) -> Path:
+    """A copy of the project in which the lines that install were typed, and beside it an environment for the connector
+    alone.
+    """
+    copy_to(folder)
+    *lines, _ = plain_lines()
+    subprocess.run([sys.executable, *lines[0].split()[1:]], cwd=folder, check=True)
+    for line in lines[1:]:
+        subprocess.run(line, shell=True, cwd=folder, check=True)
+    subprocess.run([sys.executable, "-m", "venv", folder / "alone"], check=True)
+    subprocess.run([folder / "alone" / "bin" / "python", "-m", "pip", "install", "--quiet", folder], check=True)
+    return folder
+
+
+def plain_lines() -> list[str]:
+    return next(block for block in blocks("bash") if "-m venv" in block).splitlines()
+
+
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clone() -> Iterator[Path]:
+    """The copy, once all is installed."""
+    yield installing.result()
+    shutil.rmtree(installing.result())
+
+
+def copy_to(folder: Path) -> None:
     """All files that git knows or would take, and nothing that was made here."""
-    folder = tmp_path_factory.mktemp("clone")
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    return folder
 
 
 @contextmanager
@@ -66,12 +99,8 @@ def running(command: str, folder: Path, **environment: str) -> Iterator["subproc
 @pytest.mark.timeout(600)
 def test_the_plain_lines_install_and_start_the_app_and_make_demo_starts_all(clone: Path) -> None:
     """One after the other, since the second finds the virtual environment of the first and completes it."""
-    plain, demo = (next(block for block in blocks("bash") if word in block) for word in ("-m venv", "make demo"))
-    *install, start = plain.splitlines()
-    assert install[0].startswith("python3 -m venv")
-    subprocess.run([sys.executable, *install[0].split()[1:]], cwd=clone, check=True)
-    for line in install[1:]:
-        subprocess.run(line, shell=True, cwd=clone, check=True)
+    first_line, *_, start = plain_lines()
+    assert first_line.startswith("python3 -m venv")
     port = free_port()
     with running(f"{start} --server.port={port}", clone) as app:
         child = Child("the app", [], port=port, health="/_stcore/health")
@@ -79,7 +108,7 @@ def test_the_plain_lines_install_and_start_the_app_and_make_demo_starts_all(clon
         child.wait_until_it_answers(60)
     assert (clone / "data" / "workbench.db").exists()
 
-    first = demo.splitlines()[0]
+    first = next(block for block in blocks("bash") if "make demo" in block).splitlines()[0]
     assert first == "make demo"
     demo_port = free_port()
     with running(first, clone, DEMO_PORT=str(demo_port)) as both:
@@ -117,9 +146,7 @@ print("".join(client.stream(ChatCompletionsRequest.of_prompts("Four"))))
 @pytest.mark.timeout(300)
 def test_the_connector_works_where_there_is_neither_streamlit_nor_a_database(clone: Path, tmp_path: Path) -> None:
     """In an environment of its own, with what pyproject.toml names for it and nothing else."""
-    python = tmp_path / "alone" / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "alone"], check=True)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", clone], check=True)
+    python = clone / "alone" / "bin" / "python"
     with ProviderServer() as server:
         run = subprocess.run(
             [python, "-W", "error", "-c", ALONE, server.openai_endpoint, server.key],
