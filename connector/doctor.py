@@ -4,22 +4,25 @@
         print(finding.step, finding.state, finding.sentence, finding.advice)
 
 The way there is looked at without the key. Then come four real calls with a limit of a few tokens, in a form that
-reasoning models take, too: one whole, one streamed, one with a JSON schema, one with a tool.
+reasoning models take, too: one whole, one streamed, one with a JSON schema, one with a tool. A model that thinks before
+it answers gets room for that in the last three.
 """
 
 import json
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 
 from connector.adaptation import Adaptations
-from connector.chat_completions import ChatCompletionsRequest
+from connector.chat_completions import ChatCompletionsRequest, ChatCompletionsResponse, text_of
 from connector.client import CallReport, Client
 from connector.configuration import ApiType, Configuration, KeyType
 from connector.endpoint import read_endpoint
@@ -27,6 +30,7 @@ from connector.errors import (
     AccessDenied,
     ConnectionFailed,
     ConnectorError,
+    InvalidConfiguration,
     InvalidRequest,
     KeyRefused,
     NoAnswerInTime,
@@ -41,13 +45,18 @@ from connector.transport import shared_http_client
 
 PATIENCE = httpx2.Timeout(connect=10, read=60, write=30, pool=10)
 """Seconds, as in `client.TIMEOUT`; shorter, since somebody looks on."""
+GLANCE = 10.0
+"""Seconds at most for what is looked at without the key."""
 LIMIT = 16
 """Tokens of an answer that is only to be one."""
 JSON_LIMIT = 200
+ROOM = 1000
+"""Tokens more for a model that thinks before it answers."""
 # How OpenAI refuses a limit that a reasoning model needs for itself: the model is there and works.
 _THOUGHT_TOO_LONG = "output limit was reached"
-_SIGN_IN = ("login", "signin", "sign-in", "auth", "sso", "saml")
-_LOCAL = ("localhost", "127.", "[::1]", "192.168.", "10.")
+# How OpenAI says that a model is there and for something else.
+_NO_CHAT = r"not a chat model|only supported in v1/|not supported in the v1/chat"
+_SIGN_IN = r"(?<![a-z])(log[-_]?in|sign[-_]?in|o?auth2?|authorize|sso|saml2?)(?![a-z])"
 _OTHER_OPERATIONS = {"responses", "completions", "embeddings", "models", "generate", "chat", "messages"}
 _SCHEMA = {
     "name": "answer",
@@ -182,9 +191,19 @@ _OBSTACLES: dict[str, tuple[Step, str, str]] = {
     ),
     "certificate": (
         Step.CERTIFICATE,
-        "The certificate of {host} is not trusted on this machine.",
+        "The certificate of {host} is not trusted on this machine{why}.",
         "If the address is right: a company's proxy, or a server of one's own, needs its certificate in "
         "OUTGOING_CA_FILE.",
+    ),
+    "expired": (
+        Step.CERTIFICATE,
+        "The certificate of {host} is not valid any more.",
+        "Whoever runs the server has to renew it. Is the clock of this machine right?",
+    ),
+    "other_name": (
+        Step.CERTIFICATE,
+        "The certificate is one for another name than {host}.",
+        "Enter the address by the name that the certificate was made for.",
     ),
     "no_tls": (
         Step.CERTIFICATE,
@@ -192,12 +211,16 @@ _OBSTACLES: dict[str, tuple[Step, str, str]] = {
         "Enter the address with http://, or another port.",
     ),
 }
+# As OpenSSL numbers what is wrong with a certificate: expired, and for another name or address.
+_WRONG_WITH_CERTIFICATE = {10: "expired", 62: "other_name", 64: "other_name"}
+# Nothing is known of key and model after these.
+_NO_WORD = (NoAnswerInTime, ConnectionFailed, ProviderUnavailable)
 # What is told in the same words everywhere; `{seconds}` is how long an answer was waited for.
 _DIAGNOSES: dict[type[ConnectorError], tuple[Step, str, str]] = {
     AccessDenied: (
         Step.KEY,
         "{host} denies access (403).",
-        "The key is known. Look at the network rules and the roles of the resource, and at the region.",
+        "It is rarely the key itself: look at its permissions or roles, at the network rules, and at the region.",
     ),
     QuotaExceeded: (
         Step.ANSWER,
@@ -221,7 +244,7 @@ _DIAGNOSES: dict[type[ConnectorError], tuple[Step, str, str]] = {
     ),
     ProviderUnavailable: (
         Step.ANSWER,
-        "{host} has a problem of its own ({status}).",
+        "{host} has a problem of its own{status}.",
         "Test again later; if the server is yours, look into its log.",
     ),
 }
@@ -244,7 +267,9 @@ class _Look:
         self.http_client = http_client
         self.model = model
         self.timeout = timeout
+        self.glance = httpx2.Timeout(min(GLANCE, timeout.connect or GLANCE, timeout.read or GLANCE))
         self.reports = reports
+        self.room = 0
         self.is_azure = configuration.api_type is ApiType.AZURE_OPENAI
         self.origin = read_endpoint(configuration.endpoint).origin
         scheme, _, authority = self.origin.partition("://")
@@ -255,8 +280,9 @@ class _Look:
     # -- before any call
 
     def at_the_address(self) -> Examined:
-        url = self.configuration.url
+        url, endpoint = self.configuration.url, read_endpoint(self.configuration.endpoint)
         host, path = urlsplit(url).hostname or "", urlsplit(url).path
+        base = endpoint.azure_root if self.is_azure else endpoint.base_url
         failed = limited = None
         if "your-resource-name" in host or "<" in url:
             failed = "This is still the example's address.", "Enter the address of your own resource."
@@ -264,12 +290,14 @@ class _Look:
             failed = "This is the address of OpenAI itself.", "Choose OpenAI as the provider, or enter Azure's address."
         elif not self.is_azure and host.endswith(".openai.azure.com") and "/openai/v1/" not in path:
             failed = "This is the address of an Azure resource.", "Choose Azure OpenAI as the provider."
-        elif not self.is_azure and path.split("/")[-3] in _OTHER_OPERATIONS:
+        elif base.rpartition("/")[2].lower() in _OTHER_OPERATIONS:
             limited = (
                 f"Calls go to {url}, which looks like another operation's address.",
-                "Enter the address up to /v1, without the operation behind it.",
+                "Enter the address of the resource alone."
+                if self.is_azure
+                else "Enter it without the operation, as a rule up to /v1.",
             )
-        elif url.startswith("http:") and not self.host.startswith(_LOCAL):
+        elif url.startswith("http:") and not _is_local(host):
             limited = f"Key and prompts travel to {self.host} unencrypted.", "Enter the address with https://."
         if failed:
             return Finding(Step.ADDRESS, State.FAILED, *failed), {}
@@ -286,62 +314,81 @@ class _Look:
             Step.CERTIFICATE: _passed(Step.CERTIFICATE, "It is trusted on this machine."),
         }
         is_plain = self.origin.startswith("http:")
+        wants_tls = False
         try:
-            with self.http_client.stream("GET", f"{self.origin}/", timeout=self.timeout) as response:
-                start = next(response.iter_bytes(2000), b"") if is_plain and response.status_code == 400 else b""
-        except httpx2.ProxyError:
-            return self._no_way(
-                "The proxy refused to connect.", "Check OUTGOING_PROXY, and whether it lets this host through."
-            ), before
-        except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.DecodingError, httpx2.ReadTimeout):
-            # It was reached, and may be silent to all but its API.
-            return (self._other_scheme() if is_plain and self._hangs_up() else None), before
+            with self.http_client.stream("GET", f"{self.origin}/", **self._looking()) as response:
+                if is_plain and response.status_code == 400:
+                    wants_tls = b"HTTPS" in next(response.iter_bytes(2000), b"").upper()
+        except httpx2.ProxyError as error:
+            said = redacted(error, self.configuration)
+            sentence = "The proxy refused to connect" + (f": “{said}”." if said else ".")
+            advice = "Check OUTGOING_PROXY, and whether it lets this host through."
+            return _failed(Step.CONNECTION, sentence, advice), {}
+        except (httpx2.RemoteProtocolError, httpx2.ReadError):
+            wants_tls = is_plain and self._speaks_tls()
+        except (httpx2.DecodingError, httpx2.ReadTimeout):
+            pass  # it was reached, and may be silent to all but its API
         except Exception as error:
             return self._why_not_reached(error), before
-        return (self._other_scheme() if b"HTTPS" in start.upper() else None), before
+        if wants_tls:
+            sentence = f"{self.host} does not speak plain http at this port."
+            return _failed(Step.CONNECTION, sentence, "Enter the address with https:// in place of http://."), before
+        return None, before
 
-    def _hangs_up(self) -> bool:
-        """Whether it does so at the API's own address, too."""
+    def _looking(self) -> dict[str, Any]:
+        """How what is no call is sent. Redirects are not followed: they are what is to be seen."""
+        return {"timeout": self.glance, "follow_redirects": False}
+
+    def _speaks_tls(self) -> bool:
+        """Whether a server that hangs up on http does otherwise on https, be its certificate trusted or not."""
         try:
-            self.http_client.get(self.configuration.url, timeout=self.timeout)
-        except (httpx2.RemoteProtocolError, httpx2.ReadError):
-            return True
+            self.http_client.get(f"https{self.origin.removeprefix('http')}/", **self._looking())
+        except httpx2.ConnectError as error:
+            return self._reason(error) == "certificate"
         except httpx2.HTTPError:
             return False
-        return False
+        return True
 
-    def _other_scheme(self) -> Finding:
-        return self._no_way(f"{self.host} hangs up on http.", "Enter the address with https:// in place of http://.")
-
-    def _no_way(self, sentence: str, advice: str) -> Finding:
-        return Finding(Step.CONNECTION, State.FAILED, sentence, advice)
+    def _reason(self, error: Exception) -> str:
+        failure = explain(error, self.configuration, "")
+        return failure.reason if isinstance(failure, ConnectionFailed) else "other"
 
     def _why_not_reached(self, error: Exception) -> Finding:
-        failure = explain(error, self.configuration, "")
-        reason = failure.reason if isinstance(failure, ConnectionFailed) else "other"
+        reason, why = self._reason(error), ""
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is not None:
+            reason = _WRONG_WITH_CERTIFICATE.get(cause.verify_code, reason)
+            why = f": {cause.verify_message}"
         step, sentence, advice = _OBSTACLES.get(reason, _OBSTACLES["timeout"])
-        return _failed(step, sentence.format(host=self.host), advice)
+        if step not in steps_of(self.configuration):  # the certificate of a proxy
+            step = Step.CONNECTION
+        return _failed(step, sentence.format(host=self.host, why=why), advice)
 
     # -- calls
 
     def _request(self, prompt: str, limit: int = LIMIT, **options: Any) -> ChatCompletionsRequest:
+        limit += self.room
         return ChatCompletionsRequest.of_prompts(prompt, model=self.model, max_completion_tokens=limit, **options)
 
     def at_an_answer(self) -> Examined:
         start = time.monotonic()
-        failed, sentence, answered = None, "", ""
+        failed, answered, thinks = None, "", False
         unproven: set[Step] = set()
         try:
             response = self.client.call_api(self._request("Answer with the single word OK."))
             answered = redacted(response.model, self.configuration)
-            sentence = f"It came within {time.monotonic() - start:.1f} s."
+            thinks = _is_cut_while_thinking(response)
         except ConnectorError as error:
-            if _THOUGHT_TOO_LONG in error.provider_message:
-                sentence = "It thinks before it answers: a reasoning model."
-            else:
+            thinks = _THOUGHT_TOO_LONG in error.provider_message
+            if not thinks:
                 failed = self._diagnosis(error)
-                if isinstance(error, NoAnswerInTime | ConnectionFailed | ProviderUnavailable):
-                    unproven = {Step.KEY, Step.MODEL, Step.VERSION}
+                unproven = self._unproven(error, failed)
+        sentence = f"It came within {time.monotonic() - start:.1f} s."
+        if thinks:
+            sentence = "It thinks before it answers: a reasoning model."
+            self.room = ROOM
         named = f"“{self.asked}” is there" + (f"; {answered} answers." if answered not in ("", self.asked) else ".")
         seen = {
             Step.API: _passed(Step.API, f"{self.host} answers as an API."),
@@ -352,10 +399,17 @@ class _Look:
         }
         return failed, {step: finding for step, finding in seen.items() if step not in unproven}
 
+    def _unproven(self, error: ConnectorError, failed: Finding) -> set[Step]:
+        """What is not known to be right, though it comes before the step that failed."""
+        is_sent = bool(self.reports and self.reports[-1].attempts)
+        if not is_sent or isinstance(error, _NO_WORD):
+            return {Step.API, Step.KEY, Step.MODEL, Step.VERSION}
+        return {Step.KEY, Step.MODEL} if failed.step is Step.VERSION else set()
+
     def _changes(self) -> str:
         """What had to be changed in the last request."""
         changes = [each.change for each in self.reports[-1].adaptations] if self.reports else []
-        return f" {'; '.join(changes)}.".capitalize() if changes else ""
+        return f" Changed for it: {'; '.join(changes)}." if changes else ""
 
     def _diagnosis(self, error: ConnectorError) -> Finding:
         """Which step an error belongs to, and what to change."""
@@ -367,24 +421,24 @@ class _Look:
             return self._redirected(error.status)
         if isinstance(error, UnreadableAnswer):
             return self._no_api(is_page=error.is_web_page)
+        status = f" ({error.status})" if error.status else ""
+        if isinstance(error, InvalidConfiguration) or (isinstance(error, KeyRefused) and not self.reports[-1].attempts):
+            return _failed(Step.KEY, str(error), self._about_the_key())  # no token, so nothing was sent
         if isinstance(error, KeyRefused):
-            return _failed(Step.KEY, f"{self.host} did not accept it (401).{quoted}", self._about_the_key())
-        if isinstance(error, NotFoundAtProvider):
+            return _failed(Step.KEY, f"{self.host} did not accept it{status}.{quoted}", self._about_the_key())
+        if error.code == "OperationNotSupported" or re.search(_NO_CHAT, said):
+            advice = "Enter the deployment of a chat model." if self.is_azure else "Choose a chat model."
+            return _failed(Step.MODEL, f"“{self.asked}” does not chat.{quoted}", advice + self._models(""))
+        if isinstance(error, NotFoundAtProvider) or error.status == 405 or error.param == "model":
             return self._not_found(error, quoted)
-        if error.code == "OperationNotSupported" or "not a chat model" in said or error.param == "model":
-            advice = f"Choose another one.{self._models('')}"
-            return _failed(Step.MODEL, f"It does not take part in chats.{quoted}", advice)
-        if self.is_azure and re.search(r"api.?version", said, re.IGNORECASE):
-            return _failed(Step.VERSION, f"It is refused.{quoted}", "Enter 2024-10-21, or v1.")
+        if self.is_dated and re.search(r"api.?version", said, re.IGNORECASE):
+            return _failed(Step.VERSION, f"It is refused.{quoted}", "Enter v1, or 2025-04-01-preview.")
         for kind, (step, sentence, advice) in _DIAGNOSES.items():
             if isinstance(error, kind):
-                words = {
-                    "host": self.host,
-                    "seconds": f"{self.timeout.read:.0f}",
-                    "status": error.status or "no number",
-                }
+                words = {"host": self.host, "seconds": f"{self.timeout.read or 0:g}", "status": status}
                 return _failed(step, sentence.format(**words) + quoted, advice)
-        return _failed(Step.ANSWER, f"The question was refused.{quoted or f' {error}'}", "Change what it names.")
+        advice = "Change what it names." if said else "Look into the log of the server, or ask whoever runs it."
+        return _failed(Step.ANSWER, f"The question was refused.{quoted or f' {error}'}", advice)
 
     def _no_api(self, *, is_page: bool) -> Finding:
         if is_page:
@@ -408,22 +462,26 @@ class _Look:
             "Cognitive Services OpenAI User."
         )
 
-    def _not_found(self, error: NotFoundAtProvider, quoted: str) -> Finding:
+    def _not_found(self, error: ConnectorError, quoted: str) -> Finding:
         if error.code == "DeploymentNotFound":
             return _failed(
                 Step.MODEL,
                 f"There is no deployment “{self.asked}” at {self.host}.",
                 "Enter the deployment name, which is not the model name. A new deployment needs about five minutes.",
             )
-        if error.code == "model_not_found" or "model" in error.provider_message.lower():
+        is_about_model = re.search(r"\bmodel\b", error.provider_message, re.IGNORECASE)
+        if error.code == "model_not_found" or error.param == "model" or is_about_model:
             return _failed(
                 Step.MODEL,
-                f"There is no model “{self.asked}” at {self.host}, or the key may not use it.",
+                f"There is no model “{self.asked}” at {self.host}, or the key may not use it."
+                + (quoted if error.code != "model_not_found" else ""),
                 f"Choose another model.{self._models(self.asked)}",
             )
-        sentence = f"{self.host} knows no such address (404).{quoted}"
+        sentence = f"{self.host} knows no such address ({error.status or 404}).{quoted}"
         if self.is_dated:
-            advice = "Enter an API version that exists, for example 2024-10-21, or v1; the address ends in .azure.com."
+            advice = (
+                "Enter an API version that exists, for example 2024-10-21, or v1. Does the address end in .azure.com?"
+            )
             return _failed(Step.VERSION, sentence, advice)
         url = self.configuration.url
         return _failed(Step.API, sentence, f"Calls go to {url}. Is its path right? Most servers' addresses end in /v1.")
@@ -432,12 +490,13 @@ class _Look:
         """What the server offers, next to what was asked for; a sentence behind another, or nothing."""
         from difflib import get_close_matches  # rarely needed
 
-        base = self.configuration.url.partition("?")[0].removesuffix("/chat/completions")
-        if "/openai/deployments/" in base:  # Azure lists the deployments of a resource to its administrators only
+        if self.is_azure:  # models are no deployments, and those it lists to administrators only
             return ""
+        address = f"{self.configuration.url.removesuffix('/chat/completions')}/models"
         try:
-            headers = self.configuration.authorisation
-            listed = self.http_client.get(f"{base}/models", headers=headers, timeout=self.timeout).json()["data"]
+            # With the key, so all the more without following redirects.
+            answer = self.http_client.get(address, headers=self.configuration.authorisation, **self._looking())
+            listed = answer.json()["data"]
             names = [redacted(each["id"], self.configuration) for each in listed]
         except (httpx2.HTTPError, ValueError, LookupError, TypeError):
             return ""
@@ -445,9 +504,10 @@ class _Look:
         return f" This server has {', '.join(near)}{', and others' if len(names) > len(near) else ''}." if near else ""
 
     def _redirected(self, status: int) -> Finding:
-        """Asks, without the key, where calls are sent on to."""
+        """Asks, without the key and without a question, where calls are sent on to."""
         try:
-            location = self.http_client.post(self.configuration.url, json={}, timeout=self.timeout).headers["location"]
+            answer = self.http_client.post(self.configuration.url, **self._looking())
+            location = answer.headers["location"]
             target, here = urlsplit(redacted(location, self.configuration)), urlsplit(self.origin)
         except (httpx2.HTTPError, LookupError, ValueError):
             target = here = urlsplit("")
@@ -455,7 +515,7 @@ class _Look:
         sentence = f"{self.host} sends calls on to {target.hostname if is_elsewhere else 'another address'} ({status})."
         if not is_elsewhere and (here.scheme, target.scheme) == ("http", "https"):
             return _failed(Step.API, sentence, "Enter the address with https://.")
-        if any(word in target.geturl().lower() for word in _SIGN_IN):
+        if re.search(_SIGN_IN, target.geturl().lower()):
             advice = "A sign-in stands in front of the API. Ask for an address that takes the key alone."
             return _failed(Step.API, sentence, advice)
         advice = "It is not followed, since the key would go along. Enter the address that it leads to."
@@ -469,10 +529,7 @@ class _Look:
                 for _ in stream.deltas():
                     pass
         except ConnectorError as error:
-            if _THOUGHT_TOO_LONG not in error.provider_message:
-                return self._limited(
-                    Step.STREAMING, "Streaming does not work.", error, "Answers will fail on most pages."
-                )
+            return self._limited(Step.STREAMING, "Streaming does not work.", error, "Answers will fail on most pages.")
         report = self.reports[-1]
         changed = {each.parameter for each in report.adaptations}
         old_version = "The API version is older than this parameter: enter 2024-10-21 or newer, or v1."
@@ -517,9 +574,9 @@ class _Look:
             if self.is_dated:
                 advice += " JSON schemas need API version 2024-08-01-preview or newer, and a model from gpt-4o on."
             return self._limited(Step.JSON_SCHEMA, "JSON of a schema is refused.", error, advice)
-        choice = response.choices[0] if response.choices else None
-        text = (choice.message.content if choice and choice.message else None) or ""
-        if choice is not None and choice.finish_reason != "length" and not _is_json_of_the_schema(text):
+        if _is_cut_while_thinking(response):
+            return self._unseen(Step.JSON_SCHEMA)
+        if not _is_json_of_the_schema(text_of(response)):
             return Finding(
                 Step.JSON_SCHEMA,
                 State.LIMITED,
@@ -536,8 +593,9 @@ class _Look:
             return self._limited(
                 Step.TOOLS, "Tools are refused.", error, "Pages that need tools will not work with it."
             )
-        choice = response.choices[0] if response.choices else None
-        if choice is not None and choice.message and not choice.message.tool_calls and choice.finish_reason != "length":
+        if not any(choice.message and choice.message.tool_calls for choice in response.choices):
+            if _is_cut_while_thinking(response):
+                return self._unseen(Step.TOOLS)
             return Finding(
                 Step.TOOLS,
                 State.LIMITED,
@@ -547,8 +605,16 @@ class _Look:
         return _passed(Step.TOOLS, f"It calls them.{self._changes()}")
 
     def _limited(self, step: Step, sentence: str, error: ConnectorError, advice: str) -> Finding:
+        if _THOUGHT_TOO_LONG in error.provider_message:
+            return self._unseen(step)
+        if isinstance(error, (*_NO_WORD, RateLimited, QuotaExceeded)):
+            return Finding(step, State.LIMITED, f"It could not be tested. {error}", "Test again later.")
         said = f" It says: “{error.provider_message}”" if error.provider_message else f" {error}"
         return Finding(step, State.LIMITED, sentence + said, advice)
+
+    def _unseen(self, step: Step) -> Finding:
+        sentence = "It could not be seen: the model thought for longer than a test lets it."
+        return Finding(step, State.LIMITED, sentence, "Try it on a page.")
 
 
 def _passed(step: Step, sentence: str) -> Finding:
@@ -557,6 +623,18 @@ def _passed(step: Step, sentence: str) -> Finding:
 
 def _failed(step: Step, sentence: str, advice: str) -> Finding:
     return Finding(step, State.FAILED, sentence, advice)
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith((".localhost", ".local", ".internal"))
+
+
+def _is_cut_while_thinking(response: ChatCompletionsResponse) -> bool:
+    """Whether the limit of tokens ended it before its first word."""
+    return any(choice.finish_reason == "length" for choice in response.choices) and not text_of(response)
 
 
 def _is_json_of_the_schema(text: str) -> bool:

@@ -109,7 +109,7 @@ class ProviderServer:
         self.also_allowed = frozenset(also_allowed)
         self.requests: list[Received] = []
         self.violations: list[str] = []
-        self.objection: Callable[[dict[str, Any]], Reply | None] = lambda body: None
+        self.objection: Callable[[dict[str, Any]], AnyReply | None] = lambda body: None
         """What a model says to a request that it does not take as it is; None where it does."""
         self.disconnected = threading.Event()
         """Set when a client went away before its answer was complete."""
@@ -237,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
         except IndexError:
             return None
 
-    def answer(self, form: Form | None, deployment: str, received: Received) -> Reply | Chunks:
+    def answer(self, form: Form | None, deployment: str, received: Received) -> AnyReply:
         provider = self.server.provider
         not_found = Reply(404, answers.unknown_path(received.method, received.path))
         lists_models = received.method == "GET" and MODELS.fullmatch(received.path)
