@@ -181,15 +181,14 @@ def test_any_field_goes_along(
 def test_any_text_goes_along(
     provider: ProviderServer, run: Callable[[str, str], dict[str, Any]], way: str, text: str
 ) -> None:
-    for form in ("OpenAI", "Azure with a key", "Azure v1 with a key"):
+    for form, request in (
+        ("OpenAI", ChatCompletionsRequest.of_prompts(HOSTILE[text], system_prompt=HOSTILE[text])),
+        ("Azure with a key", ChatCompletionsRequest.of_prompts(HOSTILE[text], temperature=0)),
+        ("Azure v1 with a key", conversation(HOSTILE[text])),
+    ):
         configuration = account(provider, form, display_name="A 'name' \"of\" $(mine)\\")
-        for request in (
-            ChatCompletionsRequest.of_prompts(HOSTILE[text], system_prompt=HOSTILE[text]),
-            ChatCompletionsRequest.of_prompts(HOSTILE[text], temperature=0),
-            conversation(HOSTILE[text]),
-        ):
-            body = run(way, WAYS[way](configuration, request))
-            assert body == Client(configuration).body(request)
+        body = run(way, WAYS[way](configuration, request))
+        assert body == Client(configuration).body(request)
     assert not Path("/tmp/hacked").exists()
 
 
