@@ -30,7 +30,7 @@ test-fast: setup
 	$(BIN)/python -m pytest -m "not browser"
 
 # Minutes, and it writes benchmarks/results.md. BENCH=--check fails where a figure is missed.
-bench: setup
+bench: setup .venv-litellm/.bench .venv-langchain/.bench
 	$(BIN)/python -m benchmarks.connector_speed $(BENCH)
 	$(BIN)/python -m benchmarks.start --clone $(BENCH)
 
@@ -58,6 +58,12 @@ bench: setup
 	.venv-3.13/bin/python $(PIP) --no-deps -r requirements-demo.txt
 	@touch $@
 
+# What the benchmarks compare with, in environments of their own: the newest ask for newer versions of what we share.
+.venv-litellm/.bench .venv-langchain/.bench: .venv-%/.bench: benchmarks/requirements-%.txt | .venv/bin/python
+	$(BIN)/python -m venv .venv-$*
+	.venv-$*/bin/python $(PIP) -r $<
+	@touch $@
+
 # Needs uv (pip install uv): it resolves for all platforms and Python versions at once.
 lock: COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --generate-hashes \
 	--python-version 3.11 --no-annotate
@@ -65,6 +71,8 @@ lock:
 	$(COMPILE) --extra app pyproject.toml -o requirements.txt
 	$(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
 	$(COMPILE) --no-deps --group demo -o requirements-demo.txt
+	echo litellm | $(COMPILE) - -o benchmarks/requirements-litellm.txt
+	echo langchain-openai | $(COMPILE) - -o benchmarks/requirements-langchain.txt
 
 clean:
-	rm -rf .venv .venv-3.13 .mypy_cache .pytest_cache .ruff_cache build
+	rm -rf .venv .venv-3.13 .venv-litellm .venv-langchain .mypy_cache .pytest_cache .ruff_cache build

@@ -18,9 +18,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def write(title: str, command: str, body: str, packages: Sequence[str]) -> None:
-    """Replace the section of this title, or add it."""
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+def write(title: str, command: str, body: str, packages: Sequence[str], elsewhere: Sequence[str] = ()) -> None:
+    """Replace the section of this title, or add it. `elsewhere`: versions in other environments, as they are shown."""
+    versions = ", ".join([*(f"{name} {importlib.metadata.version(name)}" for name in packages), *elsewhere])
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     section = f"## {title}\n\n`{command}`, {datetime.now(UTC):%Y-%m-%d}, {machine}, {versions}\n\n{body.strip()}\n"
     text = FILE.read_text(encoding="utf-8") if FILE.exists() else HEAD

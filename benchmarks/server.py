@@ -37,7 +37,8 @@ def _streamed() -> bytes:
         return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
 
     events = [event([choice({"role": "assistant", "content": ""})])]
-    events += [event([choice({"content": " word"})]) for _ in range(TOKENS)]
+    # Two words: LiteLLM gives up on a model that says the same one a hundred times.
+    events += [event([choice({"content": (" word", " more")[number % 2]})]) for number in range(TOKENS)]
     events += [event([choice({}, "stop")]), event([], USAGE), "data: [DONE]\n\n"]
     chunks = [f"{len(text):x}\r\n{text}\r\n" for text in events]
     head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
