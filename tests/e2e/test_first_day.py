@@ -19,6 +19,9 @@ from tests.provider.server import ProviderServer
 
 pytestmark = pytest.mark.browser
 
+TESTED = 4
+"""Calls of one test of a configuration: an answer, a stream, JSON of a schema, a tool."""
+
 
 @dataclass(frozen=True)
 class Account:
@@ -103,7 +106,7 @@ def add_by_hand_and_test(visitor: Visitor, account: Account) -> None:
     expect(page.get_by_text("Not used yet")).to_be_visible()
     visitor.press("Test")
     expect(page.get_by_text(re.compile("Answered in"))).to_be_visible()
-    account.sent(1)
+    account.sent(TESTED)
 
 
 def two_turns(visitor: Visitor, account: Account) -> None:
@@ -112,7 +115,7 @@ def two_turns(visitor: Visitor, account: Account) -> None:
     for turn, text in enumerate(("Name a colour.", "And another one?"), start=1):
         visitor.say(text)
         expect(page.get_by_text(re.compile(r"in all"))).to_have_count(turn)
-    first, second = (exchange.body for exchange in account.sent(3)[1:])
+    first, second = (exchange.body for exchange in account.sent(TESTED + 2)[TESTED:])
     assert first["messages"] == [{"role": "user", "content": "Name a colour."}]
     answer = second["messages"][1]
     assert [message["role"] for message in second["messages"]] == ["user", "assistant", "user"]
@@ -124,9 +127,11 @@ def two_turns(visitor: Visitor, account: Account) -> None:
 def found_again_after_a_reload_and_a_restart(visitor: Visitor, app: App) -> None:
     page = visitor.page
     messages = page.get_by_test_id("stChatMessage")
+    visitor.settle()
     said = messages.all_inner_texts()
     assert len(said) == 4
     page.reload()
+    visitor.settle()
     expect(messages).to_have_count(4)
     assert messages.all_inner_texts() == said
     app.__exit__()
@@ -147,7 +152,7 @@ def product_description(visitor: Visitor, account: Account) -> None:
     shown = [code.strip() for code in preview.all_inner_texts()]
     visitor.press("Write description")
     expect(page.get_by_text(re.compile("in all"))).to_be_visible()
-    sent = account.sent(4)[-1].body
+    sent = account.sent(TESTED + 3)[-1].body
     assert [message["content"] for message in sent["messages"]] == shown
     assert "colour" not in str(sent), "nothing of the chat goes along"
 
@@ -161,7 +166,7 @@ def two_choices(visitor: Visitor, account: Account) -> None:
     visitor.fill("User", "Name a city.")
     visitor.press("Send")
     expect(page.get_by_role("heading", name="2 choices")).to_be_visible()
-    sent = account.sent(5)[-1].body
+    sent = account.sent(TESTED + 4)[-1].body
     parameters: dict[str, Any] = {name: value for name, value in sent.items() if name not in {"messages", "model"}}
     assert parameters == {"temperature": 0, "n": 2, "seed": 7, "max_tokens": 16}
     for index in (0, 1):
@@ -170,9 +175,9 @@ def two_choices(visitor: Visitor, account: Account) -> None:
 
 def usage(visitor: Visitor, account: Account) -> None:
     page = visitor.page
-    reported = [exchange.usage for exchange in account.sent(5)]
+    reported = [exchange.usage for exchange in account.sent(TESTED + 4)]
     visitor.go("Usage")
-    expected = {"Calls": 5}
+    expected = {"Calls": TESTED + 4}
     for label, name in (("Prompt", "prompt_tokens"), ("Completion", "completion_tokens"), ("Total", "total_tokens")):
         expected[f"{label} tokens"] = sum(each[name] for each in reported if each)
     assert all(reported)
@@ -183,13 +188,13 @@ def usage(visitor: Visitor, account: Account) -> None:
     table = page.get_by_label("Calls and tokens by page", exact=True).locator("table")
     expect(table.locator("tbody tr")).to_have_count(4)
     rows = [row.locator("td").all_text_contents() for row in table.locator("tbody tr").all()]
-    totals = {row[0]: int(row[-1]) for row in rows}
+    totals = {row[0]: int(row[-2]) for row in rows}
     tokens = [each["total_tokens"] for each in reported if each]
     assert totals == {
-        "Configurations": tokens[0],
-        "Chat": tokens[1] + tokens[2],
-        "Product description": tokens[3],
-        "Tuner": tokens[4],
+        "Configurations": sum(tokens[:TESTED]),
+        "Chat": tokens[TESTED] + tokens[TESTED + 1],
+        "Product description": tokens[TESTED + 2],
+        "Tuner": tokens[TESTED + 3],
     }
 
 
