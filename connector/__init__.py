@@ -25,7 +25,7 @@ from connector.chat_completions import (
 )
 from connector.client import AnswerStream, CallReport, CallStatus, Client, UsageSource
 from connector.configuration import PROVIDERS, ApiType, Configuration, KeyType, Provider
-from connector.doctor import Finding, State, Step, examine, steps_of
+from connector.doctor import examine, steps_of
 from connector.endpoint import Endpoint, origin_of, read_endpoint
 from connector.errors import (
     AccessDenied,
@@ -44,6 +44,7 @@ from connector.errors import (
     RequestRefused,
     UnreadableAnswer,
 )
+from connector.finding import Finding, State, Step
 from connector.message import ContentPart, Message, Role, ToolCall
 from connector.pricing import Cost, Price, cost_of, tokens_of
 from connector.snippets import connector_code, curl_command, key_variable, sdk_code

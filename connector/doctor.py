@@ -13,8 +13,6 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,20 +25,28 @@ from connector.client import CallReport, Client
 from connector.configuration import ApiType, Configuration, KeyType
 from connector.endpoint import read_endpoint
 from connector.errors import (
-    AccessDenied,
     ConnectionFailed,
     ConnectorError,
     InvalidConfiguration,
     InvalidRequest,
     KeyRefused,
-    NoAnswerInTime,
     NotFoundAtProvider,
-    ProviderUnavailable,
     QuotaExceeded,
     RateLimited,
     UnreadableAnswer,
 )
 from connector.failures import explain, redacted
+from connector.finding import (
+    DIAGNOSES,
+    NO_WORD,
+    OBSTACLES,
+    WRONG_WITH_CERTIFICATE,
+    Finding,
+    State,
+    Step,
+    a_failure,
+    a_pass,
+)
 from connector.transport import shared_http_client
 
 PATIENCE = httpx2.Timeout(connect=10, read=60, write=30, pool=10)
@@ -76,43 +82,6 @@ _TOOL: Any = {
         "parameters": {"type": "object", "properties": {}, "additionalProperties": False},
     },
 }
-
-
-class Step(StrEnum):
-    """What is looked at, in this order."""
-
-    ADDRESS = "Address"
-    NAME = "Host name"
-    CONNECTION = "Connection"
-    CERTIFICATE = "Certificate"
-    API = "API, no redirect, no web page"
-    KEY = "Key"
-    MODEL = "Deployment or model"
-    VERSION = "API version"
-    ANSWER = "Answer"
-    STREAMING = "Streaming with usage"
-    JSON_SCHEMA = "JSON of a schema"
-    TOOLS = "Tools"
-
-
-class State(StrEnum):
-    """How it went. After a failure nothing more is looked at."""
-
-    PASSED = "passed"
-    LIMITED = "limited"
-    """It works, but something does not, or should be otherwise."""
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One step: how it went, what was seen, and what to change; no key is in it."""
-
-    step: Step
-    state: State
-    sentence: str
-    advice: str = ""
-    """Empty where there is nothing to change."""
 
 
 def steps_of(configuration: Configuration) -> list[Step]:
@@ -175,81 +144,6 @@ Examined = tuple[Finding | None, dict[Step, Finding]]
 """The step that failed, if one did; and what can be said of those before it."""
 
 
-_BEHIND_A_PROXY = "If this machine reaches the internet through a proxy only, set OUTGOING_PROXY."
-# By the reason of a `ConnectionFailed`.
-_OBSTACLES: dict[str, tuple[Step, str, str]] = {
-    "name": (Step.NAME, "The host {host} was not found.", f"Look for a typing mistake in it. {_BEHIND_A_PROXY}"),
-    "refused": (
-        Step.CONNECTION,
-        "Nothing answers at {host}.",
-        "Check the port in the address and whether the server is running; and OUTGOING_PROXY, if it is set.",
-    ),
-    "timeout": (
-        Step.CONNECTION,
-        "{host} could not be reached.",
-        f"Check the network and its firewalls. {_BEHIND_A_PROXY}",
-    ),
-    "certificate": (
-        Step.CERTIFICATE,
-        "The certificate of {host} is not trusted on this machine{why}.",
-        "If the address is right: a company's proxy, or a server of one's own, needs its certificate in "
-        "OUTGOING_CA_FILE.",
-    ),
-    "expired": (
-        Step.CERTIFICATE,
-        "The certificate of {host} is not valid any more.",
-        "Whoever runs the server has to renew it. Is the clock of this machine right?",
-    ),
-    "other_name": (
-        Step.CERTIFICATE,
-        "The certificate is one for another name than {host}.",
-        "Enter the address by the name that the certificate was made for.",
-    ),
-    "no_tls": (
-        Step.CERTIFICATE,
-        "{host} does not speak https at this port.",
-        "Enter the address with http://, or another port.",
-    ),
-}
-# As OpenSSL numbers what is wrong with a certificate: expired, and for another name or address.
-_WRONG_WITH_CERTIFICATE = {10: "expired", 62: "other_name", 64: "other_name"}
-# Nothing is known of key and model after these.
-_NO_WORD = (NoAnswerInTime, ConnectionFailed, ProviderUnavailable)
-# What is told in the same words everywhere; `{seconds}` is how long an answer was waited for.
-_DIAGNOSES: dict[type[ConnectorError], tuple[Step, str, str]] = {
-    AccessDenied: (
-        Step.KEY,
-        "{host} denies access (403).",
-        "It is rarely the key itself: look at its permissions or roles, at the network rules, and at the region.",
-    ),
-    QuotaExceeded: (
-        Step.ANSWER,
-        "Key and model are right, but the account has no credit or quota left.",
-        "Check its billing and its limits; waiting does not help.",
-    ),
-    RateLimited: (
-        Step.ANSWER,
-        "Key and model are right, but the account gets too many requests just now (429).",
-        "Test again in a minute. If it stays, raise the limit of the deployment or the account.",
-    ),
-    NoAnswerInTime: (
-        Step.ANSWER,
-        "{host} took the question and did not answer within {seconds} s.",
-        "Test again; if it stays, the server is overloaded, or its model is still being loaded.",
-    ),
-    ConnectionFailed: (
-        Step.ANSWER,
-        "{host} hung up on the question.",
-        "Look into the server's own log: the way there is fine.",
-    ),
-    ProviderUnavailable: (
-        Step.ANSWER,
-        "{host} has a problem of its own{status}.",
-        "Test again later; if the server is yours, look into its log.",
-    ),
-}
-
-
 class _Look:
     """One examination."""
 
@@ -302,16 +196,16 @@ class _Look:
         if failed:
             return Finding(Step.ADDRESS, State.FAILED, *failed), {}
         found = (
-            Finding(Step.ADDRESS, State.LIMITED, *limited) if limited else _passed(Step.ADDRESS, f"Calls go to {url}.")
+            Finding(Step.ADDRESS, State.LIMITED, *limited) if limited else a_pass(Step.ADDRESS, f"Calls go to {url}.")
         )
         return None, {Step.ADDRESS: found}
 
     def at_the_way(self) -> Examined:
         """To the host and back, without the key."""
         before = {
-            Step.NAME: _passed(Step.NAME, f"{self.host} was found."),
-            Step.CONNECTION: _passed(Step.CONNECTION, f"{self.host} answers."),
-            Step.CERTIFICATE: _passed(Step.CERTIFICATE, "It is trusted on this machine."),
+            Step.NAME: a_pass(Step.NAME, f"{self.host} was found."),
+            Step.CONNECTION: a_pass(Step.CONNECTION, f"{self.host} answers."),
+            Step.CERTIFICATE: a_pass(Step.CERTIFICATE, "It is trusted on this machine."),
         }
         is_plain = self.origin.startswith("http:")
         wants_tls = False
@@ -323,7 +217,7 @@ class _Look:
             said = redacted(error, self.configuration)
             sentence = "The proxy refused to connect" + (f": “{said}”." if said else ".")
             advice = "Check OUTGOING_PROXY, and whether it lets this host through."
-            return _failed(Step.CONNECTION, sentence, advice), {}
+            return a_failure(Step.CONNECTION, sentence, advice), {}
         except (httpx2.RemoteProtocolError, httpx2.ReadError):
             wants_tls = is_plain and self._speaks_tls()
         except (httpx2.DecodingError, httpx2.ReadTimeout):
@@ -332,7 +226,7 @@ class _Look:
             return self._why_not_reached(error), before
         if wants_tls:
             sentence = f"{self.host} does not speak plain http at this port."
-            return _failed(Step.CONNECTION, sentence, "Enter the address with https:// in place of http://."), before
+            return a_failure(Step.CONNECTION, sentence, "Enter the address with https:// in place of http://."), before
         return None, before
 
     def _looking(self) -> dict[str, Any]:
@@ -359,12 +253,12 @@ class _Look:
         while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
             cause = cause.__cause__ or cause.__context__
         if cause is not None:
-            reason = _WRONG_WITH_CERTIFICATE.get(cause.verify_code, reason)
+            reason = WRONG_WITH_CERTIFICATE.get(cause.verify_code, reason)
             why = f": {cause.verify_message}"
-        step, sentence, advice = _OBSTACLES.get(reason, _OBSTACLES["timeout"])
+        step, sentence, advice = OBSTACLES.get(reason, OBSTACLES["timeout"])
         if step not in steps_of(self.configuration):  # the certificate of a proxy
             step = Step.CONNECTION
-        return _failed(step, sentence.format(host=self.host, why=why), advice)
+        return a_failure(step, sentence.format(host=self.host, why=why), advice)
 
     # -- calls
 
@@ -391,18 +285,18 @@ class _Look:
             self.room = ROOM
         named = f"“{self.asked}” is there" + (f"; {answered} answers." if answered not in ("", self.asked) else ".")
         seen = {
-            Step.API: _passed(Step.API, f"{self.host} answers as an API."),
-            Step.KEY: _passed(Step.KEY, f"{self.host} took it, or asks for none."),
-            Step.MODEL: _passed(Step.MODEL, named),
-            Step.VERSION: _passed(Step.VERSION, "It is known."),
-            Step.ANSWER: _passed(Step.ANSWER, sentence + self._changes()),
+            Step.API: a_pass(Step.API, f"{self.host} answers as an API."),
+            Step.KEY: a_pass(Step.KEY, f"{self.host} took it, or asks for none."),
+            Step.MODEL: a_pass(Step.MODEL, named),
+            Step.VERSION: a_pass(Step.VERSION, "It is known."),
+            Step.ANSWER: a_pass(Step.ANSWER, sentence + self._changes()),
         }
         return failed, {step: finding for step, finding in seen.items() if step not in unproven}
 
     def _unproven(self, error: ConnectorError, failed: Finding) -> set[Step]:
         """What is not known to be right, though it comes before the step that failed."""
         is_sent = bool(self.reports and self.reports[-1].attempts)
-        if not is_sent or isinstance(error, _NO_WORD):
+        if not is_sent or isinstance(error, NO_WORD):
             return {Step.API, Step.KEY, Step.MODEL, Step.VERSION}
         return {Step.KEY, Step.MODEL} if failed.step is Step.VERSION else set()
 
@@ -416,39 +310,39 @@ class _Look:
         said = error.provider_message
         quoted = f" It says: “{said}”" if said else ""
         if isinstance(error, InvalidRequest):
-            return _failed(Step.MODEL, "No model is named.", f"Enter a default model.{self._models('')}")
+            return a_failure(Step.MODEL, "No model is named.", f"Enter a default model.{self._models('')}")
         if error.status is not None and 300 <= error.status < 400:
             return self._redirected(error.status)
         if isinstance(error, UnreadableAnswer):
             return self._no_api(is_page=error.is_web_page)
         status = f" ({error.status})" if error.status else ""
         if isinstance(error, InvalidConfiguration) or (isinstance(error, KeyRefused) and not self.reports[-1].attempts):
-            return _failed(Step.KEY, str(error), self._about_the_key())  # no token, so nothing was sent
+            return a_failure(Step.KEY, str(error), self._about_the_key())  # no token, so nothing was sent
         if isinstance(error, KeyRefused):
-            return _failed(Step.KEY, f"{self.host} did not accept it{status}.{quoted}", self._about_the_key())
+            return a_failure(Step.KEY, f"{self.host} did not accept it{status}.{quoted}", self._about_the_key())
         if error.code == "OperationNotSupported" or re.search(_NO_CHAT, said):
             advice = "Enter the deployment of a chat model." if self.is_azure else "Choose a chat model."
-            return _failed(Step.MODEL, f"“{self.asked}” does not chat.{quoted}", advice + self._models(""))
+            return a_failure(Step.MODEL, f"“{self.asked}” does not chat.{quoted}", advice + self._models(""))
         if isinstance(error, NotFoundAtProvider) or error.status == 405 or error.param == "model":
             return self._not_found(error, quoted)
         if self.is_dated and re.search(r"api.?version", said, re.IGNORECASE):
-            return _failed(Step.VERSION, f"It is refused.{quoted}", "Enter v1, or 2025-04-01-preview.")
-        for kind, (step, sentence, advice) in _DIAGNOSES.items():
+            return a_failure(Step.VERSION, f"It is refused.{quoted}", "Enter v1, or 2025-04-01-preview.")
+        for kind, (step, sentence, advice) in DIAGNOSES.items():
             if isinstance(error, kind):
                 words = {"host": self.host, "seconds": f"{self.timeout.read or 0:g}", "status": status}
-                return _failed(step, sentence.format(**words) + quoted, advice)
+                return a_failure(step, sentence.format(**words) + quoted, advice)
         advice = "Change what it names." if said else "Look into the log of the server, or ask whoever runs it."
-        return _failed(Step.ANSWER, f"The question was refused.{quoted or f' {error}'}", advice)
+        return a_failure(Step.ANSWER, f"The question was refused.{quoted or f' {error}'}", advice)
 
     def _no_api(self, *, is_page: bool) -> Finding:
         if is_page:
-            return _failed(
+            return a_failure(
                 Step.API,
                 f"{self.host} answers with a web page, not as an API.",
                 "Check the address. If it is right: is there a sign-in, or a proxy's page, in front of it?",
             )
         sentence = f"{self.host} answers with something that is no chat completion."
-        return _failed(Step.API, sentence, "Check the path in the address.")
+        return a_failure(Step.API, sentence, "Check the path in the address.")
 
     def _about_the_key(self) -> str:
         key_type = self.configuration.key_type
@@ -464,14 +358,14 @@ class _Look:
 
     def _not_found(self, error: ConnectorError, quoted: str) -> Finding:
         if error.code == "DeploymentNotFound":
-            return _failed(
+            return a_failure(
                 Step.MODEL,
                 f"There is no deployment “{self.asked}” at {self.host}.",
                 "Enter the deployment name, which is not the model name. A new deployment needs about five minutes.",
             )
         is_about_model = re.search(r"\bmodel\b", error.provider_message, re.IGNORECASE)
         if error.code == "model_not_found" or error.param == "model" or is_about_model:
-            return _failed(
+            return a_failure(
                 Step.MODEL,
                 f"There is no model “{self.asked}” at {self.host}, or the key may not use it."
                 + (quoted if error.code != "model_not_found" else ""),
@@ -482,9 +376,11 @@ class _Look:
             advice = (
                 "Enter an API version that exists, for example 2024-10-21, or v1. Does the address end in .azure.com?"
             )
-            return _failed(Step.VERSION, sentence, advice)
+            return a_failure(Step.VERSION, sentence, advice)
         url = self.configuration.url
-        return _failed(Step.API, sentence, f"Calls go to {url}. Is its path right? Most servers' addresses end in /v1.")
+        return a_failure(
+            Step.API, sentence, f"Calls go to {url}. Is its path right? Most servers' addresses end in /v1."
+        )
 
     def _models(self, asked: str) -> str:
         """What the server offers, next to what was asked for; a sentence behind another, or nothing."""
@@ -514,12 +410,12 @@ class _Look:
         is_elsewhere = bool(target.hostname) and target.hostname != here.hostname
         sentence = f"{self.host} sends calls on to {target.hostname if is_elsewhere else 'another address'} ({status})."
         if not is_elsewhere and (here.scheme, target.scheme) == ("http", "https"):
-            return _failed(Step.API, sentence, "Enter the address with https://.")
+            return a_failure(Step.API, sentence, "Enter the address with https://.")
         if re.search(_SIGN_IN, target.geturl().lower()):
             advice = "A sign-in stands in front of the API. Ask for an address that takes the key alone."
-            return _failed(Step.API, sentence, advice)
+            return a_failure(Step.API, sentence, advice)
         advice = "It is not followed, since the key would go along. Enter the address that it leads to."
-        return _failed(Step.API, sentence, advice)
+        return a_failure(Step.API, sentence, advice)
 
     # -- what else it can do
 
@@ -555,7 +451,7 @@ class _Look:
                 "Streams do not tell their tokens, though they are asked to.",
                 f"{unknown} A newer version of the server may tell.",
             )
-        return _passed(Step.STREAMING, "Answers come in pieces, and tell their tokens.")
+        return a_pass(Step.STREAMING, "Answers come in pieces, and tell their tokens.")
 
     def _has_text(self, report: CallReport) -> bool:
         return bool(report.response and any(choice.message.content for choice in report.response.choices))
@@ -583,7 +479,7 @@ class _Look:
                 "The schema is taken, but the answer does not keep to it.",
                 "Pages that need JSON will fail now and then.",
             )
-        return _passed(Step.JSON_SCHEMA, f"Answers keep to it.{self._changes()}")
+        return a_pass(Step.JSON_SCHEMA, f"Answers keep to it.{self._changes()}")
 
     def at_tools(self) -> Finding:
         request = self._request("Call the function report_health now.", JSON_LIMIT, tools=(_TOOL,))
@@ -602,12 +498,12 @@ class _Look:
                 "Tools are taken, but the model did not call the one it was told to.",
                 "Pages that need tools may not work with it; larger models do better.",
             )
-        return _passed(Step.TOOLS, f"It calls them.{self._changes()}")
+        return a_pass(Step.TOOLS, f"It calls them.{self._changes()}")
 
     def _limited(self, step: Step, sentence: str, error: ConnectorError, advice: str) -> Finding:
         if _THOUGHT_TOO_LONG in error.provider_message:
             return self._unseen(step)
-        if isinstance(error, (*_NO_WORD, RateLimited, QuotaExceeded)):
+        if isinstance(error, (*NO_WORD, RateLimited, QuotaExceeded)):
             return Finding(step, State.LIMITED, f"It could not be tested. {error}", "Test again later.")
         said = f" It says: “{error.provider_message}”" if error.provider_message else f" {error}"
         return Finding(step, State.LIMITED, sentence + said, advice)
@@ -615,14 +511,6 @@ class _Look:
     def _unseen(self, step: Step) -> Finding:
         sentence = "It could not be seen: the model thought for longer than a test lets it."
         return Finding(step, State.LIMITED, sentence, "Try it on a page.")
-
-
-def _passed(step: Step, sentence: str) -> Finding:
-    return Finding(step, State.PASSED, sentence)
-
-
-def _failed(step: Step, sentence: str, advice: str) -> Finding:
-    return Finding(step, State.FAILED, sentence, advice)
 
 
 def _is_local(host: str) -> bool:
