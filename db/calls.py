@@ -155,7 +155,7 @@ class UsageRow:
     cost: float | None
     """US dollars; None where no call of it has a price."""
     unpriced: int
-    """How many of the calls are not in the cost."""
+    """How many of the calls are not in the cost, though their tokens are known."""
 
     def plus(self, other: "UsageRow") -> "UsageRow":
         """Both together, under the name of this one."""
@@ -341,7 +341,7 @@ def _totals_by(group: Label[Any]) -> Select[Any]:
         func.sum(CallRecord.total_tokens),
         func.count().filter(CallRecord.total_tokens.is_(None)),
         func.sum(CallRecord.cost),
-        func.count().filter(CallRecord.cost.is_(None)),
+        func.count().filter(CallRecord.cost.is_(None), CallRecord.total_tokens.is_not(None)),
     )
 
 

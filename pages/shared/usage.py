@@ -35,10 +35,10 @@ def totals() -> None:
             st.metric(label, plain(metric), border=True)
     if unknown := sum(row.unknown for row in rows):
         st.caption(f"{unknown} of these calls reported no tokens: failed, stopped, or the provider does not tell.")
-    if unpriced := sum(row.unpriced for row in rows) - unknown:
+    if unpriced := sum(row.unpriced for row in rows):
         st.caption(
-            f"{unpriced} more are not in the cost: their model is on no price list. An administrator can enter a price "
-            "with the configuration."
+            f"{unpriced} calls are not in the cost: their model is on no price list. An administrator can enter a "
+            "price with the configuration."
         )
 
 

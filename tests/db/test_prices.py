@@ -68,7 +68,18 @@ def test_no_price_is_no_zero(database: Database, me: Person, start: CallStart, r
     for unpriced in (report(usage=USAGE), report(usage=None), failed):
         assert booked(database, me, start, unpriced) == (None, None)
     [row] = database.calls.totals(me, UsageGroup.CONFIGURATION)
-    assert (row.cost, row.unpriced) == (None, 3)
+    assert (row.cost, row.unpriced) == (None, 1), "of the two others nobody knows the tokens"
+
+
+def test_a_total_that_is_missing_takes_no_price_away(
+    database: Database, me: Person, start: CallStart, listed: CallReport
+) -> None:
+    assert listed.response
+    assert listed.response.usage
+    listed.response.usage.total_tokens = None  # type: ignore[assignment]  # as sloppy servers leave it
+    assert booked(database, me, start, listed)[0] == 3.5
+    [row] = database.calls.totals(me, UsageGroup.MODEL)
+    assert (row.unknown, row.cost, row.unpriced) == (1, 3.5, 0)
 
 
 @pytest.mark.parametrize("by", UsageGroup)

@@ -123,7 +123,7 @@ def test_calls_without_tokens_are_counted_and_said(used: Workbench) -> None:
     at = visit("usage")
     assert "2 of these calls reported no tokens" in said(at)
     assert table(at, "model")["gpt-other"] == (1, 0, None, None, None, None)
-    assert "4 more are not in the cost: their model is on no price list." in said(at)
+    assert "4 calls are not in the cost: their model is on no price list." in said(at)
 
 
 def test_where_every_call_is_unknown_there_is_a_dash_and_no_zero(workbench: Workbench) -> None:
@@ -144,6 +144,17 @@ def test_no_tokens_at_all_are_a_zero(workbench: Workbench) -> None:
     at = visit("usage")
     assert metrics(at)["Total tokens"] == "0"
     assert "reported no tokens" not in said(at)
+
+
+def test_a_call_with_a_price_and_no_total_is_not_said_to_have_none(workbench: Workbench) -> None:
+    saved = workbench.connect()
+    runtime.database().configurations.set_price(runtime.person(), saved.id, Price(input=1, output=1))
+    usage = {"prompt_tokens": 1, "completion_tokens": 1}
+    workbench.server.next(Reply(200, completion("Hm.", usage=usage)))
+    press(visit("tuner"), "Send")
+    at = visit("usage")
+    assert "1 of these calls reported no tokens" in said(at)
+    assert "not in the cost" not in said(at)
 
 
 # -- whose days, whose calls
