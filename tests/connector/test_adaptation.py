@@ -68,6 +68,10 @@ def request_with(**options: Any) -> ChatCompletionsRequest:
     return ChatCompletionsRequest.of_prompts("What is it?", system_prompt="Be brief.", **options)
 
 
+def ask(client: Client, request: ChatCompletionsRequest, streamed: bool) -> object:
+    return list(client.stream(request).deltas()) if streamed else client.call_api(request)
+
+
 @pytest.fixture
 def learnt() -> Adaptations:
     return Adaptations()
@@ -264,6 +268,9 @@ def refuse_n(body: dict[str, Any]) -> Reply | None:
     return unsupported_value("n", body["n"]) if body.get("n", 1) > 1 else None
 
 
+N_REFUSED = unsupported_value("n", 2)
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_several_choices_are_asked_for_one_by_one(
     server: ProviderServer, mending: Client, reports: list[CallReport], streamed: bool
@@ -297,11 +304,8 @@ def test_what_came_of_several_choices_is_booked_when_one_fails(
 ) -> None:
     busy = iter([None, None, Reply(503, error("Busy."))])
     server.objection = lambda body: refuse_n(body) or next(busy)
-    ask: Callable[[], object] = lambda: mending.call_api(request_with(n=4))  # noqa: E731
-    if streamed:
-        ask = lambda: list(mending.stream(request_with(n=4)).deltas())  # noqa: E731
     with pytest.raises(ProviderUnavailable):
-        ask()
+        ask(mending, request_with(n=4), streamed)
     [report] = reports
     assert report.response
     assert len(report.response.choices) == 2
@@ -320,7 +324,7 @@ def test_a_stream_of_several_choices_can_be_stopped_between_them(
 
 
 def test_tokens_of_several_choices_are_unknown_when_one_does_not_tell(server: ProviderServer, mending: Client) -> None:
-    server.next(refuse_n({"n": 2}), Reply(200, completion("One.")), Reply(200, completion("Two.", usage=None)))  # type: ignore[arg-type]
+    server.next(N_REFUSED, Reply(200, completion("One.")), Reply(200, completion("Two.", usage=None)))
     assert mending.call_api(request_with(n=2)).usage is None
 
 
@@ -355,7 +359,7 @@ def test_a_stop_ends_the_waiting_for_another_try(
 ) -> None:
     """The second choice is refused for now, and to be tried again after a minute's part."""
     wait = Reply(503, error("Busy."), headers={"retry-after": "15"})
-    server.next(refuse_n({"n": 2}), Chunks([chunk("One.", finish_reason="stop")]), wait)  # type: ignore[arg-type]
+    server.next(N_REFUSED, Chunks([chunk("One.", finish_reason="stop")]), wait)
     client = Client(account(server), on_call=reports.append, learnt=learnt, timeout=PATIENCE)
     stream = client.stream(request_with(n=2))
     reader = threading.Thread(target=lambda: list(stream.deltas()))
@@ -423,9 +427,8 @@ def test_an_answer_that_is_none_teaches_nothing(
     server: ProviderServer, mending: Client, learnt: Adaptations, reports: list[CallReport], streamed: bool
 ) -> None:
     server.next(unsupported("top_p"), Reply(200, "<html>Sign in</html>", content_type="text/html"))
-    ask = mending.stream if streamed else mending.call_api
     with pytest.raises(UnreadableAnswer):
-        ask(request_with(top_p=0.5))
+        ask(mending, request_with(top_p=0.5), streamed)
     assert [learnt.items(), reports[0].learnt] == [{}, ()]
 
 
@@ -433,7 +436,7 @@ def test_what_a_later_choice_found_out_in_vain_is_not_learnt(
     server: ProviderServer, mending: Client, learnt: Adaptations, reports: list[CallReport]
 ) -> None:
     first = Chunks([chunk("One.", finish_reason="stop")])
-    server.next(refuse_n({"n": 2}), first, unsupported("temperature"), Reply(400, error("No way.")))  # type: ignore[arg-type]
+    server.next(N_REFUSED, first, unsupported("temperature"), Reply(400, error("No way.")))
     with pytest.raises(RequestRefused):
         list(mending.stream(request_with(n=2, temperature=0.2)))
     assert [each.parameter for each in learnt.of("gpt-test")] == ["n"]
@@ -497,7 +500,7 @@ def test_other_complaints_about_roles_change_none(server: ProviderServer, mendin
 
 
 def test_odd_fields_of_single_choices_are_taken_without_a_warning(server: ProviderServer, mending: Client) -> None:
-    server.next(refuse_n({"n": 2}), *(Reply(200, completion(text) | {"id": 7}) for text in ("One.", "Two.")))  # type: ignore[arg-type]
+    server.next(N_REFUSED, *(Reply(200, completion(text) | {"id": 7}) for text in ("One.", "Two.")))
     response = mending.call_api(request_with(n=2))
     assert [choice.message.content for choice in response.choices] == ["One.", "Two."]
 
@@ -508,11 +511,8 @@ def test_the_tokens_of_the_choices_that_came_are_known_when_one_fails(
 ) -> None:
     busy = iter([None, None, Reply(503, error("Busy."))])
     server.objection = lambda body: refuse_n(body) or next(busy)
-    ask: Callable[[], object] = lambda: mending.call_api(request_with(n=3))  # noqa: E731
-    if streamed:
-        ask = lambda: list(mending.stream(request_with(n=3)).deltas())  # noqa: E731
     with pytest.raises(ProviderUnavailable):
-        ask()
+        ask(mending, request_with(n=3), streamed)
     assert reports[0].usage
     assert reports[0].usage.completion_tokens == 12
     assert len(reports[0].parts) == 2

@@ -34,7 +34,7 @@ HOSTILE = {
     "quotes": """He said "it's" '''so''' and \"\"\"more\"\"\" `once`.""",
     "newlines": "One\nTwo\r\nThree\rFour\n\n  Five\t\n",
     "emoji": "A 👩🏽‍🚀 in 東京, naïve as ever",
-    "shell": "$(touch /tmp/hacked) `touch /tmp/hacked` $HOME ${IFS} !! && exit 1; # %s",
+    "shell": "$(touch hacked) `touch hacked` $HOME ${IFS} !! && exit 1; # %s",
     "backslashes": "C:\\new\\table \\\\ \\u0041 \\x41 \\N{BULLET} \\",
     "the end of the document": "first\nJSON\nJSON\n'JSON'\nEOF\n",
     "what is not seen": "a\x00b\x07c\x1b[31md\x7fe\x9bf\u2028g\u202eh\ufeffi\U000e0041j",
@@ -136,8 +136,11 @@ def provider() -> Iterator[ProviderServer]:
 
 
 @pytest.fixture
-def run(provider: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], dict[str, Any]]:
-    """Runs a piece of code as its reader would; what the provider got, its body as JSON."""
+def run(
+    provider: ProviderServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[[str, str], dict[str, Any]]:
+    """Runs a piece of code as its reader would, in an empty folder; what the provider got, its body as JSON."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", provider.key)
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", provider.key)
     monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", provider.entra_token)
@@ -179,7 +182,7 @@ def test_any_field_goes_along(
 @each_way
 @pytest.mark.parametrize("text", HOSTILE)
 def test_any_text_goes_along(
-    provider: ProviderServer, run: Callable[[str, str], dict[str, Any]], way: str, text: str
+    provider: ProviderServer, run: Callable[[str, str], dict[str, Any]], way: str, text: str, tmp_path: Path
 ) -> None:
     for form, request in (
         ("OpenAI", ChatCompletionsRequest.of_prompts(HOSTILE[text], system_prompt=HOSTILE[text])),
@@ -189,7 +192,7 @@ def test_any_text_goes_along(
         configuration = account(provider, form, display_name="A 'name' \"of\" $(mine)\\")
         body = run(way, WAYS[way](configuration, request))
         assert body == Client(configuration).body(request)
-    assert not Path("/tmp/hacked").exists()
+    assert list(tmp_path.iterdir()) == [], "nothing in it was run"
 
 
 def conversation(text: str) -> ChatCompletionsRequest:
