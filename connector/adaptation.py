@@ -8,7 +8,7 @@ What changes the meaning of a request, its tools or its response format say, sta
 
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +120,7 @@ class Adaptations:
         """All of it, by model."""
         return dict(self._known)
 
-    def learn(self, model: str, adaptations: Iterable[Adaptation], outdated: Iterable[Adaptation] = ()) -> None:
+    def learn(self, model: str, adaptations: Iterable[Adaptation], outdated: Collection[Adaptation] = ()) -> None:
         """Add what helped. What is `outdated`, and what is about the same or the reverse of it, is forgotten."""
         with self._learning:
             kept = [each for each in self.of(model) if each not in outdated]
@@ -191,7 +191,7 @@ class Mending:
 
     def _rebuild(self) -> None:
         """From what was asked for, with all that is known: until nothing applies, each once."""
-        self.body, self.applied = self._asked, []
+        self.body, self.applied, self.choices = self._asked, [], 1
         while True:
             keys = {each.key for each in self.applied}
             every = (*self._known, *self._found)

@@ -372,7 +372,8 @@ class AnswerStream:
     def close(self) -> None:
         """Stop: close the provider's connection at once. What came stays in `response`. Harmless when it has ended.
 
-        May be called while another thread waits for the next piece: its iteration ends.
+        May be called while another thread waits for the next piece: its iteration ends. Where the choices are asked for
+        one by one, a next one that has been sent and has not begun is let go only when it begins.
         """
         is_running = not self._call.is_ended
         try:

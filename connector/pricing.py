@@ -42,15 +42,15 @@ class Price(Value):
     since: date | None = Field(default=None, title="Since")
     """The day they were entered."""
 
-    def of(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0, requests: int = 1) -> Decimal:
-        """US dollars for so many tokens; the cached ones are part of the prompt's."""
+    def of(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> Decimal:
+        """US dollars for one request of so many tokens; the cached ones are part of the prompt's."""
         cached = min(cached_tokens, prompt_tokens)
         cached_input = self.input if self.cached_input is None else self.cached_input
         parts = (
             (prompt_tokens - cached, self.input),
             (cached, cached_input),
             (completion_tokens, self.output),
-            (requests * _MILLION, self.per_request),
+            (_MILLION, self.per_request),
         )
         # Through their texts: 0.1 is meant, not the binary number next to it.
         return sum((tokens * Decimal(str(price)) for tokens, price in parts), Decimal()) / _MILLION

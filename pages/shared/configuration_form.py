@@ -217,9 +217,9 @@ def _save(
 ) -> None:
     configurations, who = runtime.database().configurations, runtime.person()
     try:
-        price = Price(**prices) if prices else None  # type: ignore[arg-type]
+        price = Price(**prices) if prices else None  # type: ignore[arg-type]  # it checks itself
         if saved is None:
-            configuration = Configuration(**{**fields, "api_key": SecretStr(key)})  # type: ignore[arg-type]
+            configuration = Configuration(**{**fields, "api_key": SecretStr(key)})  # type: ignore[arg-type]  # as typed
             saved = configurations.add(who, configuration)
         else:
             saved = configurations.change(who, id, fields, SecretStr(key) if key.strip() else None)
