@@ -229,8 +229,9 @@ def _adaptation_of(name: str, refusal: ConnectorError, body: Body, roles: set[ob
     name, _, inner = name.partition(".")
     if name not in body:
         return None
-    if inner:
-        return Adaptation(f"{name}.{inner}", None, None, why) if inner in (body[name] or {}) else None
+    if inner:  # of a stream's options, one can do without each; of a format or a tool, without none
+        is_option = name == "stream_options" and inner in body[name]
+        return Adaptation(f"{name}.{inner}", None, None, why) if is_option else None
     if name in _RENAMED:
         return Adaptation(name, None, _RENAMED[name], why)
     if name not in _LEFT_OUT:

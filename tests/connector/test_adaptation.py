@@ -526,6 +526,8 @@ def test_the_tokens_of_the_choices_that_came_are_known_when_one_fails(
     [
         ({"tools": (TOOL,)}, unsupported("tools")),
         ({"response_format": {"type": "json_object"}}, unsupported("response_format")),
+        ({"response_format": {"type": "json_object"}}, unsupported("response_format.type")),
+        ({"metadata": {"team": "blue"}}, unsupported("metadata.team")),
         ({"service_tier": "flex"}, unsupported_value("service_tier", "'flex'", "Supported values are: 'default'.")),
         ({"store": True}, unrecognized("store")),
         ({"temperature": 0.2}, unsupported("top_p")),
