@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTHON_3_13 := $(shell for python in python3.13 $$HOME/.pyenv/versions/3.13*/bin/python3.13; do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done)
+AT_ONCE := -n 2 --dist loadfile
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .PHONY: demo run setup test test-fast bench lock clean
@@ -20,14 +21,16 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tests/e2e/chromium.py
+	$(BIN)/python -m tests.postgresql
 ifneq ($(PYTHON_3_13),)
 	@$(MAKE) --no-print-directory .venv-3.13/.dev
-	.venv-3.13/bin/python -m pytest -q tests/connector tests/db
+	.venv-3.13/bin/python -m pytest -q $(AT_ONCE) tests/connector tests/db
 endif
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(AT_ONCE) -m "not browser"
+	$(BIN)/python -m pytest -m browser
 
 test-fast: setup
-	$(BIN)/python -m pytest -m "not browser"
+	$(BIN)/python -m pytest $(AT_ONCE) -m "not browser"
 
 # Minutes, and it writes benchmarks/results.md. BENCH=--check fails where a figure is missed.
 bench: setup .venv-litellm/.bench .venv-langchain/.bench

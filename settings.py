@@ -12,10 +12,10 @@ class InvalidSetting(Exception):
 class Settings:
     """The settings of one process. The README lists them."""
 
-    database_url: str = "sqlite:///data/workbench.db"
+    database_url: str = field(default="sqlite:///data/workbench.db", repr=False)  # it may hold a password
     encryption_key: str = field(default="", repr=False)
     encryption_key_file: str = ""
-    outgoing_proxy: str = field(default="", repr=False)  # it may hold a password
+    outgoing_proxy: str = field(default="", repr=False)  # so may this
     outgoing_ca_file: str = ""
     demo_port: int = 18080
 
@@ -28,12 +28,14 @@ class Settings:
         }
         if "ENCRYPTION_KEY" in environment and not environment["ENCRYPTION_KEY"].strip():
             raise InvalidSetting("ENCRYPTION_KEY is set but empty. Remove it, or set it to a key.")
-        if found["DATABASE_URL"] and not found["DATABASE_URL"].startswith("sqlite:///"):
+        url = found["DATABASE_URL"]
+        if url and not url.startswith(("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg://")):
             raise InvalidSetting(
-                "DATABASE_URL must start with sqlite:/// in this version, for example sqlite:///data/my.db."
+                "DATABASE_URL must start with sqlite:/// or postgresql://, for example sqlite:///data/my.db or "
+                "postgresql://user:password@host/name."
             )
         return cls(
-            database_url=found["DATABASE_URL"] or cls.database_url,
+            database_url=url or "sqlite:///data/workbench.db",
             encryption_key=environment.get("ENCRYPTION_KEY", "").strip(),
             encryption_key_file=found["ENCRYPTION_KEY_FILE"],
             outgoing_proxy=found["OUTGOING_PROXY"],

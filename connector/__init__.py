@@ -46,6 +46,8 @@ from connector.errors import (
 )
 from connector.finding import Finding, State, Step
 from connector.message import ContentPart, Message, Role, ToolCall
+from connector.models import OfferedModel, models_of
+from connector.pasted import fields_of
 from connector.pricing import Cost, Price, cost_of, tokens_of
 from connector.snippets import connector_code, curl_command, key_variable, sdk_code
 from connector.value import bounds_of, choices_of
@@ -81,6 +83,7 @@ __all__ = [
     "Model",
     "NoAnswerInTime",
     "NotFoundAtProvider",
+    "OfferedModel",
     "Price",
     "Provider",
     "ProviderUnavailable",
@@ -100,7 +103,9 @@ __all__ = [
     "cost_of",
     "curl_command",
     "examine",
+    "fields_of",
     "key_variable",
+    "models_of",
     "origin_of",
     "pooled_http_client",
     "read_endpoint",

@@ -154,7 +154,7 @@ class Client:
         call = self._call(request)
         parts: list[ChatCompletionsResponse] = []
         try:
-            call.account = self._account()
+            call.account = signed_in(self.configuration, self._token)
             while len(parts) < call.mending.choices:
                 parts.append(call.completion(self._send(call, stream=False)))
         except ConnectorError as error:
@@ -170,7 +170,7 @@ class Client:
         """The same, as it is written. The call begins here; use the stream in a `with` block, or close it."""
         call = self._call(request, stream=True)
         try:
-            call.account = self._account()
+            call.account = signed_in(self.configuration, self._token)
             return AnswerStream(call, lambda: self._send(call, stream=True))
         except ConnectorError as error:
             call.end(CallStatus.FAILED, error=error)
@@ -219,20 +219,20 @@ class Client:
             call.ended.wait(pause)
         raise AnswerInterrupted("It was stopped.")
 
-    def _account(self) -> Configuration:
-        """The configuration, with a fresh token where tokens are used."""
-        configuration = self.configuration
-        if self._token is None and configuration.key_type is not KeyType.ENTRA_IDENTITY:
-            return configuration
-        try:
-            key = self._token() if self._token else entra_token(configuration.entra_scope)
-        except ConnectorError:
-            raise
-        except Exception:  # it may hold anything
-            key = ""
-        if not key or not isinstance(key, str):
-            raise KeyRefused("The token that this program was to bring could not be got. Sign in again.")
-        return configuration.with_key(key)
+
+def signed_in(configuration: Configuration, token: Callable[[], str] | None) -> Configuration:
+    """The configuration, with a fresh token where tokens are used."""
+    if token is None and configuration.key_type is not KeyType.ENTRA_IDENTITY:
+        return configuration
+    try:
+        key = token() if token else entra_token(configuration.entra_scope)
+    except ConnectorError:
+        raise
+    except Exception:  # it may hold anything
+        key = ""
+    if not key or not isinstance(key, str):
+        raise KeyRefused("The token that this program was to bring could not be got. Sign in again.")
+    return configuration.with_key(key)
 
 
 def _pause(failure: ConnectorError, attempts: int) -> float | None:

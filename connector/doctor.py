@@ -47,6 +47,7 @@ from connector.finding import (
     a_failure,
     a_pass,
 )
+from connector.models import models_of
 from connector.transport import shared_http_client
 
 PATIENCE = httpx2.Timeout(connect=10, read=60, write=30, pool=10)
@@ -388,14 +389,11 @@ class _Look:
 
         if self.is_azure:  # models are no deployments, and those it lists to administrators only
             return ""
-        address = f"{self.configuration.url.removesuffix('/chat/completions')}/models"
         try:
-            # With the key, so all the more without following redirects.
-            answer = self.http_client.get(address, headers=self.configuration.authorisation, **self._looking())
-            listed = answer.json()["data"]
-            names = [redacted(each["id"], self.configuration) for each in listed]
-        except (httpx2.HTTPError, ValueError, LookupError, TypeError):
+            models = models_of(self.configuration, http_client=self.http_client, timeout=self.glance)
+        except ConnectorError:
             return ""
+        names = [each.name for each in models]
         near = get_close_matches(asked, names, n=5) or names[:5]
         return f" This server has {', '.join(near)}{', and others' if len(names) > len(near) else ''}." if near else ""
 

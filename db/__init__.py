@@ -1,4 +1,4 @@
-"""What the workbench remembers: configurations with sealed keys, chats, the ledger of calls, people.
+"""What the workbench remembers: configurations with sealed keys, chats, the ledger of calls, people, the audit.
 
     database = Database("sqlite:///data/workbench.db")
     me = database.people.local()
@@ -8,26 +8,39 @@
 Methods take and give values, each is one transaction, and each that concerns somebody takes the acting person first.
 """
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 from db.adaptations import LearntAdaptation, LearntAdaptations
-from db.base import NotAllowed, NotFound, Storage, StorageError, utc_now
+from db.audit import Audit, AuditAction, AuditEntry
+from db.backup import Restored, back_up, restore
+from db.base import utc_now
 from db.calls import Call, Calls, CallStart, UsageGroup, UsageRow, interrupt_calls
 from db.chat_sessions import ChatSession, ChatSessions, MessageStatus, StoredMessage, Turn, interrupt_answers
-from db.cipher import CannotOpen, Cipher, automatic_keys, configured_keys
+from db.cipher import Cipher, automatic_keys, configured_keys, must_agree
 from db.configurations import Configurations, SavedConfiguration, is_any_key_sealed
+from db.encryption_keys import EncryptionKeys, KeyUsage, Rotation
+from db.errors import CannotOpen, ChangedMeanwhile, NotAllowed, NotFound, StorageError
 from db.people import People, Person, PersonRole
+from db.storage import Storage
 
 __all__ = [
+    "Audit",
+    "AuditAction",
+    "AuditEntry",
     "Call",
     "CallStart",
     "Calls",
     "CannotOpen",
+    "ChangedMeanwhile",
     "ChatSession",
     "ChatSessions",
     "Configurations",
     "Database",
+    "EncryptionKeys",
+    "KeyUsage",
     "LearntAdaptation",
     "LearntAdaptations",
     "MessageStatus",
@@ -36,24 +49,26 @@ __all__ = [
     "People",
     "Person",
     "PersonRole",
+    "Restored",
+    "Rotation",
     "SavedConfiguration",
     "StorageError",
     "StoredMessage",
     "Turn",
     "UsageGroup",
     "UsageRow",
+    "utc_now",
 ]
 
 
+log = logging.getLogger(__name__)
+
+
 class Database:
-    """One database and its collections. Make one per process: it takes whatever was under way for interrupted, until
-    the process that it is under way in says how it ended.
+    """One database and its collections. Make one per process.
 
     Raises `StorageError`, here and in every method, with a sentence that names the setting in the way.
     """
-
-    key_source: str
-    """Where the key that seals API keys is from, for a person to read: a setting's or a file's name."""
 
     def __init__(
         self,
@@ -62,31 +77,84 @@ class Database:
         encryption_key: str = "",
         encryption_key_file: str = "",
         clock: Callable[[], datetime] = utc_now,
+        recover: bool = True,
     ) -> None:
-        """`url` names an SQLite file, made when it is not there. `clock` gives aware times in whole milliseconds.
+        """`url` names an SQLite file, made when it is not there, or a PostgreSQL database. `clock` gives aware times in
+        whole milliseconds.
 
-        The encryption key is `encryption_key`, or in `encryption_key_file`, or in the file `encryption.key` beside the
-        database, which is made on the first start.
+        The encryption key is `encryption_key`, or in `encryption_key_file`; for SQLite only, without either, in the
+        file `encryption.key` beside the database, which is made on the first start. With `recover`, whatever was under
+        way is taken for interrupted, until the process that it is under way in says how it ended.
         """
-        keys, self.key_source = configured_keys(encryption_key, encryption_key_file)
-        self._storage = Storage(url)
+        keys, source = configured_keys(encryption_key, encryption_key_file)
+        self._clock = clock
+        self._storage = Storage(url, needs_key=not keys)
         try:
-            with self._storage.writing() as session:
-                interrupt_answers(session)
-                interrupt_calls(session)
-                is_sealed = is_any_key_sealed(session)
-            if not keys:
-                key_file = self._storage.path.with_name("encryption.key")
-                keys, self.key_source = automatic_keys(key_file, is_needed=is_sealed)
+            if recover:
+                with self._storage.writing() as session:
+                    interrupt_answers(session)
+                    interrupt_calls(session)
+            keys, source = self._with_key_file(keys, source)
+            self._cipher = Cipher(keys)
+            self.configurations = Configurations(self._storage, self._cipher, clock)
+            self.encryption_keys = EncryptionKeys(self._storage, self._cipher, len(keys), source, clock)
+            self.chat_sessions = ChatSessions(self._storage, clock)
+            self.calls = Calls(self._storage, clock)
+            self.adaptations = LearntAdaptations(self._storage)
+            self.people = People(self._storage)
+            self.audit = Audit(self._storage, clock)
+            self._name_unreadable_keys()
         except BaseException:
             self.close()
             raise
-        self.configurations = Configurations(self._storage, Cipher(keys), clock)
-        self.chat_sessions = ChatSessions(self._storage, clock)
-        self.calls = Calls(self._storage, clock)
-        self.adaptations = LearntAdaptations(self._storage)
-        self.people = People(self._storage)
+
+    @property
+    def address(self) -> str:
+        """Where the data is, without the password."""
+        return self._storage.address
+
+    @property
+    def revision(self) -> str:
+        """The schema's, `0003` say."""
+        return self._storage.revision()
+
+    def back_up(self, person: Person, file: Path) -> None:
+        """Write all data to a new SQLite file, as it is at one moment while others write. Administrators only."""
+        person.must_be_administrator()
+        back_up(self._storage, file)
+
+    def restore(self, person: Person, file: Path, *, replaced: Path) -> Restored:
+        """Put the data of a backup in the place of all that is here, while others write. Administrators only.
+
+        What is here is backed up to `replaced` first. Raises `StorageError`, and changes nothing, when the file is no
+        backup, or its keys would not open here.
+        """
+        person.must_be_administrator()
+        return restore(self._storage, self._cipher, person, file, replaced, self._clock())
 
     def close(self) -> None:
-        """Close the database's files."""
+        """Close the database's files and connections."""
         self._storage.close()
+
+    def _with_key_file(self, keys: list[str], source: str) -> tuple[list[str], str]:
+        """The automatic file's key where none was configured, which only goes with a file beside it."""
+        path = self._storage.path
+        if path is None:
+            return keys, source
+        key_file = path.with_name("encryption.key")
+        if keys:
+            must_agree(keys, source, key_file)
+            return keys, source
+        with self._storage.reading() as session:
+            is_sealed = is_any_key_sealed(session)
+        return automatic_keys(key_file, is_needed=is_sealed)
+
+    def _name_unreadable_keys(self) -> None:
+        names = self.encryption_keys.usage(self.people.local()).unreadable
+        if names:
+            log.warning(
+                "The encryption key (%s) does not open the keys of: %s. Set the encryption key that sealed them, or "
+                "enter these keys again.",
+                self.encryption_keys.source,
+                ", ".join(names),
+            )

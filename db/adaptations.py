@@ -8,8 +8,9 @@ from sqlalchemy import ForeignKey, String, Text, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from connector import Adaptation, Adaptations, CallReport
-from db.base import Record, Storage
+from db.base import Record
 from db.people import Person
+from db.storage import Storage
 
 
 class AdaptationRecord(Record):

@@ -30,9 +30,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from connector import CallReport, CallStatus, ChatCompletionsResponse, Cost, UsageSource, cost_of, tokens_of
 from db.adaptations import learn
-from db.base import NotFound, Record, Storage, as_value
+from db.base import Record, as_value
 from db.configurations import address_of, must_exist, price_of
+from db.errors import NotFound
 from db.people import Person, PersonRecord
+from db.storage import Storage
 
 N = TypeVar("N", int, float)
 _QUARTER_HOUR = 15 * 60  # seconds

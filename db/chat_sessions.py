@@ -14,10 +14,12 @@ from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, func, 
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from connector import CallReport, CallStatus, Role, cost_of
-from db.base import NotFound, Record, Storage, as_value
+from db.base import Record, as_value
 from db.calls import Call, CallRecord, CallStart, begin_call, call_of, finish_call, finish_reason_of
 from db.configurations import must_exist
+from db.errors import NotFound
 from db.people import Person
+from db.storage import Storage
 
 
 class MessageStatus(StrEnum):

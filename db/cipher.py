@@ -2,7 +2,7 @@
 
 What is sealed is a JSON document of the three, so a sealed text that is copied to another row, or whose row is pointed
 at another host, does not open. Changing the encryption key: put the new one before the old, `ENCRYPTION_KEY=new,old`;
-the first seals, all of them open.
+the first seals, all of them open; `db.encryption_keys` then puts everything under the first.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
-from db.base import StorageError
+from db.errors import CannotOpen, StorageError
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _KEY_FORM = (
@@ -24,15 +24,12 @@ _KEY_FORM = (
 )
 
 
-class CannotOpen(StorageError):
-    """A stored key does not open: another encryption key, another row, another host, or changed bytes."""
-
-
 class Cipher:
     """Seals and opens API keys. Without encryption keys it does neither, and says what to do."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self._fernet = MultiFernet([Fernet(key) for key in keys]) if keys else None
+        self._fernets = [Fernet(key) for key in keys]
+        self._fernet = MultiFernet(self._fernets) if keys else None
 
     def seal(self, api_key: SecretStr, configuration_id: str, origin: str) -> str:
         """Text that only opens for this configuration and origin, another one each time."""
@@ -59,6 +56,25 @@ class Cipher:
             raise CannotOpen("The stored key of this configuration cannot be opened. Enter the key again.")
         return SecretStr(document["key"])
 
+    def key_of(self, sealed: str) -> int | None:
+        """Which of the encryption keys sealed this, 0 for the first; None: none of them. Nothing is decrypted."""
+        for at, fernet in enumerate(self._fernets):
+            try:
+                fernet.extract_timestamp(sealed)  # checks the signature, and reads no more than it must
+            except InvalidToken:
+                continue
+            return at
+        return None
+
+    def reseal(self, sealed: str) -> str:
+        """The same under the first encryption key; raises `CannotOpen`."""
+        try:
+            if self._fernet is not None:
+                return self._fernet.rotate(sealed).decode()
+        except InvalidToken:
+            pass
+        raise CannotOpen("No encryption key opens this.")
+
 
 def configured_keys(encryption_key: str, encryption_key_file: str) -> tuple[list[str], str]:
     """The keys of the two settings, and the name of the one they are from; nothing when neither is set.
@@ -72,6 +88,17 @@ def configured_keys(encryption_key: str, encryption_key_file: str) -> tuple[list
     if of_text:
         return of_text, "ENCRYPTION_KEY"
     return of_file, "ENCRYPTION_KEY_FILE" if of_file else ""
+
+
+def must_agree(keys: Sequence[str], setting: str, path: Path) -> None:
+    """Raises `StorageError` when the automatic file holds a key that the setting does not: it may have sealed what is
+    stored, and nobody would know why that does not open any more.
+    """
+    if path.exists() and not set(_keys_in(path, str(path))) <= set(keys):
+        raise StorageError(
+            f"{setting} and the file {path} do not agree. Put the file's key behind the new one, "
+            f"{setting}=new,old; or move the file away if nothing is sealed with it."
+        )
 
 
 def automatic_keys(path: Path, *, is_needed: bool) -> tuple[list[str], str]:

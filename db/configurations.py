@@ -1,27 +1,38 @@
-"""Configurations: for everybody to use, for administrators to change. Their keys leave this package in `open` only."""
+"""Configurations: for everybody to use, for administrators to change. Their keys leave this package in `open` only.
+
+A key is opened to connect, to seal it for a copy of its configuration (`duplicate`), and to put it under another
+encryption key (`db.encryption_keys`); lists, forms and changes do without.
+"""
 
 import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
 from pydantic import SecretStr
-from sqlalchemy import CheckConstraint, String, Text, exists, select
+from sqlalchemy import CheckConstraint, String, Text, exists, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from connector import ApiType, Configuration, InvalidConfiguration, KeyType, Price, origin_of
 from db.adaptations import forget
-from db.base import NotFound, Record, Storage, as_value
+from db.audit import AuditAction, last_change, note
+from db.base import Record, as_value
 from db.cipher import Cipher
+from db.errors import ChangedMeanwhile, NotAllowed, NotFound
 from db.people import Person
+from db.storage import Storage
 
 log = logging.getLogger(__name__)
 
 _WHAT_ANSWERS = ("api_type", "endpoint", "deployment_name", "api_version")
 _FIELDS = tuple(name for name in Configuration.model_fields if name != "api_key")
+_KEPT = SecretStr("kept")
+"""Stands for a stored key where a configuration is checked without opening it."""
+_LONGEST_DETAIL = 200  # characters
 
 
 class ConfigurationRecord(Record):
@@ -40,11 +51,16 @@ class ConfigurationRecord(Record):
     api_version: Mapped[str]
     model_default: Mapped[str]
     sealed_key: Mapped[str] = mapped_column(Text)
+    """Empty where an identity signs in."""
     key_hint: Mapped[str] = mapped_column(String(4))
     price: Mapped[str | None] = mapped_column(Text)
     """One's own, as JSON."""
     created_at: Mapped[datetime]
     changed_at: Mapped[datetime]
+    version: Mapped[int]
+    """One more with each change by a person."""
+    is_enabled: Mapped[bool]
+    is_default: Mapped[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +81,12 @@ class SavedConfiguration:
     """One's own, where the list price is not what is paid."""
     created_at: datetime
     changed_at: datetime
+    version: int
+    """What `change` wants to be told, to know that nobody else changed it since."""
+    is_enabled: bool
+    is_default: bool
+    is_key_readable: bool
+    """Whether the encryption key that sealed its key is there; the key itself was not opened to see it."""
 
 
 class Configurations:
@@ -78,88 +100,223 @@ class Configurations:
     def all(self, person: Person) -> list[SavedConfiguration]:
         """By name, without regard to case. Opens no key, so it works when the encryption key is lost."""
         with self._storage.reading() as session:
-            records = session.scalars(select(ConfigurationRecord).order_by(ConfigurationRecord.folded_name))
-            return [_saved(record) for record in records]
+            records = session.scalars(select(ConfigurationRecord))
+            return [self._saved(record) for record in sorted(records, key=lambda each: each.folded_name)]
 
     def get(self, person: Person, id: str) -> SavedConfiguration:
         """One of them; raises `NotFound`. Opens no key."""
         with self._storage.reading() as session:
-            return _saved(_found(session, id))
+            return self._saved(_found(session, id))
 
-    def open(self, person: Person, id: str) -> Configuration:
-        """One of them with its key, ready for a `Client`; raises `NotFound` and `CannotOpen`."""
+    def open(self, person: Person, id: str, *, is_test: bool = False) -> Configuration:
+        """One of them with its key, ready for a `Client`; raises `NotFound` and `CannotOpen`.
+
+        One that is switched off is opened for an administrator's test only; else it is `NotAllowed`.
+        """
+        if is_test:
+            person.must_be_administrator()
         with self._storage.reading() as session:
             record = _found(session, id)
+            if not record.is_enabled and not is_test:
+                raise NotAllowed(f"“{record.display_name}” is switched off. Pick another configuration.")
             return Configuration(**_fields(record), api_key=self._stored_key(record))
 
-    def add(self, person: Person, configuration: Configuration) -> SavedConfiguration:
+    def add(self, person: Person, configuration: Configuration, price: Price | None = None) -> SavedConfiguration:
         """Save a new one; raises `InvalidConfiguration` when its name is taken, in whatever case."""
         person.must_be_administrator()
-        now = self._clock()
         with self._storage.writing() as session:
-            record = ConfigurationRecord(id=uuid4().hex, created_at=now)
-            self._write(session, record, configuration, now)
-            return _saved(record)
+            return self._add(session, person, configuration, price)
 
     def change(
-        self, person: Person, id: str, fields: Mapping[str, str], api_key: SecretStr | None = None
+        self,
+        person: Person,
+        id: str,
+        fields: Mapping[str, object],
+        api_key: SecretStr | None = None,
+        *,
+        version: int | None = None,
     ) -> SavedConfiguration:
-        """Change some fields of `Configuration`, and the key unless `api_key` is None or empty.
+        """Change some fields of `Configuration`, the own `price` as one of them, and the key unless `api_key` is None
+        or empty.
 
-        The stored key stays with the origin it was entered for: an endpoint at another one needs the key again. Raises
-        `NotFound`, `InvalidConfiguration`, and `CannotOpen` when the key is to stay but does not open.
+        The stored key stays with the origin it was entered for, and stays what it is: an endpoint at another origin, or
+        another key type, needs the key again. `version` is that of what the changes were made to. Raises `NotFound`,
+        `InvalidConfiguration`, and `ChangedMeanwhile` when it is another one by now.
         """
         person.must_be_administrator()
         with self._storage.writing() as session:
             record = _found(session, id)
-            given = {**_fields(record), **fields}
-            # An identity needs no key, so a stored one is not kept for it.
-            needs_key = given["key_type"] != KeyType.ENTRA_IDENTITY
-            key = api_key or (self._stored_key(record) if needs_key else SecretStr(""))
-            configuration = Configuration(**{**given, "api_key": key})
-            if needs_key and not api_key and configuration.origin != origin_of(record.endpoint):
-                raise InvalidConfiguration({"api_key": "The address leads to another host now; enter the key again."})
+            _must_be_unchanged(session, record, version)
+            before = {**_fields(record), "price": _price(record)}
+            after = {**before, **fields}
+            price = after.pop("price")
+            configuration = Configuration(**{**after, "api_key": api_key or _kept_key(record, after)})
+            if not api_key:
+                _must_fit_the_kept_key(record, configuration)
             if any(getattr(configuration, name) != getattr(record, name) for name in _WHAT_ANSWERS):
                 forget(session, id)  # it was about another model, or another version
-            self._write(session, record, configuration, self._clock())
-            return _saved(record)
+            self._write(session, record, configuration, price, is_key_kept=not api_key)
+            changes = _changes(before, {**_fields(record), "price": _price(record)})
+            if api_key:
+                changes.append("Key: replaced")
+            self._note(session, person, AuditAction.CHANGED, record, *changes)
+            return self._saved(record)
 
-    def set_price(self, person: Person, id: str, price: Price | None) -> SavedConfiguration:
-        """One's own price for the calls from now on, dated today; None: the list price. Raises `NotFound`."""
+    def duplicate(self, person: Person, id: str) -> SavedConfiguration:
+        """A copy under a name of its own, with the key, for the same origin. Raises `NotFound` and `CannotOpen`."""
         person.must_be_administrator()
         with self._storage.writing() as session:
             record = _found(session, id)
-            now = self._clock()
-            dated = price and Price(**{**dict(price), "since": now.date()})
-            record.price = dated.model_dump_json() if dated else None
-            record.changed_at = now
-            return _saved(record)
+            copy = {**_fields(record), "display_name": _free_name(session, record.display_name)}
+            configuration = Configuration(**copy, api_key=self._stored_key(record))
+            return self._add(session, person, configuration, _price(record), f"Copy of “{record.display_name}”")
+
+    def set_enabled(self, person: Person, id: str, is_enabled: bool) -> SavedConfiguration:
+        """Switch it on or off. Switched off, it is offered and opened to nobody, and is no default."""
+        person.must_be_administrator()
+        with self._storage.writing() as session:
+            record = _found(session, id)
+            if record.is_enabled != is_enabled:
+                record.is_enabled = is_enabled
+                record.is_default = record.is_default and is_enabled
+                record.version += 1
+                self._note(session, person, AuditAction.CHANGED, record, f"Switched {'on' if is_enabled else 'off'}")
+            return self._saved(record)
+
+    def make_default(self, person: Person, id: str) -> SavedConfiguration:
+        """What pages begin with, in place of any other. `InvalidConfiguration` when it is switched off."""
+        person.must_be_administrator()
+        with self._storage.writing() as session:
+            record = _found(session, id)
+            if not record.is_enabled:
+                raise InvalidConfiguration({"is_default": "Switch it on before it becomes the default."})
+            if not record.is_default:
+                session.execute(update(ConfigurationRecord).values(is_default=ConfigurationRecord.id == id))
+                self._note(session, person, AuditAction.CHANGED, record, "Made the default")
+            session.refresh(record)
+            return self._saved(record)
 
     def delete(self, person: Person, id: str) -> None:
         """Delete one; raises `NotFound`. Chats stay and have none then; calls stay under its name."""
         person.must_be_administrator()
         with self._storage.writing() as session:
-            session.delete(_found(session, id))
+            record = _found(session, id)
+            self._note(session, person, AuditAction.DELETED, record)
+            session.delete(record)
 
-    def _stored_key(self, record: ConfigurationRecord) -> SecretStr:
-        return self._cipher.open(record.sealed_key, record.id, origin_of(record.endpoint))
+    def _add(
+        self, session: Session, person: Person, configuration: Configuration, price: Price | None, *details: str
+    ) -> SavedConfiguration:
+        record = ConfigurationRecord(
+            id=uuid4().hex, created_at=self._clock(), version=0, is_enabled=True, is_default=False
+        )
+        self._write(session, record, configuration, price, is_key_kept=False)
+        self._note(session, person, AuditAction.CREATED, record, *details)
+        return self._saved(record)
 
     def _write(
-        self, session: Session, record: ConfigurationRecord, configuration: Configuration, now: datetime
+        self,
+        session: Session,
+        record: ConfigurationRecord,
+        configuration: Configuration,
+        price: Price | None,
+        *,
+        is_key_kept: bool,
     ) -> None:
         folded = configuration.display_name.casefold()
         same_name = ConfigurationRecord.folded_name == folded, ConfigurationRecord.id != record.id
         # Nobody else can take it between this look and the commit: the transaction holds the write lock.
         if session.scalar(select(exists().where(*same_name))):
             raise InvalidConfiguration({"display_name": "Another configuration has this name already."})
+        now = self._clock()
         for name in _FIELDS:
             setattr(record, name, getattr(configuration, name))
-        key = configuration.api_key.get_secret_value()
         record.folded_name = folded
-        record.sealed_key = self._cipher.seal(configuration.api_key, record.id, configuration.origin)
-        record.key_hint = key[-4:] if len(key) >= 12 else ""
+        if configuration.key_type is KeyType.ENTRA_IDENTITY:  # needs no key, so none is kept for it
+            record.sealed_key = record.key_hint = ""
+        elif not is_key_kept:
+            key = configuration.api_key.get_secret_value()
+            record.sealed_key = self._cipher.seal(configuration.api_key, record.id, configuration.origin)
+            record.key_hint = key[-4:] if len(key) >= 12 else ""
+        if _numbers(price) != _numbers(_price(record)):
+            dated = price and Price(**{**dict(price), "since": now.date()})
+            record.price = dated.model_dump_json() if dated else None
         record.changed_at = now
+        record.version += 1
         session.add(record)
+
+    def _stored_key(self, record: ConfigurationRecord) -> SecretStr:
+        if record.key_type is KeyType.ENTRA_IDENTITY:
+            return SecretStr("")
+        return self._cipher.open(record.sealed_key, record.id, origin_of(record.endpoint))
+
+    def _saved(self, record: ConfigurationRecord) -> SavedConfiguration:
+        readable = record.key_type is KeyType.ENTRA_IDENTITY or self._cipher.key_of(record.sealed_key) is not None
+        return as_value(SavedConfiguration, record, price=_price(record), is_key_readable=readable)
+
+    def _note(
+        self, session: Session, person: Person, action: AuditAction, record: ConfigurationRecord, *details: str
+    ) -> None:
+        note(session, person, action, self._clock(), *details, id=record.id, name=record.display_name)
+
+
+def _must_be_unchanged(session: Session, record: ConfigurationRecord, version: int | None) -> None:
+    if version is None or record.version == version:
+        return
+    entry = last_change(session, record.id)
+    who = f"{entry.person_name} changed" if entry else "Somebody changed"
+    what = f" ({'; '.join(entry.details)})" if entry and entry.details else ""
+    raise ChangedMeanwhile(f"{who} “{record.display_name}” meanwhile{what}. Nothing of yours was saved yet.")
+
+
+def _kept_key(record: ConfigurationRecord, fields: Mapping[str, object]) -> SecretStr:
+    """What stands for the stored key; nothing where none is stored, or none is needed."""
+    has_one = record.key_type is not KeyType.ENTRA_IDENTITY and record.sealed_key
+    return _KEPT if has_one and fields["key_type"] != KeyType.ENTRA_IDENTITY else SecretStr("")
+
+
+def _must_fit_the_kept_key(record: ConfigurationRecord, configuration: Configuration) -> None:
+    if configuration.key_type is KeyType.ENTRA_IDENTITY:
+        return
+    if configuration.origin != _origin(record):
+        raise InvalidConfiguration({"api_key": "The address leads to another host now; enter the key again."})
+    if configuration.key_type is not record.key_type:
+        raise InvalidConfiguration({"api_key": "The stored key is of another type; enter the one that is meant."})
+
+
+def _origin(record: ConfigurationRecord) -> str:
+    try:
+        return origin_of(record.endpoint)
+    except InvalidConfiguration:  # whoever wrote that into the database: no key was entered for it
+        return ""
+
+
+def _free_name(session: Session, name: str) -> str:
+    taken = set(session.scalars(select(ConfigurationRecord.folded_name)))
+    for number in count(1):
+        ending = " (copy)" if number == 1 else f" (copy {number})"
+        found = name[: 100 - len(ending)] + ending
+        if found.casefold() not in taken:
+            return found
+    raise AssertionError("count() ends")
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What a person changed, for people, without what an address may hide behind its question mark."""
+    changed = [name for name in before if before[name] != after[name]]
+    titles = {name: field.title or name for name, field in Configuration.model_fields.items()}
+    said = []
+    for name in changed:
+        if name == "price":
+            said.append("Own price: changed" if after[name] else "Own price: removed")
+            continue
+        old, new = (str(values[name]).partition("?")[0][:_LONGEST_DETAIL] or "none" for values in (before, after))
+        said.append(f"{titles[name]}: {old} → {new}" if old != new else f"{titles[name]}: changed")
+    return said
+
+
+def _numbers(price: Price | None) -> dict[str, object]:
+    return price.model_dump(exclude={"since"}) if price else {}
 
 
 def address_of(session: Session, id: str) -> str | None:
@@ -183,7 +340,7 @@ def must_exist(session: Session, id: str | None) -> None:
 
 def is_any_key_sealed(session: Session) -> bool:
     """Whether the database holds a sealed key."""
-    return bool(session.scalar(select(exists(select(ConfigurationRecord.id)))))
+    return bool(session.scalar(select(exists().where(ConfigurationRecord.sealed_key != ""))))
 
 
 def _found(session: Session, id: str) -> ConfigurationRecord:
@@ -191,10 +348,6 @@ def _found(session: Session, id: str) -> ConfigurationRecord:
     if record is None:
         raise NotFound("This configuration does not exist any more.")
     return record
-
-
-def _saved(record: ConfigurationRecord) -> SavedConfiguration:
-    return as_value(SavedConfiguration, record, price=_price(record))
 
 
 def _price(record: ConfigurationRecord) -> Price | None:

@@ -5,7 +5,9 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import NotAllowed, Record, Storage, as_value
+from db.base import Record, as_value
+from db.errors import NotAllowed
+from db.storage import Storage
 
 _LOCAL_ID = 1  # the row that the first migration makes
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from pages.shared import configurations, runtime, showcase
+from pages.shared import picker, runtime, showcase
 
 # Three rules that no setting covers: a primary button's label on a light primary colour, its shortcut, and a rail that
 # stays in sight. Each hangs on Streamlit's markup and has a browser test.
@@ -35,7 +35,7 @@ def draw() -> None:
         st.session_state["page"] = page.url_path
         with st.sidebar:
             if page.url_path in sending_pages():
-                configurations.picker(page.url_path)
+                picker.draw(page.url_path)
             who = runtime.person()
             st.caption(who.name if who.is_administrator else f"{who.name}, user")
         page.run()

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OUR_OWN = {"app", "connector", "db", "demo", "generation", "pages", "settings", "tests"}
-ENVIRONMENT_READERS = {"app.py", "demo/__main__.py", "settings.py"}
+ENVIRONMENT_READERS = {"app.py", "db/__main__.py", "demo/__main__.py", "settings.py"}
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
 
 
@@ -38,8 +38,10 @@ CONNECTOR = rule(
     "pydantic",
     inside_functions=("genai_prices", "azure", "tiktoken", "yaml"),
 )
-DB = rule("db", "connector", "sqlalchemy", "alembic", "cryptography", only_this=(SECRET,))
-DB_MAIN = rule("db", "connector", "settings", "sqlalchemy", "alembic", "cryptography", only_this=(SECRET,))
+DB = rule(
+    "db", "connector", "sqlalchemy", "alembic", "cryptography", only_this=(SECRET,), inside_functions=("psycopg",)
+)
+DB_MAIN = rule("db", "settings")
 GENERATION = rule("generation", "connector", "db", "starlette")
 SHARED = rule("pages.shared", "connector", "db", "generation", "settings", *DRAWING, only_this=(SECRET,))
 RUNTIME = rule("pages.shared", "connector", "db", "generation", "settings", "httpx2", *DRAWING, only_this=(SECRET,))

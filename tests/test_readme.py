@@ -8,10 +8,11 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -28,16 +29,31 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+# One for all the processes that share the tests of a run.
+CLONE = Path(tempfile.gettempdir()) / f"clone-{os.environ.get('PYTEST_XDIST_TESTRUNUID') or os.getpid()}"
+OUTCOME = CLONE.with_name(f"{CLONE.name}.outcome")
+
+
 def begin() -> None:
     """Install while other tests run: it takes half a minute, and is pip's work."""
-    global installing
-    installing = ThreadPoolExecutor(1, "install").submit(install, Path(tempfile.mkdtemp(prefix="clone-")))
+    with suppress(FileExistsError):  # another process does it
+        CLONE.mkdir()
+        Thread(target=install, args=[CLONE], name="install").start()
 
 
-installing: "Future[Path]"
+def install(folder: Path) -> None:
+    """Say how it went in `OUTCOME`; nothing there is well."""
+    outcome = ""
+    try:
+        type_what_installs(folder)
+    except (OSError, subprocess.CalledProcessError) as error:
+        outcome = str(error)
+    draft = OUTCOME.with_suffix(".draft")
+    draft.write_text(outcome)
+    draft.rename(OUTCOME)
 
 
-def install(folder: Path) -> Path:
+def type_what_installs(folder: Path) -> None:
     """A copy of the project in which the lines that install were typed, and beside it an environment for the connector
     alone.
     """
@@ -48,7 +64,6 @@ def install(folder: Path) -> Path:
         subprocess.run(line, shell=True, cwd=folder, check=True)
     subprocess.run([sys.executable, "-m", "venv", folder / "alone"], check=True)
     subprocess.run([folder / "alone" / "bin" / "python", "-m", "pip", "install", "--quiet", folder], check=True)
-    return folder
 
 
 def plain_lines() -> list[str]:
@@ -58,8 +73,12 @@ def plain_lines() -> list[str]:
 @pytest.fixture(scope="module")
 def clone() -> Iterator[Path]:
     """The copy, once all is installed."""
-    yield installing.result()
-    shutil.rmtree(installing.result())
+    while not OUTCOME.exists():
+        time.sleep(0.1)
+    assert OUTCOME.read_text() == ""
+    yield CLONE
+    OUTCOME.unlink()
+    shutil.rmtree(CLONE)
 
 
 def copy_to(folder: Path) -> None:

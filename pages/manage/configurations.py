@@ -1,12 +1,10 @@
-"""Connect providers: list, add, edit, test and delete configurations. Administrators only."""
+"""Connect providers: list, add, edit, test, copy, switch off and delete configurations. Administrators only."""
 
 import streamlit as st
 
-from pages.shared import configuration_form, configurations, runtime, use_case
+from pages.shared import configuration_form, configurations, use_case
 
-if not runtime.person().is_administrator:
-    raise runtime.NotAllowed("Only administrators see configurations. Ask one of them for what you need.")
-
+configurations.only_for_administrators()
 editing = st.query_params.get("edit")
 if editing is None:
     with use_case.head(
@@ -17,5 +15,6 @@ if editing is None:
             st.query_params["edit"] = "new"
             st.rerun()
     configurations.overview()
+    configurations.history()
 else:
     configuration_form.draw(editing)

@@ -1,26 +1,35 @@
 """The form of one configuration. Its key field is never filled: a stored key is kept, or replaced, and never shown."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 from pydantic import SecretStr
 
-from connector import PROVIDERS, ApiType, Configuration, KeyType, Price, read_endpoint
+from connector import PROVIDERS, ApiType, Configuration, KeyType, Price, fields_of, read_endpoint, steps_of
 from db import SavedConfiguration
-from pages.shared import runtime, use_case
-from pages.shared.words import plain, when
+from pages.shared import configuration_aside, configurations, examination, runtime, use_case
+from pages.shared.words import plain, problem
 
 NEW = "new"
 PRICES = [name for name in Price.model_fields if name != "since"]
+FILLED = {
+    "api_type": "provider",
+    "endpoint": "endpoint",
+    "deployment_name": "deployment name",
+    "api_version": "API version",
+    "model_default": "default model",
+}
+WHERE_THE_KEY_GOES = ("api_type", "key_type", "endpoint", "deployment_name", "api_version")
 
 
 def draw(id: str) -> None:
     """The form for the configuration with this id, or for a new one."""
     saved = None if id == NEW else _saved(id)
     if saved is None and id != NEW:
-        st.toast("This configuration was deleted meanwhile.", icon=":material/info:")
-        st.query_params.clear()
-        st.rerun()
+        _begin_anew(id)
+    if saved and f"{id}:display_name" not in st.session_state:
+        st.session_state[f"{id}:version"] = saved.version  # what is typed from here on is typed over this
     with use_case.head(
         saved.display_name if saved else "New configuration",
         "Where an account is, and the key that opens it. The key is sealed before it is stored.",
@@ -34,15 +43,17 @@ def draw(id: str) -> None:
         _will_call(fields)
         price = _price(id, saved)
         with st.container(horizontal=True, vertical_alignment="center"):
-            if st.button("Save", type="primary"):
-                _save(id, saved, fields, key, price)
+            is_saved = st.button("Save", type="primary")
+            is_tested = st.button("Test", help="Tests what stands here, saved or not.")
             st.space("stretch")
             if saved and st.button("Delete", icon=":material/delete:", type="tertiary"):
-                _confirm_delete(saved)
+                configurations.confirm_delete(saved, _leave)
+        _conflict(id, fields, key, price)
+        if is_saved:
+            _save(id, fields, key, price)
+        _test(id, saved, fields, key, is_begun=is_tested)
     with right:
-        _hints(ApiType(fields["api_type"]))
-        if saved:
-            _learnt(saved)
+        configuration_aside.draw(ApiType(fields["api_type"]), saved)
 
 
 def _saved(id: str) -> SavedConfiguration | None:
@@ -52,81 +63,150 @@ def _saved(id: str) -> SavedConfiguration | None:
         return None
 
 
+def _begin_anew(id: str) -> None:
+    """It was deleted under somebody's hands: what they typed is taken along into the form of a new one."""
+    if f"{id}:display_name" not in st.session_state:
+        st.toast("This configuration does not exist any more.", icon=":material/info:")
+        st.query_params.clear()
+        st.rerun()
+    typed = {name: value for name, value in st.session_state.items() if str(name).startswith(f"{id}:")}
+    for name in ("display_name", "api_type", "endpoint", "model_default", "deployment_name", "api_version", "api_key"):
+        if f"{id}:{name}" in typed:
+            st.session_state[f"{NEW}:{name}"] = typed[f"{id}:{name}"]
+    st.toast("This configuration was deleted meanwhile. Saved, this becomes a new one.", icon=":material/info:")
+    _forget(id)
+    st.query_params["edit"] = NEW
+    st.rerun()
+
+
 def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], str]:
+    """What is typed into the fields, and into the key's."""
     problems: dict[str, str] = st.session_state.get(f"problems:{id}", {})
-
-    def text(name: str, label: str, default: str = "", **options: Any) -> str:
-        # Not as the widget's own default: what is set in the session's state, too, would be warned of.
-        st.session_state.setdefault(f"{id}:{name}", getattr(saved, name, default))
-        value = st.text_input(label, key=f"{id}:{name}", **options)
-        _problem(problems, name)
-        return str(value)
-
-    api_type = st.segmented_control(
+    _paste(id)
+    st.session_state.setdefault(f"{id}:api_type", saved.api_type if saved else ApiType.OPENAI)
+    chosen = st.segmented_control(
         "Provider",
         list(ApiType),
-        default=saved.api_type if saved else ApiType.OPENAI,
         format_func=lambda each: PROVIDERS[each].caption,
         required=True,
         key=f"{id}:api_type",
         on_change=_offer_default_endpoint,
         args=(id,),
     )
+    api_type = ApiType(chosen or ApiType.OPENAI)
+    fields = {
+        "api_type": str(api_type),
+        "display_name": _text(id, saved, problems, "display_name", "Name", placeholder="MyConfiguration"),
+        "endpoint": _endpoint(id, saved, problems, api_type),
+    }
+    if api_type is ApiType.AZURE_OPENAI:
+        one, two = st.columns(2)
+        with one:
+            fields["deployment_name"] = _text(
+                id,
+                saved,
+                problems,
+                "deployment_name",
+                "Deployment name",
+                help="Azure portal, Deployments: the name you chose, not the name of the model.",
+            )
+        with two:
+            fields["api_version"] = _text(
+                id,
+                saved,
+                problems,
+                "api_version",
+                "API version",
+                placeholder="2024-10-21",
+                help="YYYY-MM-DD, or v1 for Azure's v1 API.",
+            )
+    else:
+        fields["model_default"] = _text(
+            id,
+            saved,
+            problems,
+            "model_default",
+            "Default model",
+            placeholder="gpt-6-luna",
+            help="Used when a call names no model. Any name may stand here.",
+        )
+    below_the_model = st.container()
+    key_type, key = _key(id, saved, problems, api_type)
+    fields["key_type"] = str(key_type)
+    if api_type is ApiType.OPENAI:
+        with below_the_model:
+            _suggest_models(id, saved, fields, key)
+    return fields, key
+
+
+def _text(
+    id: str,
+    saved: SavedConfiguration | None,
+    problems: Mapping[str, str],
+    name: str,
+    label: str,
+    default: str = "",
+    **options: Any,
+) -> str:
+    """One field, and what is wrong with it."""
+    # Not as the widget's own default: what is set in the session's state, too, would be warned of.
+    st.session_state.setdefault(f"{id}:{name}", getattr(saved, name, default))
+    value = st.text_input(label, key=f"{id}:{name}", **options)
+    problem(problems.get(name))
+    return str(value)
+
+
+def _paste(id: str) -> None:
+    """One field that takes any address and fills the others."""
+    st.text_input(
+        "Paste anything",
+        key=f"{id}:pasted",
+        placeholder="An address from a portal, a manual or a wiki: it fills the fields below",
+        on_change=_take_pasted,
+        args=(id,),
+    )
+    problem(st.session_state.get(f"{id}:paste_problem"))
+    if filled := st.session_state.get(f"{id}:filled"):
+        st.markdown(f":small[:gray[:material/check:\u2002Filled in: {filled}. The key is never taken from there.]]")
+
+
+def _take_pasted(id: str) -> None:
+    pasted = str(st.session_state[f"{id}:pasted"])
+    st.session_state[f"{id}:paste_problem"] = st.session_state[f"{id}:filled"] = ""
+    if not pasted.strip():
+        return
+    try:
+        found = fields_of(pasted)
+    except runtime.InvalidConfiguration as error:
+        st.session_state[f"{id}:paste_problem"] = str(error)
+        return
+    for name, value in found.items():
+        st.session_state[f"{id}:{name}"] = ApiType(value) if name == "api_type" else value
+    st.session_state[f"{id}:filled"] = ", ".join(FILLED[name] for name, value in found.items() if value)
+    st.session_state[f"{id}:pasted"] = ""
+
+
+def _endpoint(id: str, saved: SavedConfiguration | None, problems: Mapping[str, str], api_type: ApiType) -> str:
     provider = PROVIDERS[api_type]
-    fields = {"api_type": str(api_type), "display_name": text("display_name", "Name", placeholder="MyConfiguration")}
-    fields["endpoint"] = text(
+    typed = _text(
+        id,
+        saved,
+        problems,
         "endpoint",
         "Endpoint",
         default=provider.default_endpoint,
         placeholder=provider.endpoint_example,
         help="Any form that a portal or a manual shows; what will be called stands below.",
     )
-    if api_type is ApiType.AZURE_OPENAI:
-        one, two = st.columns(2)
-        with one:
-            fields["deployment_name"] = text(
-                "deployment_name",
-                "Deployment name",
-                help="Azure portal, Deployments: the name you chose, not the name of the model.",
-            )
-        with two:
-            fields["api_version"] = text(
-                "api_version", "API version", placeholder="2024-10-21", help="YYYY-MM-DD, or v1 for Azure's v1 API."
-            )
-    else:
-        fields["model_default"] = text(
-            "model_default", "Default model", placeholder="gpt-6-luna", help="Used when a call names no model."
-        )
-    one, two = st.columns(2)
-    with one:
-        key_type = provider.key_types[0]
-        if len(provider.key_types) > 1:
-            key_type = st.selectbox(
-                "Signs in with",
-                provider.key_types,
-                index=provider.key_types.index(saved.key_type) if saved and saved.key_type in provider.key_types else 0,
-                format_func=lambda each: each.caption,
-                key=f"{id}:key_type",
-            )
-        fields["key_type"] = str(key_type)
-    with two if len(provider.key_types) > 1 else one:
-        if key_type is KeyType.ENTRA_IDENTITY:
-            st.markdown(
-                ":small[:gray[No key: this machine's own Microsoft Entra identity signs in. It needs the role "
-                "Cognitive Services OpenAI User, and the package azure-identity.]]"
-            )
-            _problem(problems, "key_type")
-            return fields, ""
-        key = st.text_input(
-            "API key" if key_type is KeyType.API_KEY else "Token",
-            type="password",
-            key=f"{id}:api_key",
-            # Else Streamlit 1.67 forgets a password that is left with the Tab key, which leads to its eye button.
-            live="0ms",
-            placeholder=_key_placeholder(saved),
-        )
-        _problem(problems, "api_key")
-    return fields, key
+    if provider.default_endpoint and typed.strip() != provider.default_endpoint:
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+            st.markdown(f":small[:gray[Default] `{provider.default_endpoint}`]", width="content")
+            st.button("Apply", type="tertiary", on_click=_apply_default_endpoint, args=(id, provider.default_endpoint))
+    return typed
+
+
+def _apply_default_endpoint(id: str, endpoint: str) -> None:
+    st.session_state[f"{id}:endpoint"] = endpoint
 
 
 def _offer_default_endpoint(id: str) -> None:
@@ -136,15 +216,84 @@ def _offer_default_endpoint(id: str) -> None:
         st.session_state[f"{id}:endpoint"] = PROVIDERS[st.session_state[f"{id}:api_type"]].default_endpoint
 
 
-def _key_placeholder(saved: SavedConfiguration | None) -> str:
-    if saved is None:
+def _key(
+    id: str, saved: SavedConfiguration | None, problems: Mapping[str, str], api_type: ApiType
+) -> tuple[KeyType, str]:
+    """What signs in, and what is typed for it."""
+    key_types = PROVIDERS[api_type].key_types
+    one, two = st.columns(2)
+    with one:
+        key_type = key_types[0]
+        if len(key_types) > 1:
+            key_type = st.selectbox(
+                "Signs in with",
+                key_types,
+                index=key_types.index(saved.key_type) if saved and saved.key_type in key_types else 0,
+                format_func=lambda each: each.caption,
+                key=f"{id}:key_type",
+            )
+    with two if len(key_types) > 1 else one:
+        if key_type is KeyType.ENTRA_IDENTITY:
+            st.markdown(
+                ":small[:gray[No key: this machine's own Microsoft Entra identity signs in. It needs the role "
+                "Cognitive Services OpenAI User, and the package azure-identity.]]"
+            )
+            problem(problems.get("key_type"))
+            return key_type, ""
+        key = st.text_input(
+            "API key" if key_type is KeyType.API_KEY else "Token",
+            type="password",
+            key=f"{id}:api_key",
+            # Else Streamlit 1.67 forgets a password that is left with the Tab key, which leads to its eye button.
+            live="0ms",
+            placeholder=_key_placeholder(saved, key_type),
+        )
+        problem(problems.get("api_key"))
+    return key_type, str(key)
+
+
+def _key_placeholder(saved: SavedConfiguration | None, key_type: KeyType) -> str:
+    if saved is None or saved.key_type is not key_type:
         return ""
+    if not saved.is_key_readable:
+        return "Cannot be opened; enter it again"
     return f"Ends in {saved.key_hint}; leave empty to keep it" if saved.key_hint else "Leave empty to keep it"
 
 
-def _problem(problems: dict[str, str], name: str) -> None:
-    if name in problems:
-        st.markdown(f":small[:red[:material/error:\u2002{plain(problems[name])}]]")
+def _suggest_models(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key: str) -> None:
+    """What the provider lists, on request; whatever is picked can be typed as well."""
+    if st.button("List the provider's models", icon=":material/list:", type="tertiary"):
+        try:
+            subject = _subject(saved, fields, key)
+            offered = runtime.models_typed(subject) if isinstance(subject, Configuration) else runtime.models(subject)
+        except runtime.InvalidConfiguration as error:
+            st.session_state[f"problems:{id}"] = error.problems
+            st.rerun()
+        except (runtime.ConnectorError, runtime.StorageError) as error:
+            problem(str(error))
+            return
+        st.session_state[f"{id}:models"] = {
+            each.name: f"{each.name} · retires {each.retires_on}" if each.retires_on else each.name for each in offered
+        }
+    models: dict[str, str] = st.session_state.get(f"{id}:models", {})
+    if models:
+        st.selectbox(
+            "Models that the provider lists",
+            list(models),
+            index=None,
+            format_func=lambda name: models[name],
+            placeholder=f"{len(models)} models; type to search",
+            key=f"{id}:model_picked",
+            on_change=_take_model,
+            args=(id,),
+        )
+    elif f"{id}:models" in st.session_state:
+        st.markdown(":small[:gray[The provider lists no models. Any name can be typed.]]")
+
+
+def _take_model(id: str) -> None:
+    if picked := st.session_state[f"{id}:model_picked"]:
+        st.session_state[f"{id}:model_default"] = picked
 
 
 def _will_call(fields: dict[str, str]) -> None:
@@ -191,89 +340,101 @@ def _price(id: str, saved: SavedConfiguration | None) -> dict[str, float]:
                         help=field.description,
                         key=f"{id}:price:{name}",
                     )
-                    _problem(problems, name)
+                    problem(problems.get(name))
     return {name: value for name, value in typed.items() if value is not None}
 
 
-def _learnt(saved: SavedConfiguration) -> None:
-    """What its models were seen not to take, and a way to forget it."""
-    learnt = runtime.database().adaptations.all(runtime.person(), saved.id)
-    if not learnt:
-        return
-    with st.container(border=True, gap="xsmall"):
-        st.markdown("**What was learnt about its models**")
-        st.markdown(":small[:gray[Requests are changed so, because the provider refused them otherwise.]]")
-        for each in learnt:
-            st.markdown(f"{plain(each.model)}: {plain(each.adaptation.change)}")
-            st.caption(plain(f"{when(each.learnt_at)}: {each.adaptation.why}"))
-        if st.button("Forget it", icon=":material/restart_alt:", type="tertiary"):
-            runtime.database().adaptations.forget(runtime.person(), saved.id)
-            st.toast("Forgotten. The next refusal is learnt anew.")
-            st.rerun()
-
-
-def _save(
-    id: str, saved: SavedConfiguration | None, fields: dict[str, str], key: str, prices: dict[str, float]
-) -> None:
-    configurations, who = runtime.database().configurations, runtime.person()
+def _save(id: str, fields: dict[str, str], key: str, prices: dict[str, float]) -> None:
+    books, who = runtime.database().configurations, runtime.person()
+    for name in ("problems", "conflict"):
+        st.session_state.pop(f"{name}:{id}", None)
     try:
         price = Price(**prices) if prices else None  # type: ignore[arg-type]  # it checks itself
-        if saved is None:
+        if id == NEW:
             configuration = Configuration(**{**fields, "api_key": SecretStr(key)})  # type: ignore[arg-type]  # as typed
-            saved = configurations.add(who, configuration)
+            books.add(who, configuration, price)
         else:
-            saved = configurations.change(who, id, fields, SecretStr(key) if key.strip() else None)
-        before = saved.price and saved.price.model_dump(exclude={"since"})
-        if before != (price and price.model_dump(exclude={"since"})):
-            configurations.set_price(who, saved.id, price)
+            api_key = SecretStr(key) if key.strip() else None
+            books.change(who, id, {**fields, "price": price}, api_key, version=st.session_state[f"{id}:version"])
     except runtime.InvalidConfiguration as error:
         st.session_state[f"problems:{id}"] = error.problems
-    except runtime.CannotOpen as error:
-        st.session_state[f"problems:{id}"] = {"api_key": str(error)}
+    except runtime.ChangedMeanwhile as error:
+        st.session_state[f"conflict:{id}"] = str(error)
+    except runtime.NotFound:
+        pass  # the form says so when it is drawn again
     else:
         _leave()
     st.rerun()
 
 
-@st.dialog("Delete this configuration?")
-def _confirm_delete(saved: SavedConfiguration) -> None:
-    st.markdown(
-        f"**{plain(saved.display_name)}** and its key are deleted. Its chats and its usage stay readable. "
-        "This cannot be undone."
-    )
-    with st.container(horizontal=True):
-        if st.button("Delete it", type="primary"):
-            runtime.database().configurations.delete(runtime.person(), saved.id)
-            _leave()
-            st.rerun()
-        if st.button("Keep it"):
-            st.rerun()
+def _conflict(id: str, fields: dict[str, str], key: str, prices: dict[str, float]) -> None:
+    """Somebody else was first: theirs or mine, decided by whoever reads this."""
+    sentence = st.session_state.get(f"conflict:{id}")
+    saved = _saved(id) if sentence else None
+    if sentence is None or saved is None:
+        return
+    with st.container(border=True):
+        st.warning(plain(sentence), icon=":material/group:")
+        with st.container(horizontal=True):
+            if st.button("Show theirs", help="Forgets what was typed here."):
+                _forget(id)
+                st.rerun()
+            if st.button("Save mine over it"):
+                st.session_state[f"{id}:version"] = saved.version
+                _save(id, fields, key, prices)
+
+
+def _test(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key: str, *, is_begun: bool) -> None:
+    """Examine what stands in the form, and show what was found as long as it still stands there."""
+    name = f"form:{id}"
+    if is_begun:
+        st.session_state.pop(f"problems:{id}", None)
+        try:
+            subject = _subject(saved, fields, key)
+            if isinstance(subject, Configuration):
+                steps, findings = steps_of(subject), runtime.examine_typed(subject)
+            else:
+                steps = steps_of(configurations.without_key(subject))
+                findings = runtime.examine(subject, model=fields.get("model_default") or None)
+            st.session_state[f"{id}:tested"] = dict(fields)
+            examination.run(name, steps, findings)
+        except runtime.InvalidConfiguration as error:
+            st.session_state[f"problems:{id}"] = error.problems
+        except runtime.CannotOpen as error:
+            st.session_state[f"problems:{id}"] = {"api_key": str(error)}
+        st.rerun()
+    if examination.kept(name) and st.session_state.get(f"{id}:tested") == fields:
+        try:
+            any_key = {**fields, "display_name": "any", "api_key": SecretStr("any")}
+            examination.show(name, steps_of(Configuration(**any_key)))  # type: ignore[arg-type]  # as typed
+        except runtime.InvalidConfiguration:
+            return
+
+
+def _subject(saved: SavedConfiguration | None, fields: dict[str, str], key: str) -> Configuration | SavedConfiguration:
+    """What a test may connect with: what is typed, with the key that is typed, or what is saved, with the stored key.
+
+    Never the stored key with an address that is only typed. Raises `InvalidConfiguration`.
+    """
+    if key.strip() or fields["key_type"] == KeyType.ENTRA_IDENTITY:
+        named = {**fields, "display_name": fields["display_name"].strip() or "New configuration"}
+        return Configuration(**{**named, "api_key": SecretStr(key)})  # type: ignore[arg-type]  # as typed
+    if saved is None:
+        raise runtime.InvalidConfiguration({"api_key": "Enter the key."})
+    if any(fields.get(name, getattr(saved, name)).strip() != getattr(saved, name) for name in WHERE_THE_KEY_GOES):
+        raise runtime.InvalidConfiguration(
+            {"api_key": "Enter the key to try this: the stored one only goes to the address that is saved."}
+        )
+    return saved
 
 
 def _leave() -> None:
     """Back to the list; what was typed is forgotten, the key above all."""
-    id = st.query_params.get("edit", "")
-    for name in [name for name in st.session_state if str(name).startswith((f"{id}:", f"problems:{id}"))]:
-        del st.session_state[name]
+    _forget(st.query_params.get("edit", ""))
     st.query_params.clear()
 
 
-def _hints(api_type: ApiType) -> None:
-    provider = PROVIDERS[api_type]
-    with st.container(border=True, gap="xsmall"):
-        st.markdown("**What you need**")
-        if api_type is ApiType.OPENAI:
-            st.markdown(
-                "1. Create an account and log in at [OpenAI](https://platform.openai.com/).\n"
-                f"2. Create a secret key on the [API key page]({provider.key_page}).\n"
-                "3. Copy the key and save it somewhere safe: it is shown once.\n\n"
-                "Any server that speaks the OpenAI form works, too: llama.cpp, vLLM, Ollama or a gateway."
-            )
-        else:
-            st.markdown(
-                "1. Open your resource at [Azure OpenAI](https://oai.azure.com/) and copy its endpoint.\n"
-                "2. Take the deployment name from **Deployments**; it is not the model's name.\n"
-                "3. Take a key of the resource, or generate a Microsoft Entra token "
-                f"([instructions]({provider.key_page}))."
-            )
-        st.markdown(f"[{provider.caption} API reference]({provider.reference})")
+def _forget(id: str) -> None:
+    ours = (f"{id}:", f"problems:{id}", f"conflict:{id}", f"findings:form:{id}")
+    for name in [name for name in st.session_state if str(name).startswith(ours)]:
+        del st.session_state[name]

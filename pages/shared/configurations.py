@@ -1,89 +1,24 @@
-"""Which configuration a page uses, and how configurations are shown and edited."""
+"""All configurations as cards, with their state and what can be done with them; and what was done, by whom."""
 
+from collections.abc import Callable
+from contextlib import suppress
+
+import pandas as pd
 import streamlit as st
 
-from connector import PROVIDERS, ApiType, Configuration, origin_of, steps_of
-from db import Call, SavedConfiguration
-from pages.shared import examination, runtime
-from pages.shared.words import plain, seconds, when
+from connector import PROVIDERS, Configuration, origin_of, steps_of
+from db import AuditEntry, Call, SavedConfiguration
+from pages.shared import examination, picker, runtime
+from pages.shared.words import UNKNOWN, plain, seconds, unspreadsheet, when, zone
 
-PAGE = "manage/configurations.py"
-
-
-def picker(page_name: str) -> None:
-    """The picker in the sidebar, remembered for each page, with the model where the provider lets one choose."""
-    saved = {each.id: each for each in runtime.database().configurations.all(runtime.person())}
-    if not saved:
-        return
-    _follow_chat(page_name, saved)
-    key = _key(page_name)
-    if st.session_state.get(key, next(iter(saved))) not in saved:
-        # What came with this run, a message or a press on Send, was meant for it and goes to no other account. A picker
-        # of another key takes its place: the browser would go on showing and sending the old one's choice.
-        st.session_state[f"replaced:{page_name}"] = st.session_state.get(f"replaced:{page_name}", 0) + 1
-        if prompt := st.session_state.get(f"prompt:{page_name}"):
-            st.session_state[f"draft:{page_name}"] = prompt
-        st.session_state[f"gone:{page_name}"] = True
-        st.rerun()
-    if st.session_state.pop(f"gone:{page_name}", False):
-        st.warning("The configuration of this page was deleted. Nothing was sent; this is another one.")
-    chosen = st.selectbox(
-        "Configuration",
-        list(saved),
-        format_func=lambda id: saved[id].display_name,
-        key=key,
-        persist_state="session",
-        help="The account this page sends to. Each page remembers its own.",
-    )
-    configuration = saved[chosen]
-    if configuration.api_type is ApiType.OPENAI:
-        st.text_input(
-            "Model",
-            key=f"model:{page_name}:{chosen}",
-            persist_state="session",
-            placeholder=configuration.model_default or "for example gpt-6-luna",
-            help="Leave it empty for the configuration's default model.",
-        )
-
-
-def _key(page_name: str) -> str:
-    replaced = st.session_state.get(f"replaced:{page_name}", 0)
-    return f"configuration:{page_name}{f':{replaced}' if replaced else ''}"
-
-
-def _follow_chat(page_name: str, saved: dict[str, SavedConfiguration]) -> None:
-    """A chat that is opened goes on with the account and the model that it was held with."""
-    chat_id = st.query_params.get("chat")
-    if not chat_id or st.session_state.get(f"followed:{page_name}") == chat_id:
-        return
-    st.session_state[f"followed:{page_name}"] = chat_id
-    try:
-        chat = runtime.database().chat_sessions.get(runtime.person(), chat_id)
-    except runtime.NotFound:
-        return
-    if chat.configuration_id in saved:
-        st.session_state[_key(page_name)] = chat.configuration_id
-        st.session_state[f"model:{page_name}:{chat.configuration_id}"] = chat.model
-    else:
-        st.warning("The configuration of this chat was deleted. It goes on with the one that is picked here.")
-
-
-def current() -> SavedConfiguration | None:
-    """What the picker says on this page; None while there is no configuration at all."""
-    saved = runtime.database().configurations.all(runtime.person())
-    chosen = st.session_state.get(_key(page_name()))
-    return next((each for each in saved if each.id == chosen), saved[0] if saved else None)
-
-
-def current_model() -> str | None:
-    """The model typed under the picker, None for the default."""
-    configuration = current()
-    return st.session_state.get(f"model:{page_name()}:{configuration.id}") or None if configuration else None
-
-
-def page_name() -> str:
-    """The address of the page that is being drawn; the frame notes it."""
-    return str(st.session_state["page"])
+SORTED_BY: dict[str, Callable[[SavedConfiguration, Call | None], object]] = {
+    "Name": lambda saved, call: 0,
+    "Provider": lambda saved, call: saved.api_type.caption,
+    "Last used": lambda saved, call: -call.started_at.timestamp() if call else 0,
+    "Last changed": lambda saved, call: -saved.changed_at.timestamp(),
+}
+"""They come by name, and stay so where nothing else tells them apart."""
+NEWEST = 100  # entries of what was done
 
 
 def without_key(saved: SavedConfiguration) -> Configuration:
@@ -92,33 +27,15 @@ def without_key(saved: SavedConfiguration) -> Configuration:
     return Configuration(**fields, api_key="none")
 
 
-def guidance() -> None:
-    """What a page says while there is no configuration."""
-    with st.container(border=True):
-        st.markdown("**Nothing to send to yet.** A configuration holds the address and the key of an account.")
-        if runtime.person().is_administrator:
-            st.page_link(PAGE, label="Add a configuration", icon=":material/add:", query_params={"edit": "new"})
-        else:
-            st.markdown("Ask the administrator to add one.")
-
-
-def demo_line() -> None:
-    """The standing line of the pages that send, while they send to the built-in model."""
-    configuration = current() if _key(page_name()) in st.session_state else None
-    if configuration is None or configuration.endpoint != runtime.demo_endpoint():
-        return
-    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-        st.markdown(
-            ":small[:gray[:material/info: This is the built-in demo model: tiny, and often wrong. "
-            "For real answers connect a provider.]]",
-            width="content",
-        )
-        if runtime.person().is_administrator:
-            st.page_link(PAGE, label="Configurations", icon=":material/arrow_forward:", icon_position="right")
+def only_for_administrators() -> None:
+    """Raises `NotAllowed` for everybody else."""
+    if not runtime.person().is_administrator:
+        raise runtime.NotAllowed("Only administrators see configurations. Ask one of them for what you need.")
 
 
 def overview() -> None:
     """All configurations as cards, with their state; another page can place it too. Administrators only."""
+    only_for_administrators()
     saved = runtime.database().configurations.all(runtime.person())
     latest = runtime.database().calls.latest_by_configuration(runtime.person())
     if not saved:
@@ -127,8 +44,28 @@ def overview() -> None:
                 "**No configuration yet.** You need an account at OpenAI or Azure OpenAI: its endpoint and a key. "
                 "Without one, `make demo` brings a small model of its own."
             )
-    for configuration in saved:
+    unreadable_keys(saved)
+    for configuration in _sorted(saved, latest):
         _card(configuration, latest.get(configuration.id))
+
+
+def unreadable_keys(saved: list[SavedConfiguration]) -> None:
+    """Says whose keys the encryption key does not open."""
+    names = [each.display_name for each in saved if not each.is_key_readable]
+    if names:
+        source = runtime.database().encryption_keys.source
+        st.warning(
+            f"The encryption key ({plain(source)}) does not open the stored key of: {plain(', '.join(names))}. Set the "
+            "one that sealed it and start again, or edit the configuration and enter its key again.",
+            icon=":material/key_off:",
+        )
+
+
+def _sorted(saved: list[SavedConfiguration], latest: dict[str, Call]) -> list[SavedConfiguration]:
+    if len(saved) < 2:
+        return saved
+    chosen = st.segmented_control("Sorted by", list(SORTED_BY), default="Name", required=True, key="sorted_by")
+    return sorted(saved, key=lambda each: SORTED_BY[chosen](each, latest.get(each.id)))  # type: ignore[arg-type,return-value]
 
 
 def _card(configuration: SavedConfiguration, call: Call | None) -> None:
@@ -136,22 +73,20 @@ def _card(configuration: SavedConfiguration, call: Call | None) -> None:
     why = call.error if call and not findings else None
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         with st.container(gap="xxsmall", width=420):
-            st.markdown(
-                f"**{plain(configuration.display_name)}** :gray-badge[{PROVIDERS[configuration.api_type].caption}]"
-            )
+            st.markdown(f"**{plain(configuration.display_name)}** {_badges(configuration)}")
             key = f"key ••••{configuration.key_hint}" if configuration.key_hint else "key ••••"
             answering = configuration.deployment_name or configuration.model_default or "no default model"
             st.caption(plain(f"{_host(configuration.endpoint)} · {answering} · {key}"))
         with st.container(gap="xxsmall", width=230):
-            icon, state = _state(call, examination.failed_step(configuration.id))
+            icon, state = _state(configuration, call)
             st.markdown(f"{icon}\u2002{state}")
-            st.caption(when(call.started_at) if call else "–")
+            st.caption(when(call.started_at) if call else UNKNOWN)
         st.space("stretch")
-        with st.container(horizontal=True, width="content"):
+        with st.container(horizontal=True, width="content", vertical_alignment="center"):
             is_tested = st.button("Test", key=f"test:{configuration.id}")
             if st.button("Edit", key=f"edit:{configuration.id}"):
-                st.query_params["edit"] = configuration.id
-                st.rerun()
+                edit(configuration.id)
+            _more(configuration)
     steps = steps_of(without_key(configuration))
     if is_tested:
         try:
@@ -166,6 +101,63 @@ def _card(configuration: SavedConfiguration, call: Call | None) -> None:
         st.markdown(f":small[:red[:material/error:\u2002{plain(why)}]]")
 
 
+def _badges(configuration: SavedConfiguration) -> str:
+    badges = [f":gray-badge[{PROVIDERS[configuration.api_type].caption}]"]
+    if configuration.is_default:
+        badges.append(":blue-badge[Default]")
+    if not configuration.is_enabled:
+        badges.append(":orange-badge[Switched off]")
+    return " ".join(badges)
+
+
+def edit(id: str) -> None:
+    """Go to the form of this configuration, from whatever page."""
+    st.switch_page(picker.CONFIGURATIONS, query_params={"edit": id})
+
+
+def _more(configuration: SavedConfiguration) -> None:
+    """What is done less often, behind one button."""
+    books, who = runtime.database().configurations, runtime.person()
+    switch = "Switch off" if configuration.is_enabled else "Switch on"
+    options = ["Duplicate", switch, "Delete"]
+    if configuration.is_enabled and not configuration.is_default:
+        options.insert(1, "Make it the default")
+    chosen = st.menu_button("More", options, type="tertiary", key=f"more:{configuration.id}")
+    try:
+        if chosen == "Duplicate":
+            edit(books.duplicate(who, configuration.id).id)
+        elif chosen == "Make it the default":
+            books.make_default(who, configuration.id)
+        elif chosen == switch:
+            books.set_enabled(who, configuration.id, not configuration.is_enabled)
+        elif chosen == "Delete":
+            confirm_delete(configuration)
+    except runtime.CannotOpen:
+        st.toast("Its key cannot be opened. Enter it again before it is copied.", icon=":material/key_off:")
+        return
+    except runtime.NotFound:
+        st.toast("This configuration was deleted meanwhile.", icon=":material/info:")
+    if chosen and chosen != "Delete":
+        st.rerun()
+
+
+@st.dialog("Delete this configuration?")
+def confirm_delete(saved: SavedConfiguration, leave: Callable[[], None] = lambda: None) -> None:
+    """Ask first; `leave` is called once it is deleted."""
+    st.markdown(
+        f"**{plain(saved.display_name)}** and its key are deleted. Its chats and its usage stay readable. "
+        "This cannot be undone; it can also be switched off."
+    )
+    with st.container(horizontal=True):
+        if st.button("Delete it", type="primary"):
+            with suppress(runtime.NotFound):  # somebody else was first
+                runtime.database().configurations.delete(runtime.person(), saved.id)
+            leave()
+            st.rerun()
+        if st.button("Keep it"):
+            st.rerun()
+
+
 def _host(endpoint: str) -> str:
     try:
         return origin_of(endpoint).partition("://")[2].removesuffix(":443").removesuffix(":80")
@@ -173,11 +165,39 @@ def _host(endpoint: str) -> str:
         return endpoint
 
 
-def _state(call: Call | None, failed_step: str) -> tuple[str, str]:
-    if failed_step:
+def _state(configuration: SavedConfiguration, call: Call | None) -> tuple[str, str]:
+    if not configuration.is_key_readable:
+        return ":red[:material/key_off:]", "Key cannot be opened"
+    if failed_step := examination.failed_step(configuration.id):
         return ":red[:material/error:]", f"Test failed: {failed_step.lower()}"
     if call is None:
         return ":gray[:material/remove:]", "Not used yet"
     if call.error:
         return ":red[:material/error:]", call.error_kind.replace("_", " ").capitalize() if call.error_kind else "Failed"
     return ":green[:material/check_circle:]", f"Answered in {seconds(call.duration)}"
+
+
+def history() -> None:
+    """Who did what to configurations, and when."""
+    entries = runtime.database().audit.recent(runtime.person(), NEWEST)
+    if not entries:
+        return
+    st.header("What was done", anchor=False)
+    st.dataframe(
+        pd.DataFrame([_line(entry) for entry in entries]),
+        hide_index=True,
+        row_height=32,
+        column_config={"When": st.column_config.DatetimeColumn(format="D MMM YYYY HH:mm:ss", width=165)},
+        alt="Who did what to configurations, and when",
+        key="history",
+    )
+
+
+def _line(entry: AuditEntry) -> dict[str, object]:
+    return {
+        "When": entry.at.astimezone(zone()).replace(tzinfo=None),
+        "Who": unspreadsheet(entry.person_name),
+        "Did": entry.action.capitalize(),
+        "Configuration": unspreadsheet(entry.configuration_name) or UNKNOWN,
+        "Details": unspreadsheet("; ".join(entry.details)) or UNKNOWN,
+    }

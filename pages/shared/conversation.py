@@ -7,7 +7,7 @@ import streamlit as st
 from connector import CallStatus, ChatCompletionsRequest, ChatCompletionsSession, Role
 from db import SavedConfiguration, StoredMessage
 from pages.shared import answer as answers
-from pages.shared import configurations, runtime
+from pages.shared import picker, runtime
 from pages.shared.words import plain
 
 AVATARS = {Role.USER: ":material/person:", Role.ASSISTANT: ":material/bolt:"}
@@ -161,7 +161,7 @@ def _confirm_delete(session_id: str) -> None:
 
 def _open(session_id: str | None) -> None:
     """Go to a chat, or to a new one."""
-    st.session_state.pop(f"trouble:{configurations.page_name()}", None)
+    st.session_state.pop(f"trouble:{picker.page_name()}", None)
     # In one go: two changes would be two steps of the browser's Back.
     st.query_params.from_dict({"chat": session_id} if session_id else {})
     st.rerun()

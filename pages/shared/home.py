@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from db import UsageGroup
-from pages.shared import configurations, runtime, showcase
+from pages.shared import picker, runtime, showcase
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ def _steps() -> list[Step]:
     books, who = runtime.database(), runtime.person()
     saved = books.configurations.all(who)
     demo = [each for each in saved if each.endpoint == runtime.demo_endpoint()]
-    steps = [Step("Encryption key", f"{books.key_source}: keys are sealed before they are stored.", is_done=True)]
+    steps = [
+        Step("Encryption key", f"{books.encryption_keys.source}: keys are sealed before they are stored.", is_done=True)
+    ]
     if demo:
         steps.append(
             Step("Built-in demo model", "Runs on this machine, no account needed. Tiny, and often wrong.", True)
@@ -52,7 +54,7 @@ def _steps() -> list[Step]:
             "An OpenAI or Azure OpenAI account: an endpoint and a key.",
             len(saved) > len(demo),
             "Add a configuration" if who.is_administrator else "",
-            configurations.PAGE,
+            picker.CONFIGURATIONS,
             "new",
         ),
         Step(

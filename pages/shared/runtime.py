@@ -18,14 +18,30 @@ from connector import (
     Finding,
     InvalidConfiguration,
     InvalidRequest,
+    OfferedModel,
+    State,
+    models_of,
     pooled_http_client,
+    steps_of,
     text_of,
 )
-from db import CallStart, CannotOpen, Database, NotAllowed, NotFound, Person, SavedConfiguration, StorageError, Turn
+from db import (
+    CallStart,
+    CannotOpen,
+    ChangedMeanwhile,
+    Database,
+    NotAllowed,
+    NotFound,
+    Person,
+    SavedConfiguration,
+    StorageError,
+    Turn,
+)
 from settings import InvalidSetting, Settings
 
 __all__ = [
     "CannotOpen",
+    "ChangedMeanwhile",
     "ConnectorError",
     "InvalidConfiguration",
     "InvalidRequest",
@@ -35,8 +51,11 @@ __all__ = [
     "database",
     "demo_endpoint",
     "examine",
+    "examine_typed",
     "is_started",
     "log_failure",
+    "models",
+    "models_typed",
     "person",
     "reference",
     "start",
@@ -140,23 +159,59 @@ def start_turn(
     return _client(opened, books.adaptations.of(who, configuration.id), book), turn
 
 
-def examine(configuration: SavedConfiguration) -> Iterator[Finding]:
-    """What a test of a saved configuration finds, as it comes; its calls are booked.
+def examine(saved: SavedConfiguration, *, model: str | None = None) -> Iterator[Finding]:
+    """What a test of a saved configuration finds, as it comes; its calls are booked, and the test is noted.
 
     Raises before anything is sent when the key does not open (`StorageError`).
     """
+    opened = database().configurations.open(person(), saved.id, is_test=True)
+    return _examine(opened, saved.id, database().adaptations.of(person(), saved.id), model)
+
+
+def examine_typed(configuration: Configuration) -> Iterator[Finding]:
+    """The same for one that is only typed so far, with the key that was typed. Administrators only."""
+    person().must_be_administrator()
+    return _examine(configuration, None, Adaptations(), None)
+
+
+def _examine(opened: Configuration, id: str | None, learnt: Adaptations, model: str | None) -> Iterator[Finding]:
     who, books = person(), database()
-    opened = books.configurations.open(who, configuration.id)
-    learnt = books.adaptations.of(who, configuration.id)
     # The first call tells whether the configuration works, the others what else it can do.
-    test = CallStart("configurations", "test", configuration.id, opened.display_name, "")
+    test = CallStart("configurations", "test", id, opened.display_name, "")
     starts = iter([test])
 
     def book(report: CallReport) -> None:
         start = next(starts, replace(test, operation="probe"))
         books.calls.book(who, replace(start, model_asked=str(report.request.get("model", ""))), report)
 
-    return connector.examine(opened, http_client=_get().http_client, learnt=learnt, on_call=book)
+    finding = None
+    try:
+        for finding in connector.examine(
+            opened, model=model, http_client=_get().http_client, learnt=learnt, on_call=book
+        ):
+            yield finding
+    finally:  # also where somebody left in the middle of it
+        books.audit.tested(who, opened.display_name, *_outcome(opened, id, finding), configuration_id=id)
+
+
+def _outcome(opened: Configuration, id: str | None, last: Finding | None) -> list[str]:
+    outcome = "Broken off"
+    if last and last.state is State.FAILED:
+        outcome = f"Failed: {last.step.lower()}"
+    elif last and last.step == steps_of(opened)[-1]:
+        outcome = "Passed"
+    return [outcome] if id else [outcome, f"Not saved yet: {opened.origin}"]
+
+
+def models(saved: SavedConfiguration) -> list[OfferedModel]:
+    """What the provider of a saved configuration lists, asked now. Raises `ConnectorError` and `StorageError`."""
+    return models_of(database().configurations.open(person(), saved.id, is_test=True), http_client=_get().http_client)
+
+
+def models_typed(configuration: Configuration) -> list[OfferedModel]:
+    """The same for one that is only typed so far, with the key that was typed. Administrators only."""
+    person().must_be_administrator()
+    return models_of(configuration, http_client=_get().http_client)
 
 
 def _client(opened: Configuration, learnt: Adaptations, book: Callable[[CallReport], None]) -> Client:

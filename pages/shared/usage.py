@@ -8,7 +8,7 @@ import streamlit as st
 
 from db import UsageGroup, UsageRow
 from pages.shared import runtime
-from pages.shared.words import UNKNOWN, count, dollars, plain, zone
+from pages.shared.words import UNKNOWN, count, dollars, plain, unspreadsheet, zone
 
 N = TypeVar("N", int, float)
 TITLES = {
@@ -78,8 +78,7 @@ def _shown(by: UsageGroup, row: UsageRow) -> str:
         return str(row.group).replace("_", " ").capitalize()
     if isinstance(row.group, date):
         return f"{row.group:%a} {row.group.day} {row.group:%b %Y}"
-    # The table can be downloaded, and a spreadsheet would run what begins so.
-    return f"'{row.group}" if row.group.startswith(("=", "+", "-", "@", "\t", "\r")) else row.group
+    return unspreadsheet(row.group)
 
 
 def is_empty() -> bool:

@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, Message, Role
 from db import SavedConfiguration
 from pages.shared import answer as answers
-from pages.shared import configurations, conversation, runtime
+from pages.shared import conversation, picker, runtime
 from pages.shared.words import plain
 
 # How much of a prompt one token is, roughly, in English text (platform.openai.com/tokenizer).
@@ -27,7 +27,7 @@ def head(title: str, sentence: str) -> DeltaGenerator:
             st.title(plain(title), anchor=False)
             st.caption(sentence)
         actions = st.container(horizontal=True, width="content", gap="small", vertical_alignment="center")
-    configurations.demo_line()
+    picker.demo_line()
     return actions
 
 
@@ -44,10 +44,10 @@ def without_history(
 
     `missing` is a sentence that says what is still to be filled in; nothing is sent until it is empty.
     """
-    page = configurations.page_name()
-    configuration = configurations.current()
+    page = picker.page_name()
+    configuration = picker.current()
     if configuration is None:
-        configurations.guidance()
+        picker.guidance()
         return None
     pressed = st.button(
         action, type="primary", icon=":material/send:", shortcut="ctrl+enter", width="stretch", key=f"send:{page}"
@@ -55,7 +55,7 @@ def without_history(
     request = None
     try:
         request = ChatCompletionsRequest.of_prompts(
-            user_prompt, system_prompt=system_prompt, model=configurations.current_model()
+            user_prompt, system_prompt=system_prompt, model=picker.current_model()
         )
     except runtime.InvalidRequest as error:
         missing = missing or str(error)
@@ -76,8 +76,8 @@ def without_history(
 
 def advanced(request: ChatCompletionsRequest, *, pressed: bool) -> ChatCompletionsResponse | None:
     """The full request in, the full response out. The page draws its own button, and the choices."""
-    page = configurations.page_name()
-    configuration = configurations.current()
+    page = picker.page_name()
+    configuration = picker.current()
     if configuration is None:
         return None
     if pressed:
@@ -110,17 +110,16 @@ def with_history(session_id: str | None, *, talk: DeltaGenerator, below: DeltaGe
 
     The session begins with its first message; its id stands in the address then.
     """
-    page = configurations.page_name()
-    configuration = configurations.current()
-    if configuration is None:
-        with talk:
-            configurations.guidance()
-        return
+    page = picker.page_name()
+    configuration = picker.current()
     messages = conversation.history(session_id)
     session = conversation.sent_along(messages)
     with talk:
         for message in messages:
             conversation.draw(message, conversation.request_of(messages) if message is messages[-1] else None)
+        if configuration is None:
+            picker.guidance()
+            return
         hint = st.empty()
         if not messages:
             hint.markdown(":gray[Nothing said yet. Each message goes along with all that was said before it.]")
@@ -132,7 +131,7 @@ def with_history(session_id: str | None, *, talk: DeltaGenerator, below: DeltaGe
     if prompt and prompt.strip():
         hint.empty()
         session.add_message(Role.USER, prompt)
-        request = ChatCompletionsRequest.of_session(session, model=configurations.current_model())
+        request = ChatCompletionsRequest.of_session(session, model=picker.current_model())
         with talk:
             conversation.turn(session_id, configuration, request, page)
 

@@ -16,6 +16,17 @@ def plain(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", text)
 
 
+def problem(sentence: str | None) -> None:
+    """What is wrong with the field above, in red; nothing where nothing is."""
+    if sentence:
+        st.markdown(f":small[:red[:material/error:\u2002{plain(sentence)}]]")
+
+
+def unspreadsheet(text: str) -> str:
+    """The same in a table that can be downloaded, where a spreadsheet would run what begins like a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 def count(number: int | None) -> str:
     """`1,204`; an en dash where it is unknown."""
     return UNKNOWN if number is None else f"{number:,}"

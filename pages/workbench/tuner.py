@@ -7,7 +7,7 @@ import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, InvalidRequest
 from pages.shared import answer as answers
-from pages.shared import configurations, request_options, runtime, use_case
+from pages.shared import picker, request_options, runtime, use_case
 from pages.shared.words import UNKNOWN, count, moment, plain
 
 SYSTEM_PROMPT = "You name things. Answer with one name and one sentence."
@@ -54,8 +54,8 @@ def draw_response(response: ChatCompletionsResponse, sent: dict[str, Any]) -> No
 
 
 use_case.head("Tuner", "The parameters of a request; only what you set is sent, and the whole response is shown.")
-if configurations.current() is None:
-    configurations.guidance()
+if picker.current() is None:
+    picker.guidance()
     st.stop()
 
 left, right = st.columns([2.2, 1], gap="large")
@@ -67,7 +67,7 @@ with left:
     pressed = st.button("Send", type="primary", icon=":material/send:", shortcut="ctrl+enter")
     try:
         request = ChatCompletionsRequest.of_prompts(
-            user_prompt, system_prompt=system_prompt, model=configurations.current_model(), **options
+            user_prompt, system_prompt=system_prompt, model=picker.current_model(), **options
         )
         response = use_case.advanced(request, pressed=pressed)
     except InvalidRequest as error:

@@ -1,4 +1,4 @@
-"""A database on a file of its own, a clock that stands still, and what a test needs to fill it."""
+"""A database of its own, on SQLite and then on PostgreSQL, a clock that stands still, and what a test fills it with."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from connector import (
@@ -20,8 +22,11 @@ from connector import (
     ConnectorError,
 )
 from db import CallStart, Database, Person, SavedConfiguration
+from db.base import Record
+from tests.postgresql import PostgreSQLServer, running
 
 KEY = "sk-test-0123456789-abcdefghij-7777"
+ENCRYPTION_KEY = Fernet.generate_key().decode()
 
 
 class Clock:
@@ -43,11 +48,61 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "data" / "workbench.db"
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQLServer]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated(postgresql: PostgreSQLServer) -> str:
+    """A database that was opened once. The tests get it one after the other, emptied: a new one each takes 0.2 s."""
+    url = postgresql.create()
+    Database(url, encryption_key=ENCRYPTION_KEY).close()
+    return url
+
+
+ON_SQLITE = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+ON_POSTGRESQL = pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which database a test runs on: first on one, then on the other."""
+    return str(request.param)
+
+
 @pytest.fixture
-def database(path: Path, clock: Clock) -> Iterator[Database]:
-    database = Database(f"sqlite:///{path}", clock=clock)
-    yield database
-    database.close()
+def url(kind: str, path: Path, request: pytest.FixtureRequest) -> str:
+    """Where the test's database is; nothing is in it."""
+    if kind == "sqlite":
+        return f"sqlite:///{path}"
+    url: str = request.getfixturevalue("migrated")
+    with psycopg.connect(url) as connection:
+        for table in reversed(Record.metadata.sorted_tables):
+            connection.execute(f"DELETE FROM {table}{' WHERE id <> 1' if table.name == 'people' else ''}".encode())
+        connection.execute("UPDATE people SET role = 'administrator'")
+        connection.execute("DROP FUNCTION IF EXISTS refuse CASCADE")
+    return url
+
+
+@pytest.fixture
+def open_database(url: str, clock: Clock) -> Iterator[Callable[..., Database]]:
+    """Opens the test's database, as often as wanted; `keys` as in ENCRYPTION_KEY."""
+    opened: list[Database] = []
+
+    def open_it(keys: str = ENCRYPTION_KEY, **options: Any) -> Database:
+        opened.append(Database(url, encryption_key=keys, clock=clock, **options))
+        return opened[-1]
+
+    yield open_it
+    for database in opened:
+        database.close()
+
+
+@pytest.fixture
+def database(open_database: Callable[..., Database]) -> Database:
+    return open_database()
 
 
 @pytest.fixture
@@ -73,14 +128,19 @@ def start(saved: SavedConfiguration) -> CallStart:
 
 
 @pytest.fixture
-def sql(path: Path) -> Callable[..., list[tuple[Any, ...]]]:
-    """Runs one statement on the file, past the application."""
+def sql(kind: str, url: str, path: Path) -> Callable[..., list[tuple[Any, ...]]]:
+    """Runs one statement on the database, past the application."""
 
-    def run(statement: str, *values: object) -> list[tuple[Any, ...]]:
+    def on_sqlite(statement: str, *values: object) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(path)) as connection, connection:
             return connection.execute(statement, values).fetchall()
 
-    return run
+    def on_postgresql(statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with psycopg.connect(url) as connection:
+            cursor = connection.execute(statement.replace("?", "%s").encode(), values)
+            return cursor.fetchall() if cursor.description else []
+
+    return on_sqlite if kind == "sqlite" else on_postgresql
 
 
 @pytest.fixture

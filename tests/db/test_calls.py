@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from connector import CallReport, CallStatus, ChatCompletionsResponse, KeyRefused, UsageSource
-from db import Call, CallStart, Database, NotFound, Person, PersonRole, SavedConfiguration, UsageGroup
+from db import Call, CallStart, Database, NotFound, Person, PersonRole, SavedConfiguration, UsageGroup, UsageRow
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 Report = Callable[..., CallReport]
@@ -180,22 +180,30 @@ def ledger(database: Database, me: Person, start: CallStart, report: Report, clo
         (UsageGroup.MODEL, "coalesce(model_answered, model_asked)"),
         (UsageGroup.CONFIGURATION, "configuration_name"),
         (UsageGroup.PAGE, "page"),
-        (UsageGroup.DAY, "date(started_at / 1000, 'unixepoch')"),
+        (UsageGroup.DAY, "started_at / 1000 / 86400"),
     ],
 )
 def test_totals_are_the_sums_of_the_rows(
     database: Database, me: Person, ledger: list[int], sql: Sql, by: UsageGroup, column: str
 ) -> None:
     expected = sql(
-        f"SELECT {column}, count(*), sum(status = 'failed'), sum(prompt_tokens), sum(completion_tokens),"
-        "sum(total_tokens), sum(total_tokens IS NULL) FROM calls WHERE status <> 'running' GROUP BY 1"
+        f"SELECT {column}, count(*), count(CASE WHEN status = 'failed' THEN 1 END), sum(prompt_tokens),"
+        "sum(completion_tokens), sum(total_tokens), count(CASE WHEN total_tokens IS NULL THEN 1 END)"
+        "FROM calls WHERE status <> 'running' GROUP BY 1"
     )
     found = [
-        (str(row.group), row.calls, row.failed, row.prompt_tokens, row.completion_tokens, row.total_tokens, row.unknown)
-        for row in database.calls.totals(me, by)
+        (_group(row.group), row.calls, row.failed, *tokens(row), row.unknown) for row in database.calls.totals(me, by)
     ]
     assert sorted(found) == sorted(expected)
     assert len(found) > 1
+
+
+def tokens(row: UsageRow) -> tuple[int | None, ...]:
+    return row.prompt_tokens, row.completion_tokens, row.total_tokens
+
+
+def _group(group: str | date) -> str | int:
+    return (group - date(1970, 1, 1)).days if isinstance(group, date) else group
 
 
 def test_the_total_of_unknown_numbers_is_unknown(database: Database, me: Person, ledger: list[int]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from connector import CallReport, CallStatus, ProviderUnavailable, Role
 from db import CallStart, ChatSession, Database, MessageStatus, NotFound, Person, SavedConfiguration
+from tests.db.conftest import ENCRYPTION_KEY
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 Report = Callable[..., CallReport]
@@ -96,10 +97,19 @@ def test_an_answer_is_finished_once(
     assert database.chat_sessions.messages(me, chat.id)[-1].content == "Hello."
 
 
+def refuse(kind: str, sql: Sql, what: str, when: str) -> None:
+    """From now on the database takes no such change of a message."""
+    if kind == "sqlite":
+        sql(f"CREATE TRIGGER refuse BEFORE {what} ON messages WHEN {when} BEGIN SELECT raise(ABORT, 'no'); END")
+        return
+    sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END'")
+    sql(f"CREATE TRIGGER refuse BEFORE {what} ON messages FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()")
+
+
 def test_a_turn_that_cannot_begin_leaves_nothing(
-    database: Database, me: Person, chat: ChatSession, start: CallStart, sql: Sql
+    database: Database, me: Person, chat: ChatSession, start: CallStart, sql: Sql, kind: str
 ) -> None:
-    sql("CREATE TRIGGER refuse BEFORE INSERT ON messages WHEN NEW.position = 2 BEGIN SELECT raise(ABORT, 'no'); END")
+    refuse(kind, sql, "INSERT", "NEW.position = 2")
     with pytest.raises(Exception, match="refused"):
         database.chat_sessions.begin_turn(me, chat.id, "Hello?", start)
     assert database.chat_sessions.messages(me, chat.id) == []
@@ -108,17 +118,17 @@ def test_a_turn_that_cannot_begin_leaves_nothing(
 
 
 def test_an_answer_that_cannot_be_stored_leaves_its_call_under_way(
-    database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report, sql: Sql
+    database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report, sql: Sql, kind: str
 ) -> None:
     turn = database.chat_sessions.begin_turn(me, chat.id, "Hello?", start)
-    sql("CREATE TRIGGER refuse BEFORE UPDATE ON messages BEGIN SELECT raise(ABORT, 'no'); END")
+    refuse(kind, sql, "UPDATE", "1 = 1")
     with pytest.raises(Exception, match="refused"):
         database.chat_sessions.finish_turn(me, turn, content="Hello.", report=report())
     assert database.calls.recent(me)[0].status is CallStatus.RUNNING
 
 
 def test_fifty_messages_of_the_same_second_keep_their_order_in_another_process(
-    database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report, path: Path, sql: Sql
+    database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report, url: str, sql: Sql
 ) -> None:
     for n in range(25):
         turn = database.chat_sessions.begin_turn(me, chat.id, f"question {n}", start)
@@ -127,11 +137,12 @@ def test_fifty_messages_of_the_same_second_keep_their_order_in_another_process(
     assert sql("SELECT count(DISTINCT created_at) FROM messages") == [(1,)]
 
     code = (
-        "import sys; from db import Database; database = Database(sys.argv[1]); me = database.people.local();"
+        "import sys; from db import Database; database = Database(sys.argv[1], encryption_key=sys.argv[3]);"
+        "me = database.people.local();"
         "print(*(message.content for message in database.chat_sessions.messages(me, sys.argv[2])), sep='\\n');"
         "database.close()"
     )
-    command = [sys.executable, "-W", "error", "-c", code, f"sqlite:///{path}", chat.id]
+    command = [sys.executable, "-W", "error", "-c", code, url, chat.id, ENCRYPTION_KEY]
     output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert output.splitlines() == [f"{kind} {n}" for n in range(25) for kind in ("question", "answer")]
 

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 
 from connector import ApiType, Configuration, InvalidConfiguration, KeyType
 from db import CannotOpen, Database, NotFound, Person, SavedConfiguration
+from tests.db.conftest import ON_SQLITE
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 
@@ -70,7 +72,7 @@ def test_a_configuration_may_keep_its_own_name(database: Database, me: Person) -
 
 
 def test_the_database_takes_no_third_api_type(database: Database, saved: SavedConfiguration, sql: Sql) -> None:
-    with pytest.raises(sqlite3.IntegrityError, match="api_type"):
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError), match="api_type"):
         sql("UPDATE configurations SET api_type = 'Other'")
 
 
@@ -148,6 +150,7 @@ def test_what_does_not_exist_is_not_found(database: Database, me: Person) -> Non
 # -- the sealed key
 
 
+@ON_SQLITE
 def test_the_key_is_nowhere_in_the_files(
     database: Database, me: Person, saved: SavedConfiguration, configuration: Configuration, path: Path
 ) -> None:
@@ -165,7 +168,7 @@ def test_the_same_key_is_sealed_differently_each_time(database: Database, me: Pe
     saved = database.configurations.add(me, azure())
     database.configurations.add(me, azure(display_name="Other"))
     (first,), (second,) = sql("SELECT sealed_key FROM configurations")
-    database.configurations.change(me, saved.id, {})
+    database.configurations.change(me, saved.id, {}, database.configurations.open(me, saved.id).api_key)
     sealed = {first, second, *(row[0] for row in sql("SELECT sealed_key FROM configurations"))}
     assert len(sealed) == 3
 

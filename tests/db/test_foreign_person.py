@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from connector import CallReport, Configuration, Price
+from connector import CallReport, Configuration
 from db import (
     CallStart,
     ChatSession,
@@ -69,10 +69,19 @@ ATTEMPTS: dict[str, tuple[Callable[[Owned, Person], object], object]] = {
     "configurations.add": (lambda it, who: it.database.configurations.add(who, it.configuration), NotAllowed),
     "configurations.change": (lambda it, who: it.database.configurations.change(who, it.saved.id, {}), NotAllowed),
     "configurations.delete": (lambda it, who: it.database.configurations.delete(who, it.saved.id), NotAllowed),
-    "configurations.set_price": (
-        lambda it, who: it.database.configurations.set_price(who, it.saved.id, Price(input=0, output=0)),
+    "configurations.duplicate": (lambda it, who: it.database.configurations.duplicate(who, it.saved.id), NotAllowed),
+    "configurations.set_enabled": (
+        lambda it, who: it.database.configurations.set_enabled(who, it.saved.id, False),
         NotAllowed,
     ),
+    "configurations.make_default": (
+        lambda it, who: it.database.configurations.make_default(who, it.saved.id),
+        NotAllowed,
+    ),
+    "encryption_keys.usage": (lambda it, who: it.database.encryption_keys.usage(who), NotAllowed),
+    "encryption_keys.rotate": (lambda it, who: it.database.encryption_keys.rotate(who), NotAllowed),
+    "audit.recent": (lambda it, who: it.database.audit.recent(who), NotAllowed),
+    "audit.tested": (lambda it, who: it.database.audit.tested(who, "Any"), NotAllowed),
     "adaptations.all": (lambda it, who: it.database.adaptations.all(who, it.saved.id), ANYTHING),
     "adaptations.of": (lambda it, who: it.database.adaptations.of(who, it.saved.id), ANYTHING),
     "adaptations.forget": (lambda it, who: it.database.adaptations.forget(who, it.saved.id), NotAllowed),

@@ -1,10 +1,7 @@
 """What a call cost is booked with it, with whose price it was, and adds up."""
 
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,13 +42,13 @@ def test_the_list_price_is_booked_with_its_source_and_day(
 def test_the_configuration_s_own_price_wins(
     database: Database, me: Person, start: CallStart, listed: CallReport, saved: SavedConfiguration, clock: Clock
 ) -> None:
-    changed = database.configurations.set_price(me, saved.id, Price(input=1, output=10))
+    changed = database.configurations.change(me, saved.id, {"price": Price(input=1, output=10)})
     assert changed.price == Price(input=1, output=10, since=clock.now.date())
     assert database.configurations.get(me, saved.id) == changed
     assert booked(database, me, start, listed) == (2.0, "own price, 2026-03-01")
     database.configurations.change(me, saved.id, {"display_name": "Another name"})
     assert booked(database, me, start, listed)[0] == 2.0
-    database.configurations.set_price(me, saved.id, None)
+    database.configurations.change(me, saved.id, {"price": None})
     assert booked(database, me, start, listed)[0] == 3.5
 
 
@@ -59,7 +56,7 @@ def test_a_price_of_today_changes_no_cost_of_yesterday(
     database: Database, me: Person, start: CallStart, listed: CallReport, saved: SavedConfiguration
 ) -> None:
     booked(database, me, start, listed)
-    database.configurations.set_price(me, saved.id, Price(input=0, output=0))
+    database.configurations.change(me, saved.id, {"price": Price(input=0, output=0)})
     assert [call.cost for call in database.calls.recent(me)] == [3.5]
 
 
@@ -118,20 +115,3 @@ def test_a_call_that_has_ended_is_booked_at_once(
         3.5,
         listed.started_at,
     )
-
-
-def test_a_database_of_version_0_2_goes_on(
-    database: Database, me: Person, path: Path, saved: SavedConfiguration, start: CallStart, listed: CallReport
-) -> None:
-    booked(database, me, start, listed)
-    database.close()
-    statements: list[str] = ["DROP TABLE adaptations", "ALTER TABLE configurations DROP COLUMN price"]
-    with closing(sqlite3.connect(path)) as connection, connection:
-        for statement in [*statements, "UPDATE alembic_version SET version_num = '0001'"]:
-            connection.execute(statement)
-    again = Database(f"sqlite:///{path}")
-    found: Any = again.configurations.get(me, saved.id)
-    assert (found.price, found.display_name) == (None, saved.display_name)
-    assert again.adaptations.all(me, saved.id) == []
-    assert len(again.calls.recent(me)) == 1
-    again.close()

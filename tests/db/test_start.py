@@ -19,19 +19,22 @@ from sqlalchemy.exc import StatementError
 from connector import CallReport, CallStatus, Configuration
 from db import CallStart, Database, MessageStatus, NotFound, Person, StorageError
 from db.base import Record
+from tests.db.conftest import ON_SQLITE
 
 ROOT = Path(__file__).parents[2]
 Sql = Callable[..., list[tuple[Any, ...]]]
+Open = Callable[..., Database]
 
 
-def test_the_migrated_schema_is_that_of_the_records(database: Database, path: Path) -> None:
-    engine = create_engine(f"sqlite:///{path}")
+def test_the_migrated_schema_is_that_of_the_records(database: Database, url: str) -> None:
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Record.metadata) == []
     engine.dispose()
 
 
+@ON_SQLITE
 def test_the_file_is_durable_and_its_folder_private(database: Database, path: Path, sql: Sql) -> None:
     assert sql("PRAGMA journal_mode") == [("wal",)]
     assert path.parent.stat().st_mode & 0o777 == 0o700
@@ -40,7 +43,8 @@ def test_the_file_is_durable_and_its_folder_private(database: Database, path: Pa
 def test_four_processes_that_start_at_once_make_one_database(path: Path) -> None:
     code = (
         "import sys; from db import Database; print('ready', flush=True); sys.stdin.readline();"
-        "database = Database(sys.argv[1]); print(database.people.local().name, database.key_source); database.close()"
+        "database = Database(sys.argv[1]); print(database.people.local().name, database.encryption_keys.source);"
+        "database.close()"
     )
     command = [sys.executable, "-W", "error", "-c", code, f"sqlite:///{path}"]
     processes = [
@@ -62,7 +66,7 @@ def test_four_processes_that_start_at_once_make_one_database(path: Path) -> None
 
 
 def test_the_next_start_tells_what_was_under_way_as_interrupted(
-    database: Database, me: Person, start: CallStart, report: Callable[..., CallReport], path: Path
+    database: Database, me: Person, start: CallStart, report: Callable[..., CallReport], open_database: Open
 ) -> None:
     chat = database.chat_sessions.create(me, title="A chat", configuration_id=None)
     first = database.chat_sessions.begin_turn(me, chat.id, "One", start)
@@ -70,19 +74,18 @@ def test_the_next_start_tells_what_was_under_way_as_interrupted(
     database.chat_sessions.begin_turn(me, chat.id, "Two", start)
     database.close()
 
-    again = Database(f"sqlite:///{path}")
+    again = open_database()
     answers = [message for message in again.chat_sessions.messages(me, chat.id) if message.call]
     assert [answer.status for answer in answers] == [MessageStatus.COMPLETE, MessageStatus.INTERRUPTED]
     assert [call.status for call in again.calls.recent(me)] == [CallStatus.INTERRUPTED, CallStatus.DONE]
-    again.close()
 
 
 def test_an_answer_that_another_start_took_for_interrupted_is_stored_all_the_same(
-    database: Database, me: Person, start: CallStart, report: Callable[..., CallReport], path: Path
+    database: Database, me: Person, start: CallStart, report: Callable[..., CallReport], open_database: Open
 ) -> None:
     chat = database.chat_sessions.create(me, title="A chat", configuration_id=None)
     turn = database.chat_sessions.begin_turn(me, chat.id, "One", start)
-    Database(f"sqlite:///{path}").close()
+    open_database()
     database.chat_sessions.finish_turn(me, turn, content="All of it", report=report())
     answer = database.chat_sessions.messages(me, chat.id)[-1]
     assert (answer.content, answer.status) == ("All of it", MessageStatus.COMPLETE)
@@ -133,10 +136,11 @@ def test_a_time_without_a_zone_is_refused(database: Database, me: Person, clock:
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("postgresql://me:secret@host/name", "Only SQLite is supported"),
-        ("nonsense", "Only SQLite is supported"),
-        ("", "Only SQLite is supported"),
-        ("sqlite:///data/x.db?mode=ro", "Only SQLite is supported"),
+        ("nonsense", "must look like sqlite:///data/workbench.db or postgresql://"),
+        ("", "must look like"),
+        ("mysql://me:secret@host/name", "must look like"),
+        ("sqlite:///data/x.db?mode=ro", "must name a file"),
+        ("postgresql://me:secret@host", "must name a database"),
         ("sqlite://", "must name a file"),
         ("sqlite:///:memory:", "must name a file"),
     ],
@@ -232,6 +236,7 @@ def _read_only(connection: Any) -> None:
     connection.execute("PRAGMA query_only = ON")
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("spoil", "sentence"), [(_full, "disk is full: nothing was saved"), (_read_only, "read-only here")]
 )
@@ -261,6 +266,7 @@ def test_a_reader_cannot_write(database: Database, me: Person) -> None:
         session.connection().exec_driver_sql("DELETE FROM people")
 
 
+@ON_SQLITE
 def test_another_program_that_holds_the_lock_is_waited_for(
     database: Database, me: Person, configuration: Configuration, path: Path
 ) -> None:

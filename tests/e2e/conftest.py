@@ -75,13 +75,15 @@ def wait_for_health(process: "subprocess.Popen[bytes]", port: int) -> None:
 
 
 class Visitor:
-    """One tab, with everything the browser received in it."""
+    """One tab, with every frame that the browser received in it, and the addresses that it asked for."""
 
     def __init__(self, page: Page, app: App) -> None:
         self.page = page
         self.app = app
         self.received: list[bytes] = []
         page.on("websocket", lambda socket: socket.on("framereceived", self._frame))
+        self.asked: set[str] = set()
+        page.on("request", lambda request: self.asked.add(request.url))
 
     def _frame(self, frame: str | bytes) -> None:
         self.received.append(frame.encode() if isinstance(frame, str) else frame)

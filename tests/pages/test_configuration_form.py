@@ -4,8 +4,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from connector import ApiType, KeyType
+from pages.shared import runtime
 from tests.connector.conftest import VERSION
-from tests.pages.conftest import Workbench, choose_provider, fill, lines, press, said, visit
+from tests.pages.conftest import CANNOT_OPEN, Workbench, choose_provider, fill, go, labels, lines, press, said, visit
 
 OPENAI_DEFAULT = "https://api.openai.com/v1"
 SEED_ENDPOINT = "https://your-resource-name.openai.azure.com/openai/deployments/"
@@ -50,13 +51,13 @@ def rows(workbench: Workbench) -> int:
 
 def test_openai_has_a_default_model_and_no_deployment(workbench: Workbench) -> None:
     at = new("OpenAI")
-    assert fields(at) == ["Name", "Endpoint", "Default model", "API key"]
+    assert fields(at) == ["Paste anything", "Name", "Endpoint", "Default model", "API key"]
     assert not at.selectbox
 
 
 def test_azure_has_a_deployment_a_version_and_no_model(workbench: Workbench) -> None:
     at = new("AzureOpenAI")
-    assert fields(at) == ["Name", "Endpoint", "Deployment name", "API version", "API key"]
+    assert fields(at) == ["Paste anything", "Name", "Endpoint", "Deployment name", "API version", "API key"]
     assert at.selectbox(key="new:key_type").options == [
         "API key",
         "Microsoft Entra token",
@@ -84,7 +85,7 @@ def test_the_key_field_is_a_token_field_for_who_signs_in_with_one(workbench: Wor
 def test_a_saved_configuration_fills_its_form_except_for_the_key(workbench: Workbench) -> None:
     saved = workbench.connect("Azure with a token")
     at = visit("configurations", edit=saved.id)
-    assert [field.value for field in at.text_input] == [saved.display_name, saved.endpoint, "gpt-test", VERSION, ""]
+    assert [field.value for field in at.text_input] == ["", saved.display_name, saved.endpoint, "gpt-test", VERSION, ""]
     assert fields(at)[-1] == "Token"
 
 
@@ -236,9 +237,178 @@ def test_the_address_of_a_configuration_that_is_gone_shows_the_list(workbench: W
     assert at.query_params == {}
 
 
-def test_saving_what_somebody_else_deleted_meanwhile_shows_the_list(workbench: Workbench) -> None:
-    saved = workbench.connect()
-    at = fill(visit("configurations", edit=saved.id), saved.id, display_name="Renamed")
+@pytest.mark.parametrize("is_saved", [True, False])
+def test_what_is_typed_into_one_that_is_deleted_meanwhile_becomes_a_new_one(
+    workbench: Workbench, is_saved: bool
+) -> None:
+    saved = workbench.connect("Azure with a key")
+    typed = {"display_name": "Renamed", "deployment_name": "mine", "api_key": "the-key-again"}
+    at = fill(visit("configurations", edit=saved.id), saved.id, **typed)
     workbench.sql("DELETE FROM configurations")
-    assert lines(press(at, "Save").title) == ["Configurations"]
+    at = press(at, "Save") if is_saved else at.run()
+    assert lines(at.title) == ["New configuration"]
+    assert lines(at.toast) == ["This configuration was deleted meanwhile. Saved, this becomes a new one."]
+    press(at, "Save")
+    assert workbench.sql("SELECT display_name, endpoint, deployment_name, api_version FROM configurations") == [
+        ("Renamed", saved.endpoint, "mine", VERSION)
+    ]
+    assert saved.id not in str(at.session_state.to_dict())
+
+
+# -- two at once
+
+
+def test_the_second_of_two_administrators_is_told_and_decides(workbench: Workbench) -> None:
+    saved = workbench.connect()
+    first, second = (visit("configurations", edit=saved.id) for _ in range(2))
+    press(fill(first, saved.id, display_name="Theirs", model_default="gpt-theirs"), "Save")
+    second = press(fill(second, saved.id, display_name="Mine"), "Save")
+    assert lines(second.warning) == [
+        "Local administrator changed “Theirs” meanwhile (Name: OpenAI → Theirs; Default model: gpt-test → gpt-theirs). "
+        "Nothing of yours was saved yet."
+    ]
+    assert second.text_input(key=f"{saved.id}:display_name").value == "Mine"
+    assert workbench.sql("SELECT display_name FROM configurations") == [("Theirs",)]
+    press(second, "Save mine over it")
+    assert workbench.sql("SELECT display_name, model_default FROM configurations") == [("Mine", "gpt-test")]
+
+
+def test_the_second_may_take_what_the_first_has_saved(workbench: Workbench) -> None:
+    saved = workbench.connect()
+    first, second = (visit("configurations", edit=saved.id) for _ in range(2))
+    press(fill(first, saved.id, display_name="Theirs"), "Save")
+    second = press(press(fill(second, saved.id, display_name="Mine"), "Save"), "Show theirs")
+    assert second.text_input(key=f"{saved.id}:display_name").value == "Theirs"
+    assert not second.warning
+    press(fill(second, saved.id, model_default="gpt-both"), "Save")
+    assert workbench.sql("SELECT display_name, model_default FROM configurations") == [("Theirs", "gpt-both")]
+
+
+def test_who_comes_back_to_a_form_they_left_types_over_what_is_there_now(workbench: Workbench) -> None:
+    saved = workbench.connect()
+    at = go(visit("configurations", edit=saved.id), "usage")
+    runtime.database().configurations.change(runtime.person(), saved.id, {"display_name": "Theirs"})
+    at.query_params["edit"] = saved.id
+    at = at.switch_page("manage/configurations.py").run()
+    press(fill(at, saved.id, model_default="gpt-mine"), "Save")
+    assert workbench.sql("SELECT display_name, model_default FROM configurations") == [("Theirs", "gpt-mine")]
+
+
+# -- the default endpoint
+
+
+def test_apply_fills_in_the_default_endpoint(workbench: Workbench) -> None:
+    at = fill(new("OpenAI"), endpoint="https://gateway.example/v1").run()
+    assert f"Default] `{OPENAI_DEFAULT}`" in said(at)
+    at = press(at, "Apply")
+    assert endpoint(at) == OPENAI_DEFAULT
+    assert "Apply" not in labels(at)
+    assert "Apply" not in labels(new("AzureOpenAI"))
+
+
+# -- paste anything
+
+
+PASTED = {
+    "a target address of the Azure portal": (
+        "https://res.openai.azure.com/openai/deployments/gpt4/chat/completions?api-version=2024-10-21",
+        {"api_type": "AzureOpenAI", "deployment_name": "gpt4", "api_version": "2024-10-21"},
+    ),
+    "a line of a wiki": ("Our server: http://llm.example:8000/v1/chat/completions (ask Ann)", {"api_type": "OpenAI"}),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), PASTED.values(), ids=PASTED.keys())
+def test_what_is_pasted_fills_the_fields(workbench: Workbench, text: str, told: dict[str, str]) -> None:
+    at = fill(visit("configurations", edit="new"), pasted=text, display_name="Mine").run()
+    shown = {"api_type": str(at.segmented_control(key="new:api_type").value)}
+    shown |= {name: str(at.text_input(key=f"new:{name}").value) for name in told if name != "api_type"}
+    assert shown == told
+    assert ("Will call" in said(at), at.text_input(key="new:pasted").value) == (True, "")
+    assert "Filled in: " in said(at)
+    assert at.text_input(key="new:display_name").value == "Mine"
+
+
+def test_what_is_no_address_is_told_and_stays(workbench: Workbench) -> None:
+    at = fill(visit("configurations", edit="new"), pasted="nothing of use").run()
+    assert len(problems(at)) == 1
+    assert at.text_input(key="new:pasted").value == "nothing of use"
+    assert endpoint(at) == OPENAI_DEFAULT
+    assert problems(fill(at, pasted="").run()) == []
+
+
+# -- the provider's models
+
+
+def test_the_models_of_the_provider_are_listed_and_one_is_picked(workbench: Workbench) -> None:
+    saved = workbench.connect(model_default="")
+    at = press(visit("configurations", edit=saved.id), "List the provider's models")
+    options = at.selectbox(key=f"{saved.id}:model_picked").options
+    assert "gpt-test" in options
+    at.selectbox(key=f"{saved.id}:model_picked").select("gpt-test").run()
+    assert at.text_input(key=f"{saved.id}:model_default").value == "gpt-test"
+    press(fill(at, saved.id, model_default="any-other"), "Save")
+    assert workbench.sql("SELECT model_default FROM configurations") == [("any-other",)]
+
+
+def test_models_are_listed_with_the_key_that_is_typed(workbench: Workbench) -> None:
+    server = workbench.server
+    at = fill(visit("configurations", edit="new"), endpoint=server.openai_endpoint, api_key=server.key).run()
+    at = press(at, "List the provider's models")
+    assert "gpt-test" in at.selectbox(key="new:model_picked").options
+    at = press(fill(at, api_key="sk-wrong-key-0123456789"), "List the provider's models")
+    assert any("key" in sentence for sentence in problems(at))
+    assert "sk-wrong-key-0123456789" not in said(at)
+
+
+# -- Test
+
+
+def test_what_is_only_typed_is_tested_with_the_key_that_is_typed(workbench: Workbench) -> None:
+    server = workbench.server
+    typed = {"endpoint": server.openai_endpoint, "model_default": "gpt-test", "api_key": server.key}
+    at = press(fill(visit("configurations", edit="new"), display_name="Mine", **typed), "Test")
+    assert "Works, with 2 remarks" in said(at)
     assert rows(workbench) == 0
+    assert at.text_input(key="new:api_key").value == server.key
+    assert workbench.sql("SELECT page, operation, configuration_id, configuration_name FROM calls LIMIT 1") == [
+        ("configurations", "test", None, "Mine")
+    ]
+    (entry,) = runtime.database().audit.recent(runtime.person())
+    assert (entry.action, entry.details) == ("tested", ("Passed", f"Not saved yet: {server.url}"))
+    at = fill(at, endpoint="https://elsewhere.example/v1").run()
+    assert "Works, with 2 remarks" not in said(at), "it was about another address"
+
+
+def test_a_saved_one_is_tested_with_its_own_key_and_the_model_that_stands_there(workbench: Workbench) -> None:
+    saved = workbench.connect()
+    at = press(fill(visit("configurations", edit=saved.id), saved.id, model_default="chat-test"), "Test")
+    assert "Works, with 2 remarks" in said(at)
+    assert {body["model"] for body in workbench.bodies() if body} == {"chat-test"}
+    assert workbench.sql("SELECT DISTINCT configuration_id FROM calls") == [(saved.id,)]
+    assert workbench.sql("SELECT model_default FROM configurations") == [("gpt-test",)]
+
+
+@pytest.mark.parametrize("button", ["Test", "List the provider's models"])
+def test_a_stored_key_never_goes_to_an_address_that_is_only_typed(workbench: Workbench, button: str) -> None:
+    saved = workbench.connect()
+    elsewhere = f"http://localhost:{workbench.server.port}/v1"
+    at = press(fill(visit("configurations", edit=saved.id), saved.id, endpoint=elsewhere), button)
+    assert problems(at) == ["Enter the key to try this: the stored one only goes to the address that is saved."]
+    assert workbench.server.requests == []
+
+
+def test_what_is_wrong_with_the_form_is_told_before_anything_is_tested(workbench: Workbench) -> None:
+    at = press(fill(visit("configurations", edit="new"), endpoint="ftp://here", api_key="sk-typed-0123"), "Test")
+    assert problems(at) == ["The endpoint must start with https:// or http://."]
+    at = press(fill(visit("configurations", edit="new")), "Test")
+    assert problems(at) == ["Enter the key."]
+    assert workbench.server.requests == []
+
+
+def test_a_test_of_a_key_that_does_not_open_asks_for_it_in_its_field(workbench: Workbench) -> None:
+    saved = workbench.connect()
+    workbench.break_keys()
+    at = press(visit("configurations", edit=saved.id), "Test")
+    assert problems(at) == [CANNOT_OPEN]
+    assert at.text_input(key=f"{saved.id}:api_key").placeholder == "Cannot be opened; enter it again"

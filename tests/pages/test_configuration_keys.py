@@ -5,10 +5,10 @@ import logging
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from connector import KeyType
 from db import SavedConfiguration
 from pages.shared import runtime
 from tests.pages.conftest import (
-    CANNOT_OPEN,
     Workbench,
     choose_provider,
     everything,
@@ -89,17 +89,29 @@ def test_a_deployment_plays_no_part_once_the_account_is_at_openai(workbench: Wor
 # -- a stored key that does not open
 
 
-def test_a_key_that_does_not_open_is_asked_for_where_it_is_typed(
+def test_with_a_lost_encryption_key_list_and_form_work_and_ask_for_the_key(
     workbench: Workbench, saved: SavedConfiguration
 ) -> None:
     workbench.break_keys()
-    before = workbench.sql("SELECT * FROM configurations")
     at = change(saved, display_name="Renamed")
-    assert CANNOT_OPEN in said(at)
-    assert at.text_input(key=f"{saved.id}:display_name").value == "Renamed"
-    assert workbench.sql("SELECT * FROM configurations") == before
-    press(fill(at, saved.id, api_key=NEW_KEY), "Save")
+    assert lines(at.title) == ["Configurations"]
+    assert "does not open the stored key of: Renamed." in said(at)
+    assert "Key cannot be opened" in said(at)
+    at = press(at, "Edit")
+    assert at.text_input(key=f"{saved.id}:api_key").placeholder == "Cannot be opened; enter it again"
+    at = press(fill(at, saved.id, api_key=NEW_KEY), "Save")
+    assert "Key cannot be opened" not in said(at)
     assert key_on_the_wire(workbench) == NEW_KEY
+
+
+def test_a_key_of_another_type_does_not_stay(workbench: Workbench) -> None:
+    saved = workbench.connect("Azure with a key")
+    at = visit("configurations", edit=saved.id)
+    at.selectbox(key=f"{saved.id}:key_type").set_value(KeyType.ENTRA_TOKEN).run()
+    assert at.text_input(key=f"{saved.id}:api_key").placeholder == ""
+    assert "The stored key is of another type; enter the one that is meant." in said(press(at, "Save"))
+    press(fill(at, saved.id, api_key="a-token-0123456789"), "Save")
+    assert workbench.key_of(saved) == "a-token-0123456789"
 
 
 def test_two_configurations_with_one_key_are_sealed_differently(workbench: Workbench) -> None:

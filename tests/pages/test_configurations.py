@@ -4,7 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from connector import steps_of
-from pages.shared import configurations
+from pages.shared import configurations, runtime
 from tests.connector.conftest import VERSION
 from tests.pages.conftest import (
     CANNOT_OPEN,
@@ -121,7 +121,9 @@ def test_the_list_has_a_card_for_every_row(workbench: Workbench) -> None:
     text = said(visit("configurations"))
     for form in FORMS:
         assert f"**{form}** :gray-badge[{'OpenAI' if form == 'OpenAI' else 'Azure OpenAI'}]" in text
-    assert labels(visit("configurations")) == ["New configuration", *["Test", "Edit"] * len(FORMS)]
+    at = visit("configurations")
+    assert labels(at) == ["New configuration", *["Test", "Edit"] * len(FORMS)]
+    assert [menu.label for menu in at.menu_button] == ["More"] * len(FORMS)
 
 
 def test_a_card_tells_where_it_leads_and_how_its_key_ends(workbench: Workbench) -> None:
@@ -143,6 +145,179 @@ def test_a_name_is_shown_as_it_was_typed(workbench: Workbench) -> None:
     at = visit("configurations")
     (card,) = [element.value for element in at.markdown if "gray-badge" in element.value]
     assert r"\!\[x\]\(http\://evil/?d=1\) \*b\* \:red\[c\]" in card
+
+
+def names(at: AppTest) -> list[str]:
+    """Of the cards, from top to bottom."""
+    return [text[2:].partition("**")[0] for text in lines(at.markdown) if ":gray-badge[" in text]
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("Name", ["A", "B", "C"]),
+        ("Provider", ["A", "C", "B"]),
+        ("Last used", ["C", "A", "B"]),
+        ("Last changed", ["B", "C", "A"]),
+    ],
+)
+def test_the_list_is_sorted_as_one_likes(workbench: Workbench, order: str, expected: list[str]) -> None:
+    workbench.connect("Azure with a key", display_name="A")
+    workbench.connect("Azure with a key", display_name="C")
+    workbench.connect(display_name="B")
+    for name in ("A", "C"):
+        at = visit("chat")
+        at.sidebar.selectbox[0].select(name).run()
+        say(at, "Hello")
+    for number, name in enumerate(("A", "C", "B")):
+        workbench.sql("UPDATE configurations SET changed_at = changed_at + ? WHERE display_name = ?", number, name)
+    at = visit("configurations")
+    assert names(at) == ["A", "B", "C"]
+    assert names(at.segmented_control(key="sorted_by").set_value(order).run()) == expected
+
+
+# -- what a card can do
+
+
+def more(at: AppTest, what: str, *, nth: int = 0) -> AppTest:
+    """Choose in the menu behind More."""
+    return at.menu_button[nth].click(what).run()
+
+
+def test_a_copy_has_the_key_and_a_name_of_its_own_and_opens_for_editing(workbench: Workbench) -> None:
+    saved = workbench.connect()
+    at = more(visit("configurations"), "Duplicate")
+    assert lines(at.title) == ["OpenAI (copy)"]
+    assert workbench.server.key not in everything(at)
+    copy = next(each for each in runtime.database().configurations.all(runtime.person()) if each.id != saved.id)
+    assert (copy.endpoint, copy.model_default, copy.key_hint) == (saved.endpoint, saved.model_default, saved.key_hint)
+    assert workbench.key_of(copy) == workbench.server.key
+    assert lines(more(visit("configurations"), "Duplicate").title) == ["OpenAI (copy 2)"]
+
+
+def test_one_whose_key_does_not_open_is_not_copied_and_says_so(workbench: Workbench) -> None:
+    workbench.connect()
+    workbench.break_keys()
+    at = more(visit("configurations"), "Duplicate")
+    assert lines(at.toast) == ["Its key cannot be opened. Enter it again before it is copied."]
+    assert names(at) == ["OpenAI"]
+
+
+def test_pages_begin_with_the_default(workbench: Workbench) -> None:
+    workbench.connect(display_name="A")
+    workbench.connect(display_name="B")
+    assert visit("chat").sidebar.selectbox[0].value != "B"
+    at = more(visit("configurations"), "Make it the default", nth=1)
+    assert said(at).count("Default]") == 1
+    assert "**B** :gray-badge[OpenAI] :blue-badge[Default]" in said(at)
+    say(visit("chat"), "Hello")
+    assert workbench.sql("SELECT configuration_name FROM calls") == [("B",)]
+    more(at, "Make it the default", nth=0)
+    assert workbench.sql("SELECT display_name FROM configurations WHERE is_default") == [("A",)]
+
+
+def test_one_that_is_switched_off_is_offered_nowhere_until_it_is_on_again(workbench: Workbench) -> None:
+    workbench.connect(display_name="A")
+    workbench.connect(display_name="B")
+    at = more(visit("configurations"), "Switch off")
+    assert "**A** :gray-badge[OpenAI] :orange-badge[Switched off]" in said(at)
+    assert visit("chat").sidebar.selectbox[0].options == ["B"]
+    assert "Answered in" in said(press(at, "Test")), "an administrator may test it all the same"
+    more(visit("configurations"), "Switch on")
+    assert visit("chat").sidebar.selectbox[0].options == ["A", "B"]
+
+
+def test_with_all_of_them_switched_off_a_page_says_that_there_is_nothing_to_send_to(workbench: Workbench) -> None:
+    workbench.connect()
+    more(visit("configurations"), "Switch off")
+    for page in ("chat", "product_description", "tuner"):
+        at = visit(page)
+        assert "Nothing to send to yet." in said(at)
+        assert not at.exception
+
+
+def test_what_is_switched_off_under_an_open_page_is_sent_to_no_more(workbench: Workbench) -> None:
+    workbench.connect(display_name="A")
+    workbench.connect(display_name="B")
+    at = visit("chat")
+    more(visit("configurations"), "Switch off")
+    at = say(at, "Meant for A")
+    assert "The configuration of this page was deleted or switched off. Nothing was sent" in said(at)
+    assert workbench.server.requests == []
+
+
+def test_one_is_deleted_after_a_question_only(workbench: Workbench) -> None:
+    workbench.connect()
+    at = more(visit("configurations"), "Delete")
+    assert "Its chats and its usage stay readable." in said(at)
+    assert workbench.sql("SELECT count(*) FROM configurations") == [(1,)]
+    assert {"Delete it", "Keep it"} <= set(labels(at))
+
+
+def test_chats_and_usage_of_a_deleted_one_stay_readable(workbench: Workbench) -> None:
+    saved = workbench.connect(display_name="Gone")
+    chat = say(visit("chat"), "Remember me").query_params["chat"]
+    runtime.database().configurations.delete(runtime.person(), saved.id)
+    text = said(visit("chat", chat=chat[0] if isinstance(chat, list) else chat))
+    assert "Remember me" in text
+    assert "Answer 0 to: Remember me" in text
+    assert "Nothing to send to yet." in text
+    assert "Gone" in str(visit("usage").dataframe[1].value.to_dict())
+
+
+def test_the_overview_can_be_placed_on_another_page(workbench: Workbench) -> None:
+    workbench.connect(display_name="A")
+    workbench.connect(display_name="B")
+
+    def another_page() -> None:
+        import streamlit as st
+
+        from pages.shared import configurations, runtime
+
+        try:
+            configurations.overview()
+        except runtime.NotAllowed as error:
+            st.error(str(error))
+
+    at = AppTest.from_function(another_page).run()
+    assert names(at) == ["A", "B"]
+    assert "Answered in" in said(press(at, "Test"))
+    workbench.demote()
+    at = at.run()
+    assert lines(at.error) == ["Only administrators see configurations. Ask one of them for what you need."]
+    assert names(at) == []
+
+
+# -- what was done
+
+
+def test_what_administrators_did_is_listed_without_a_secret(workbench: Workbench) -> None:
+    server = workbench.server
+    at = add(display_name="Mine", endpoint=server.openai_endpoint, model_default="gpt-test", api_key=server.key)
+    at = press(at, "Test")
+    at = press(at, "Edit")
+    id = at.query_params["edit"][0] if isinstance(at.query_params["edit"], list) else at.query_params["edit"]
+    at = press(fill(at, id, model_default="gpt-other", api_key="sk-replaced-0123456789"), "Save")
+    runtime.database().configurations.delete(runtime.person(), id)
+    frame = at.run().dataframe[0].value
+    done = [tuple(row) for row in frame[["Who", "Did", "Configuration", "Details"]].itertuples(index=False)]
+    assert done == [
+        ("Local administrator", "Deleted", "Mine", "–"),
+        ("Local administrator", "Changed", "Mine", "Default model: gpt-test → gpt-other; Key: replaced"),
+        ("Local administrator", "Tested", "Mine", "Passed"),
+        ("Local administrator", "Created", "Mine", "–"),
+    ]
+    assert server.key not in frame.to_csv()
+    assert "sk-replaced-0123456789" not in frame.to_csv()
+
+
+def test_the_form_tells_what_was_done_to_its_configuration(workbench: Workbench) -> None:
+    saved, other = workbench.connect(), workbench.connect("Azure with a key")
+    runtime.database().configurations.change(runtime.person(), saved.id, {"model_default": "gpt-2"})
+    runtime.database().configurations.change(runtime.person(), other.id, {"deployment_name": "another"})
+    text = said(visit("configurations", edit=saved.id))
+    assert "Default model: gpt-test → gpt-2" in text
+    assert "another" not in text
 
 
 # -- the test of a card

@@ -179,14 +179,14 @@ def test_what_a_provider_says_is_no_markdown(workbench: Workbench) -> None:
 
 def test_below_an_answer_stands_what_it_cost(workbench: Workbench) -> None:
     saved = workbench.connect()
-    runtime.database().configurations.set_price(runtime.person(), saved.id, Price(input=1000, output=2000))
+    runtime.database().configurations.change(runtime.person(), saved.id, {"price": Price(input=1000, output=2000)})
     at = say(visit("chat"), "Say it in five words")
     assert lines(at.chat_message[1].caption)[0].endswith("5 in, 8 out  ·  $0.021")
 
 
 def test_a_price_of_nothing_is_no_unknown_one(workbench: Workbench) -> None:
     saved = workbench.connect()
-    runtime.database().configurations.set_price(runtime.person(), saved.id, Price(input=0, output=0))
+    runtime.database().configurations.change(runtime.person(), saved.id, {"price": Price(input=0, output=0)})
     assert said(say(visit("chat"), "Hello")).count("$0.00") == 1
     workbench.server.next(Reply(200, completion("Hm.", usage=None)))
     assert "price" not in lines(tuned().caption)[1]

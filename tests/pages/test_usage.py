@@ -45,7 +45,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory, provider: ProviderServer) -
     press(at, "Send")
     provider.next(Reply(200, completion("Nobody knows.", model="gpt-other", usage=None)))
     press(at, "Send")
-    runtime.database().configurations.set_price(runtime.person(), mine.id, Price(input=2.5, output=10))
+    runtime.database().configurations.change(runtime.person(), mine.id, {"price": Price(input=2.5, output=10)})
     press(visit("configurations"), "Test")
     runtime.stop()
     return folder
@@ -148,7 +148,7 @@ def test_no_tokens_at_all_are_a_zero(workbench: Workbench) -> None:
 
 def test_a_call_with_a_price_and_no_total_is_not_said_to_have_none(workbench: Workbench) -> None:
     saved = workbench.connect()
-    runtime.database().configurations.set_price(runtime.person(), saved.id, Price(input=1, output=1))
+    runtime.database().configurations.change(runtime.person(), saved.id, {"price": Price(input=1, output=1)})
     usage = {"prompt_tokens": 1, "completion_tokens": 1}
     workbench.server.next(Reply(200, completion("Hm.", usage=usage)))
     press(visit("tuner"), "Send")

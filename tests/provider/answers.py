@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.provider.validation import Form
 
+RETIRES = 1803859200  # 2027-03-01 00:00 UTC
 CREATED = 1_700_000_000
 MODEL_VERSION = "-2026-01-01"  # appended to the model asked for: the model that answers is never quite the one asked
 UNFILTERED = {"hate": {"filtered": False, "severity": "safe"}}
@@ -140,6 +141,15 @@ def unknown_path(method: str, path: str) -> dict[str, Any]:
 def models(names: list[str]) -> dict[str, Any]:
     data = [{"id": name, "object": "model", "created": CREATED, "owned_by": "tests"} for name in names]
     return {"object": "list", "data": data}
+
+
+def azure_models(names: list[str]) -> dict[str, Any]:
+    """As at Azure: models and not deployments, what they are for, and until when they answer."""
+    chats = {"fine_tune": False, "inference": True, "completion": False, "chat_completion": True, "embeddings": False}
+    told = {"object": "model", "lifecycle_status": "generally-available", "deprecation": {"inference": RETIRES}}
+    data = [{"id": f"{name}-2026-01-01", "capabilities": chats, **told} for name in names]
+    embeds = {"id": "embed-test", "capabilities": {**chats, "chat_completion": False, "embeddings": True}, **told}
+    return {"object": "list", "data": [*data, embeds]}
 
 
 def _envelope(kind: str, model: str) -> dict[str, Any]:

@@ -1,13 +1,20 @@
 """The real built-in model, running: what the connector and the pages are proved against."""
 
+import random
 import secrets
 import socket
 import tempfile
+from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 from typing import Self
 
 from demo import model
 from demo.child import Child
+
+# Below those that the system hands out by itself, where a port could be gone before it is used; in an order of one's
+# own, so that test processes beside each other do not meet.
+_PORTS = cycle(random.sample(range(10_000, 32_000), 22_000))
 
 
 class RealModel:
@@ -42,7 +49,8 @@ class RealModel:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+    """A port that is free, and that this process is not given again soon."""
+    for port in _PORTS:
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise RuntimeError("no free port")

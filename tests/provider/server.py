@@ -33,7 +33,7 @@ ROUTES = {
     Form.AZURE_V1: re.compile(r".*/openai/v1/chat/completions"),
     Form.OPENAI: re.compile(r".*/v1/chat/completions"),
 }
-MODELS = re.compile(r".*/v1/models")
+MODELS = re.compile(r".*/v1/models|/openai/models")
 WATCH_SECONDS = 0.02  # how often a waiting answer looks whether the client has gone
 
 
@@ -242,7 +242,8 @@ class _Handler(BaseHTTPRequestHandler):
         not_found = Reply(404, answers.unknown_path(received.method, received.path))
         lists_models = received.method == "GET" and MODELS.fullmatch(received.path)
         if form is None and lists_models:
-            form = Form.AZURE_V1 if "/openai/" in received.path else Form.OPENAI
+            form = Form.AZURE_V1 if "/openai/v1/" in received.path else Form.OPENAI
+            form = Form.AZURE if received.path == "/openai/models" else form
         elif form is None or received.method != "POST":
             return not_found
         if form is Form.AZURE and not received.query.get("api-version"):
@@ -250,7 +251,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.is_let_in(form, received.headers):
             return Reply(401, answers.wrong_key(form, bearer_in(received.headers)))
         if lists_models:
-            return Reply(200, answers.models(sorted(provider.models)))
+            listed = answers.models if form is Form.OPENAI else answers.azure_models
+            return Reply(200, listed(sorted(provider.models)))
         if received.body is None:
             return Reply(400, answers.error("We could not parse the JSON body of your request."))
         if objection := provider.objection(received.body):

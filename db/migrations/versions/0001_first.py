@@ -15,8 +15,9 @@ def upgrade() -> None:
         sa.Column("role", sa.String(20), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_people"),
     )
-    # The one person of a workbench without sign-in. Made here, so that nobody who signs in can ever get this id.
-    op.bulk_insert(people, [{"id": 1, "name": "Local administrator", "role": "administrator"}])
+    # The one person of a workbench without sign-in, made here so that nobody who signs in can ever get this id, 1. The
+    # id is not named: PostgreSQL would not count it, and give it out again.
+    op.bulk_insert(people, [{"name": "Local administrator", "role": "administrator"}])
 
     op.create_table(
         "configurations",

@@ -1,0 +1,151 @@
+"""The models that a provider lists: asked for with the key, at the right address, and read whatever it sends."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import httpx2
+import pytest
+
+from connector import (
+    ConnectionFailed,
+    ConnectorError,
+    KeyRefused,
+    KeyType,
+    NotFoundAtProvider,
+    OfferedModel,
+    ProviderUnavailable,
+    UnreadableAnswer,
+    models_of,
+)
+from tests.connector.conftest import VERSION, account, all_that_shows, each_form
+from tests.provider.answers import error
+from tests.provider.real_model import free_port
+from tests.provider.server import Hang, ProviderServer, Reply
+
+WRONG = "sk-wrong-key-0123456789-abcd"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[ProviderServer]:
+    with ProviderServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: ProviderServer) -> ProviderServer:
+    running.requests.clear()
+    running.scripted.clear()
+    return running
+
+
+ADDRESSES = {
+    "OpenAI": ("/v1/models", {}),
+    "Azure with a key": ("/openai/models", {"api-version": VERSION}),
+    "Azure with a token": ("/openai/models", {"api-version": VERSION}),
+    "Azure v1 with a key": ("/openai/v1/models", {}),
+    "Azure v1 with a token": ("/openai/v1/models", {}),
+}
+
+
+@each_form
+def test_the_list_is_asked_for_where_each_provider_has_it(server: ProviderServer, form: str) -> None:
+    models = models_of(account(server, form))
+    (request,) = server.requests
+    assert (request.method, request.path, request.query) == ("GET", *ADDRESSES[form])
+    if form == "OpenAI":
+        assert models == [OfferedModel("chat-test"), OfferedModel("gpt-test")]
+    else:
+        day = date(2027, 3, 1)
+        assert models == [OfferedModel("chat-test-2026-01-01", day), OfferedModel("gpt-test-2026-01-01", day)]
+
+
+def test_an_identity_asks_with_its_token(server: ProviderServer) -> None:
+    configuration = account(server, "Azure with a key", key_type=KeyType.ENTRA_IDENTITY, api_key="")
+    assert models_of(configuration, token=lambda: server.entra_token)
+    assert server.requests[-1].headers["authorization"] == f"Bearer {server.entra_token}"
+    assert "api-key" not in server.requests[-1].headers
+
+
+TOLD = {
+    "nothing": ({}, None),
+    "Azure": ({"deprecation": {"inference": 1709284527, "fine_tune": 1}}, date(2024, 3, 1)),
+    "Azure without a day": ({"deprecation": {"fine_tune": 1}}, None),
+    "Mistral": ({"deprecation": "2026-11-30T12:00:00Z"}, date(2026, 11, 30)),
+    "OpenRouter": ({"expiration_date": "2026-11-08"}, date(2026, 11, 8)),
+    "null": ({"deprecation": None, "expiration_date": None}, None),
+    "no time": ({"deprecation": "soon"}, None),
+    "absurd": ({"deprecation": {"inference": 1e300}}, None),
+    "true": ({"deprecation": {"inference": True}}, None),
+}
+
+
+@pytest.mark.parametrize(("told", "day"), TOLD.values(), ids=TOLD.keys())
+def test_the_day_of_retirement_is_read_where_it_is_told(
+    server: ProviderServer, told: dict[str, object], day: date | None
+) -> None:
+    server.next(Reply(200, {"data": [{"id": "a", **told}]}))
+    assert models_of(account(server)) == [OfferedModel("a", day)]
+
+
+def test_what_is_no_model_is_left_out_and_the_rest_is_sorted(server: ProviderServer) -> None:
+    listed = [{"id": "b"}, {"id": "a"}, {"id": "b"}, {"id": ""}, {"id": 7}, {}, None, "c", {"id": "x" * 201}]
+    server.next(Reply(200, {"data": listed}))
+    assert [each.name for each in models_of(account(server))] == ["a", "b"]
+    server.next(Reply(200, [{"id": "alone"}]))
+    assert [each.name for each in models_of(account(server))] == ["alone"]
+    server.next(Reply(200, {"data": []}))
+    assert models_of(account(server)) == []
+
+
+UNREADABLE = {
+    "a web page": Reply(200, "<html>", content_type="text/html"),
+    "no JSON": Reply(200, "no JSON"),
+    "no list": Reply(200, {"data": {"id": "a"}}),
+    "null": Reply(200, {"data": None}),
+    "another object": Reply(200, {"models": []}),
+    "deep": Reply(200, "[" * 100_000),
+    "huge": Reply(200, '{"data": [' + '{"id": "a"},' * 1_000_000 + '{"id": "b"}]}'),
+}
+
+
+@pytest.mark.parametrize("reply", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_what_is_no_list_is_told(server: ProviderServer, reply: Reply) -> None:
+    server.next(reply)
+    with pytest.raises(UnreadableAnswer, match="Any name of a model can be typed") as caught:
+        models_of(account(server))
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("status", [302, 404])
+def test_where_there_is_no_list_any_name_can_be_typed(server: ProviderServer, status: int) -> None:
+    with ProviderServer() as other:
+        server.next(Reply(status, "", headers={"location": f"{other.openai_endpoint}/models"}))
+        with (
+            httpx2.Client(follow_redirects=True, trust_env=False) as http_client,
+            pytest.raises(NotFoundAtProvider, match=r"does not list its models \(\d+\). Any name can be typed"),
+        ):
+            models_of(account(server), http_client=http_client)
+        assert other.requests == [], "the key would go along"
+
+
+def test_other_failures_are_those_of_a_call_without_the_key(server: ProviderServer) -> None:
+    failures: list[ConnectorError] = []
+    with pytest.raises(KeyRefused) as refused:
+        models_of(account(server, api_key=WRONG))
+    server.next(Reply(503, error(f"Down for {server.key}.")))
+    with pytest.raises(ProviderUnavailable) as unavailable:
+        models_of(account(server))
+    with pytest.raises(ConnectionFailed) as unreached:
+        models_of(account(server, endpoint=f"http://127.0.0.1:{free_port()}/v1"))
+    server.next(Hang())
+    with pytest.raises(ConnectorError) as silent:
+        models_of(account(server), timeout=httpx2.Timeout(0.2))
+    failures += [refused.value, unavailable.value, unreached.value, silent.value]
+    for failure in failures:
+        assert WRONG not in all_that_shows(failure)
+        assert server.key not in all_that_shows(failure)
+
+
+def test_a_key_in_a_name_is_not_shown(server: ProviderServer) -> None:
+    server.next(Reply(200, {"data": [{"id": f"model-of-{server.key}"}]}))
+    assert models_of(account(server)) == [OfferedModel("model-of-[key]")]

@@ -1,0 +1,100 @@
+"""A throw-away PostgreSQL server for the tests, and as a program gets one installed: `python -m tests.postgresql`.
+
+An installed one; else, as root on Debian, the package. It keeps nothing that would survive the machine going down.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+from tests.provider.real_model import free_port
+
+PLACES = ("/usr/lib/postgresql/*/bin", "/opt/homebrew/opt/postgresql*/bin", "/usr/local/opt/postgresql*/bin")
+FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c autovacuum=off -c max_connections=200"
+
+
+def find() -> Path | None:
+    """The folder of the server's programs, None when there is none."""
+    if on_path := shutil.which("initdb"):
+        return Path(on_path).resolve().parent
+    found = [bin for place in PLACES for bin in Path("/").glob(place[1:]) if (bin / "initdb").exists()]
+    return max(found, default=None)
+
+
+def install() -> None:
+    """Get one where none is found. A failure is not the end: the tests say what is missing."""
+    if shutil.which("apt-get") and is_root():
+        print("No PostgreSQL found; installing Debian's package.", flush=True)
+        quietly = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "update", "-qq"], check=False, env=quietly)
+        subprocess.run(["apt-get", "install", "-y", "-qq", "postgresql"], check=False, env=quietly, stdout=2)
+
+
+def is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+class PostgreSQLServer:
+    """A running server on this machine."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._numbers = count(1)
+
+    def url(self, name: str) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+
+    def create(self, template: str = "template0", encoding: str = "UTF8") -> str:
+        """The URL of a new database, a copy of another one."""
+        name = f"workbench_{next(self._numbers)}"
+        locale = "" if template != "template0" else f"ENCODING '{encoding}' LOCALE 'C'"
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template} {locale}")
+        return self.url(name)
+
+    def run(self, statement: str) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+
+@contextmanager
+def running() -> Iterator[PostgreSQLServer]:
+    """Start one in a folder of its own, and take it away again."""
+    programs = find()
+    if programs is None:
+        raise RuntimeError("These tests need PostgreSQL: run make test as root on Debian, or install it.")
+    # Its programs refuse to run as root, and another user must be able to enter the folder.
+    as_postgres = {"user": "postgres", "group": "postgres", "extra_groups": ()} if is_root() else {}
+    folder = tempfile.mkdtemp(prefix="postgresql-")
+    port = free_port()
+
+    def program(name: str, *arguments: str) -> None:
+        command = [str(programs / name), "-D", f"{folder}/data", *arguments]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, **as_postgres)  # type: ignore[call-overload]
+        if done.returncode:
+            raise RuntimeError(f"{name}: {done.stdout}{done.stderr}")
+
+    try:
+        if as_postgres:
+            shutil.chown(folder, "postgres", "postgres")
+        program("initdb", "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
+        listen = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' {FAST}"
+        program("pg_ctl", "-w", "-l", f"{folder}/log", "-o", listen, "start")
+        try:
+            yield PostgreSQLServer(port)
+        finally:
+            program("pg_ctl", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    if find() is None:
+        install()
+    print(f"PostgreSQL: {find() or 'none; its tests will fail'}")
