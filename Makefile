@@ -6,7 +6,7 @@ PYTHON_3_13 := $(shell for python in python3.13 $$HOME/.pyenv/versions/3.13*/bin
 AT_ONCE := -n 2 --dist loadfile
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: demo run setup test test-fast bench lock clean
+.PHONY: demo run setup test test-fast soak bench lock clean
 
 demo: .venv/.demo
 	@$(BIN)/python -m demo
@@ -31,6 +31,12 @@ endif
 
 test-fast: setup
 	$(BIN)/python -m pytest $(AT_ONCE) -m "not browser"
+
+# Many minutes: hundreds of kills, and what the browser does on PostgreSQL, too.
+soak: setup
+	$(BIN)/python tests/e2e/chromium.py
+	$(BIN)/python -m tests.postgresql
+	$(BIN)/python -m pytest -v --soak
 
 # Minutes, and it writes benchmarks/results.md. BENCH=--check fails where a figure is missed.
 bench: setup .venv-litellm/.bench .venv-langchain/.bench

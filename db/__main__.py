@@ -81,7 +81,7 @@ def _backup(database: Database, options: argparse.Namespace) -> int:
 
 def _restore(database: Database, options: argparse.Namespace) -> int:
     file: Path = options.file
-    replaced = file.with_name(f"{file.name}.replaced-{utc_now():%Y%m%d-%H%M%S-%f}")
+    replaced = Path(f"{file}.replaced-{utc_now():%Y%m%d-%H%M%S-%f}")
     found = database.restore(database.people.local(), file, replaced=replaced)
     _say(f"Restored: {found.configurations} configurations, {found.chats} chats, {found.calls} calls.")
     _say(f"What was there before is in {replaced}.")

@@ -3,8 +3,8 @@
 The keys in it are sealed as they are in the database. The encryption key is not in it: both are needed.
 """
 
+import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from sqlalchemy.orm import Session
 
 from db.audit import AuditAction, note
 from db.base import Record
-from db.calls import CallRecord
-from db.chat_sessions import ChatSessionRecord
+from db.calls import CallRecord, interrupt_calls
+from db.chat_sessions import ChatSessionRecord, interrupt_answers
 from db.cipher import Cipher
 from db.configurations import ConfigurationRecord
 from db.errors import StorageError
 from db.people import Person
-from db.sqlite import copy_file, draft_of
+from db.sqlite import copy_file, folder_beside
 from db.storage import Storage
 
 _AT_A_TIME = 1000  # rows
@@ -40,23 +40,21 @@ class Restored:
 
 def back_up(storage: Storage, file: Path) -> None:
     """Write all data, as it is at one moment, to a new file; `StorageError` when it is there already."""
-    if file.exists():
+    if os.path.lexists(file):
         raise StorageError(f"{file} is there already. Name a file that is not.")
     if storage.path is not None:
         copy_file(storage.path, file)
         return
-    with (
-        draft_of(file) as draft,
-        closing(_open(draft)) as copy,
-        storage.reading() as source,
-        copy.writing() as target,
-    ):
-        _replace(source, target)
+    with folder_beside(file) as folder:
+        draft = folder / "backup.db"
+        with closing(_open(draft)) as copy, storage.reading() as source, copy.writing() as target:
+            _replace(source, target)
+        copy_file(draft, file)
 
 
 def restore(storage: Storage, cipher: Cipher, person: Person, file: Path, replaced: Path, now: datetime) -> Restored:
     """Replace all data by that of a backup, in one transaction; what was there goes to the file `replaced`."""
-    with _opened(file, replaced) as backup, backup.reading() as source:
+    with _opened(storage, file, replaced) as backup, backup.reading() as source:
         sealed = select(ConfigurationRecord).where(ConfigurationRecord.sealed_key != "")
         names = [each.display_name for each in source.scalars(sealed) if cipher.key_of(each.sealed_key) is None]
         if names:
@@ -67,6 +65,9 @@ def restore(storage: Storage, cipher: Cipher, person: Person, file: Path, replac
         with storage.writing() as target:
             back_up(storage, replaced)
             _replace(source, target)
+            # What was under way at the time of the backup.
+            interrupt_answers(target)
+            interrupt_calls(target)
             storage.backend.count_on(target.connection())
             note(target, person, AuditAction.RESTORED, now, f"Backup: {file.name}")
         tables = ConfigurationRecord, ChatSessionRecord, CallRecord
@@ -74,13 +75,15 @@ def restore(storage: Storage, cipher: Cipher, person: Person, file: Path, replac
 
 
 @contextmanager
-def _opened(file: Path, beside: Path) -> Iterator[Storage]:
+def _opened(storage: Storage, file: Path, beside: Path) -> Iterator[Storage]:
     """A backup as a database of today's schema: a copy of it, because it may be of an older one."""
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise StorageError(f"There is no file {file}.")
+    if storage.path is not None and file.resolve() == storage.path.resolve():
+        raise StorageError(f"{file} is the database itself. Name a file that backup wrote.")
     refusal = ""
-    with tempfile.TemporaryDirectory(dir=beside.parent, prefix=f"{beside.name}.") as folder:
-        copy = Path(folder) / "backup.db"
+    with folder_beside(beside) as folder:
+        copy = folder / "backup.db"
         try:
             copy_file(file, copy)
             with closing(sqlite3.connect(copy)) as connection:
@@ -94,7 +97,7 @@ def _opened(file: Path, beside: Path) -> Iterator[Storage]:
 
 
 def _open(file: Path) -> Storage:
-    return Storage(URL.create("sqlite", database=str(file)).render_as_string(hide_password=False))
+    return Storage(URL.create("sqlite", database=str(file)))
 
 
 def _replace(source: Session, target: Session) -> None:

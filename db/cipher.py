@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from db.errors import CannotOpen, StorageError
 
+_UNREADABLE = (InvalidToken, ValueError)  # ValueError: it has letters that are not ASCII
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _KEY_FORM = (
     "An encryption key is 44 characters, made with: "
@@ -48,20 +49,23 @@ class Cipher:
                 "The stored keys cannot be opened without the encryption key: put the file encryption.key back beside "
                 "the database, or set ENCRYPTION_KEY and enter the key again."
             )
+        key = None
         try:
             document = json.loads(self._fernet.decrypt(sealed))
-        except InvalidToken:
-            document = {}
-        if (document.get("configuration"), document.get("origin")) != (configuration_id, origin):
+            if (document["configuration"], document["origin"]) == (configuration_id, origin):
+                key = document["key"]
+        except (*_UNREADABLE, TypeError, KeyError):  # the last two: sealed with our key, but not here
+            pass
+        if not isinstance(key, str):
             raise CannotOpen("The stored key of this configuration cannot be opened. Enter the key again.")
-        return SecretStr(document["key"])
+        return SecretStr(key)
 
     def key_of(self, sealed: str) -> int | None:
         """Which of the encryption keys sealed this, 0 for the first; None: none of them. Nothing is decrypted."""
         for at, fernet in enumerate(self._fernets):
             try:
                 fernet.extract_timestamp(sealed)  # checks the signature, and reads no more than it must
-            except InvalidToken:
+            except _UNREADABLE:
                 continue
             return at
         return None
@@ -71,7 +75,7 @@ class Cipher:
         try:
             if self._fernet is not None:
                 return self._fernet.rotate(sealed).decode()
-        except InvalidToken:
+        except _UNREADABLE:
             pass
         raise CannotOpen("No encryption key opens this.")
 

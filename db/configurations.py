@@ -6,6 +6,7 @@ encryption key (`db.encryption_keys`); lists, forms and changes do without.
 
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -157,7 +158,7 @@ class Configurations:
                 forget(session, id)  # it was about another model, or another version
             self._write(session, record, configuration, price, is_key_kept=not api_key)
             changes = _changes(before, {**_fields(record), "price": _price(record)})
-            if api_key:
+            if api_key and record.sealed_key:
                 changes.append("Key: replaced")
             self._note(session, person, AuditAction.CHANGED, record, *changes)
             return self._saved(record)
@@ -248,7 +249,7 @@ class Configurations:
     def _stored_key(self, record: ConfigurationRecord) -> SecretStr:
         if record.key_type is KeyType.ENTRA_IDENTITY:
             return SecretStr("")
-        return self._cipher.open(record.sealed_key, record.id, origin_of(record.endpoint))
+        return self._cipher.open(record.sealed_key, record.id, _origin(record))
 
     def _saved(self, record: ConfigurationRecord) -> SavedConfiguration:
         readable = record.key_type is KeyType.ENTRA_IDENTITY or self._cipher.key_of(record.sealed_key) is not None
@@ -302,7 +303,7 @@ def _free_name(session: Session, name: str) -> str:
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What a person changed, for people, without what an address may hide behind its question mark."""
+    """What a person changed, for people."""
     changed = [name for name in before if before[name] != after[name]]
     titles = {name: field.title or name for name, field in Configuration.model_fields.items()}
     said = []
@@ -310,9 +311,15 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         if name == "price":
             said.append("Own price: changed" if after[name] else "Own price: removed")
             continue
-        old, new = (str(values[name]).partition("?")[0][:_LONGEST_DETAIL] or "none" for values in (before, after))
+        old, new = (_told(name, str(values[name])) for values in (before, after))
         said.append(f"{titles[name]}: {old} → {new}" if old != new else f"{titles[name]}: changed")
     return said
+
+
+def _told(name: str, value: str) -> str:
+    if name == "endpoint":  # behind these, an address may hold a key
+        value = re.split("[?#]", value, maxsplit=1)[0]
+    return value[:_LONGEST_DETAIL] or "none"
 
 
 def _numbers(price: Price | None) -> dict[str, object]:
@@ -320,10 +327,13 @@ def _numbers(price: Price | None) -> dict[str, object]:
 
 
 def address_of(session: Session, id: str) -> str | None:
-    """Where calls of a configuration go now; None when it was deleted."""
+    """Where calls of a configuration go now; None when it was deleted, or cannot be used as it is stored."""
     record = session.get(ConfigurationRecord, id)
-    # The address does not depend on the key: any will do here.
-    return Configuration(**_fields(record), api_key=SecretStr("any")).url if record else None
+    try:
+        # The address does not depend on the key: any will do here.
+        return Configuration(**_fields(record), api_key=_KEPT).url if record else None
+    except InvalidConfiguration:
+        return None
 
 
 def price_of(session: Session, id: str | None) -> Price | None:

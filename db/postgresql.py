@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, func, inspect, select
+from sqlalchemy import Connection, create_engine, event, func, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from db.base import Record
 from db.errors import StorageError
 
 _TIMEOUT = 30  # seconds
@@ -29,13 +30,17 @@ _SENTENCES = {
     "55P03": "The database was busy for too long: nothing was saved. Try again.",
     "25006": "The database is read-only: nothing was saved. DATABASE_URL must name the primary server.",
     "42501": "The user in DATABASE_URL may not do this in its database. Make that user the owner of the database.",
+    "57014": "The database was busy for too long: nothing was saved. Try again.",
     "57P": "The database was shut down: nothing was saved. Try again when it is back.",
     "08": "The connection to the database was lost: nothing was saved. Try again.",
-    "XX": "The database that DATABASE_URL names is damaged. Restore it from a backup.",
+    "25P03": "The connection to the database was lost: nothing was saved. Try again.",
+    "XX001": "The database that DATABASE_URL names is damaged. Restore it from a backup.",
+    "XX002": "The database that DATABASE_URL names is damaged. Restore it from a backup.",
 }
 _WORDS = {
     "authentication failed": "PostgreSQL refused the user or the password in DATABASE_URL.",
-    "no pg_hba.conf entry": "PostgreSQL lets nobody in from here with the user and database in DATABASE_URL: see its "
+    "no password supplied": "PostgreSQL wants a password in DATABASE_URL.",
+    "pg_hba.conf": "PostgreSQL lets nobody in from here with the user and database in DATABASE_URL: see its "
     "pg_hba.conf.",
     "does not exist": "The database or the user that DATABASE_URL names does not exist. Make it first.",
     "too many": _SENTENCES["53300"],
@@ -49,6 +54,7 @@ _WORDS = {
     "timeout expired": "The PostgreSQL server that DATABASE_URL names does not answer.",
     "Connection refused": "Nothing answers at the host and port that DATABASE_URL names. Is PostgreSQL running?",
     "SSL": "The encrypted connection to PostgreSQL failed. Check sslmode and certificates in DATABASE_URL.",
+    "invalid": "DATABASE_URL holds an option that PostgreSQL does not take.",
 }
 
 
@@ -85,7 +91,7 @@ class PostgreSQL:
 
     def count_on(self, connection: Connection) -> None:
         """Number new rows behind all numbers that were stored or given out, after rows came in with their own."""
-        for table in inspect(connection).get_table_names():
+        for table in Record.metadata.tables:
             sequence = connection.scalar(select(func.pg_get_serial_sequence(table, "id")))
             if sequence:
                 highest = f"GREATEST((SELECT max(id) FROM {table}), (SELECT last_value FROM {sequence}))"  # noqa: S608
@@ -108,13 +114,13 @@ class PostgreSQL:
         self.writer.dispose()
 
 
-# Values stay out of error texts; a connection that died meanwhile is replaced; and nothing is kept on the server
-# between transactions, for the sake of poolers.
+# Values stay out of error texts; a connection that died meanwhile is replaced; nothing is kept on the server between
+# transactions, for the sake of poolers; and texts travel as UTF-8, whatever PGCLIENTENCODING says.
 _OPTIONS = {
     "pool_timeout": _TIMEOUT,
     "pool_pre_ping": True,
     "hide_parameters": True,
-    "connect_args": {"connect_timeout": 10, "prepare_threshold": None},
+    "connect_args": {"connect_timeout": 10, "prepare_threshold": None, "client_encoding": "utf8"},
 }
 
 

@@ -87,14 +87,17 @@ def copy_file(path: Path, copy: Path, *, replace: bool = False) -> None:
     refusal = ""
     try:
         with draft_of(copy, replace=replace) as draft:
-            with closing(sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None)) as connection:
+            # `rw`: else a file that is not there would be made, and an empty copy of it.
+            address = f"{path.absolute().as_uri()}?mode=rw"
+            with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None)) as connection:
                 connection.execute("VACUUM INTO ?", [str(draft)])
             with closing(sqlite3.connect(draft)) as connection:
                 damage = connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",)
             if damage:
                 raise StorageError(_SENTENCES["SQLITE_CORRUPT"])
     except sqlite3.Error as error:
-        refusal = _sentence(error.sqlite_errorname).replace("nothing was saved", "no copy was made")
+        name = getattr(error, "sqlite_errorname", "")
+        refusal = _sentence(name).replace("nothing was saved", "no copy was made")
     if refusal:
         raise StorageError(refusal)
 
@@ -102,18 +105,25 @@ def copy_file(path: Path, copy: Path, *, replace: bool = False) -> None:
 @contextmanager
 def draft_of(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """An empty file, readable by its owner only, that gets its name when all went well; raises `StorageError`."""
+    with folder_beside(path) as folder:
+        draft = folder / path.name
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL, 0o600))
+        yield draft
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        if replace:
+            draft.replace(path)
+        else:
+            os.link(draft, path)  # unlike a rename, it fails where a file is
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """An empty folder for its owner only, gone afterwards; `StorageError` when nothing can be written there."""
     refusal = ""
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}.") as folder:
-            draft = Path(folder) / path.name
-            os.close(os.open(draft, os.O_CREAT | os.O_EXCL, 0o600))
-            yield draft
-            with draft.open("rb") as file:
-                os.fsync(file.fileno())
-            if replace:
-                draft.replace(path)
-            else:
-                os.link(draft, path)  # unlike a rename, it fails where a file is
+            yield Path(folder)
     except OSError as error:
         refusal = f"{path} cannot be written: {error.strerror}."
     if refusal:

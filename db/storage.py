@@ -1,15 +1,17 @@
 """One database, SQLite or PostgreSQL: its transactions, and its schema, which is brought up to date at start."""
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Lock
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -18,6 +20,7 @@ from db.errors import StorageError
 from db.postgresql import PostgreSQL
 from db.sqlite import SQLite
 
+_PATIENCE = 30  # seconds
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -28,12 +31,13 @@ class Storage:
     shoulder. No network call belongs inside `writing()`, nor a second `writing()`: that one would wait for itself.
     """
 
-    def __init__(self, url: str, *, needs_key: bool = False) -> None:
+    def __init__(self, url: str | URL, *, needs_key: bool = False) -> None:
         """Open `url` and bring its schema up to date; `StorageError` says which setting is in the way.
 
         `needs_key`: no encryption key was set, so there must be a place for the automatic one.
         """
         self.backend = _backend(url)
+        self._turns = _Turns()
         if needs_key and self.path is None:
             raise StorageError("ENCRYPTION_KEY must be set: with PostgreSQL there is no place for an automatic key.")
         try:
@@ -50,8 +54,8 @@ class Storage:
 
     @property
     def address(self) -> str:
-        """The URL without its password."""
-        return self.backend.writer.url.render_as_string(hide_password=True)
+        """The URL without its password, which may also stand among its options."""
+        return self.backend.writer.url.set(query={}).render_as_string(hide_password=True)
 
     def revision(self) -> str:
         """Of the schema."""
@@ -67,8 +71,11 @@ class Storage:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """One transaction that holds the write lock from its first statement; rolled back by any exception."""
-        with self._transaction(self.backend.writer) as session:
-            yield session
+        with self._turns.next(_PATIENCE) as is_mine:
+            if not is_mine:
+                raise StorageError(self.backend.sentence(PoolTimeout()))
+            with self._transaction(self.backend.writer) as session:
+                yield session
 
     def close(self) -> None:
         """Close all connections."""
@@ -82,6 +89,8 @@ class Storage:
             return
         except (DBAPIError, PoolTimeout) as error:
             failure = StorageError(self.backend.sentence(error))
+        except UnicodeEncodeError:
+            failure = StorageError("A text holds half of a character, which cannot be stored: nothing was saved.")
         try:
             raise failure
         finally:
@@ -90,11 +99,55 @@ class Storage:
             failure.__context__ = None
 
 
-def _backend(text: str) -> SQLite | PostgreSQL:
+class _Turns:
+    """A lock that goes to whoever has waited longest.
+
+    Python's own, and the pool's, go to whoever is quickest: a thread that wrote in a loop kept another out for 30 s.
+    """
+
+    def __init__(self) -> None:
+        self._mutex = Lock()
+        self._is_taken = False
+        self._waiting: deque[Event] = deque()
+
+    @contextmanager
+    def next(self, timeout: float) -> Iterator[bool]:
+        """Hold it, once it is one's turn; False when that did not come within `timeout` seconds."""
+        is_mine = self._wait(timeout)
+        try:
+            yield is_mine
+        finally:
+            if is_mine:
+                self._pass_on()
+
+    def _wait(self, timeout: float) -> bool:
+        with self._mutex:
+            if not self._is_taken:
+                self._is_taken = True
+                return True
+            called = Event()
+            self._waiting.append(called)
+        if called.wait(timeout):
+            return True
+        with self._mutex:
+            if called.is_set():  # at the last moment
+                return True
+            self._waiting.remove(called)
+            return False
+
+    def _pass_on(self) -> None:
+        with self._mutex:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._is_taken = False
+
+
+def _backend(text: str | URL) -> SQLite | PostgreSQL:
     try:
         url = make_url(text)
         kind = url.get_backend_name()
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: its port is no number
         kind = ""
     if kind == "sqlite":
         return SQLite(url)

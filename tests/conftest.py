@@ -1,6 +1,18 @@
-"""What takes longest begins first, beside the other tests."""
+"""What takes longest begins first, beside the other tests; and what takes too long runs only when it is asked for."""
 
 import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="run the long forms, marked soak, and nothing else")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long forms or the others, never both."""
+    wanted = bool(config.option.soak)
+    is_long = {item: item.get_closest_marker("soak") is not None for item in items}
+    config.hook.pytest_deselected(items=[item for item in items if is_long[item] is not wanted])
+    items[:] = [item for item in items if is_long[item] is wanted]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -42,14 +42,38 @@ def is_root() -> bool:
 
 
 class PostgreSQLServer:
-    """A running server on this machine."""
+    """A server on this machine. It lets everybody in but `guarded` without a password, and `stranger` never."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self.port = free_port()
+        self._programs = programs
+        self._folder = folder
         self._numbers = count(1)
 
-    def url(self, name: str) -> str:
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+    def initialise(self) -> None:
+        self._run("initdb", "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
+        rules = self._folder / "data" / "pg_hba.conf"
+        own = "host all guarded all scram-sha-256\nhost all stranger all reject\n"
+        rules.write_text(own + rules.read_text())
+
+    def start(self) -> None:
+        listen = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' {FAST}"
+        self._run("pg_ctl", "-w", "-l", f"{self._folder}/log", "-o", listen, "start")
+
+    def stop(self) -> None:
+        """Whoever is connected is thrown out."""
+        self._run("pg_ctl", "-m", "fast", "stop")
+
+    def _run(self, name: str, *arguments: str) -> None:
+        # Its programs refuse to run as root.
+        as_postgres = {"user": "postgres", "group": "postgres", "extra_groups": ()} if is_root() else {}
+        command = [str(self._programs / name), "-D", f"{self._folder}/data", *arguments]
+        done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, **as_postgres)  # type: ignore[call-overload]
+        if done.returncode:
+            raise RuntimeError(f"{name}: {done.stdout}{done.stderr}")
+
+    def url(self, name: str, user: str = "postgres") -> str:
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{name}"
 
     def create(self, template: str = "template0", encoding: str = "UTF8") -> str:
         """The URL of a new database, a copy of another one."""
@@ -69,27 +93,17 @@ def running() -> Iterator[PostgreSQLServer]:
     programs = find()
     if programs is None:
         raise RuntimeError("These tests need PostgreSQL: run make test as root on Debian, or install it.")
-    # Its programs refuse to run as root, and another user must be able to enter the folder.
-    as_postgres = {"user": "postgres", "group": "postgres", "extra_groups": ()} if is_root() else {}
     folder = tempfile.mkdtemp(prefix="postgresql-")
-    port = free_port()
-
-    def program(name: str, *arguments: str) -> None:
-        command = [str(programs / name), "-D", f"{folder}/data", *arguments]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, **as_postgres)  # type: ignore[call-overload]
-        if done.returncode:
-            raise RuntimeError(f"{name}: {done.stdout}{done.stderr}")
-
     try:
-        if as_postgres:
-            shutil.chown(folder, "postgres", "postgres")
-        program("initdb", "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
-        listen = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' {FAST}"
-        program("pg_ctl", "-w", "-l", f"{folder}/log", "-o", listen, "start")
+        if is_root():
+            shutil.chown(folder, "postgres", "postgres")  # it must be able to enter
+        server = PostgreSQLServer(programs, Path(folder))
+        server.initialise()
+        server.start()
         try:
-            yield PostgreSQLServer(port)
+            yield server
         finally:
-            program("pg_ctl", "-m", "immediate", "stop")
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -144,6 +144,16 @@ def test_the_plain_lines_install_and_start_the_app_and_make_demo_starts_all(clon
     assert not taken(demo_port)
 
 
+def test_the_commands_that_look_after_the_data_work(clone: Path) -> None:
+    """Behind the test above, which has started the app there."""
+    commands = next(block for block in blocks("bash") if "-m db" in block).splitlines()
+    assert [line.split()[3] for line in commands] == ["status", "backup", "restore", "rotate-key"]
+    for line in commands:
+        done = subprocess.run(line, shell=True, cwd=clone, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout
+
+
 ALONE = """
 import importlib.util, os, sys
 from connector import *

@@ -42,7 +42,8 @@ def overview() -> None:
         with st.container(border=True):
             st.markdown(
                 "**No configuration yet.** You need an account at OpenAI or Azure OpenAI: its endpoint and a key. "
-                "Without one, `make demo` brings a small model of its own."
+                "Without one, `make demo` brings a small model of its own.\n\n"
+                "Accounts: [OpenAI](https://platform.openai.com/), [Azure OpenAI](https://oai.azure.com/)."
             )
     unreadable_keys(saved)
     for configuration in _sorted(saved, latest):

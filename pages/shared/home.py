@@ -6,6 +6,7 @@ import streamlit as st
 
 from db import UsageGroup
 from pages.shared import picker, runtime, showcase
+from pages.shared.words import plain
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,12 @@ def _steps() -> list[Step]:
     books, who = runtime.database(), runtime.person()
     saved = books.configurations.all(who)
     demo = [each for each in saved if each.endpoint == runtime.demo_endpoint()]
-    steps = [
-        Step("Encryption key", f"{books.encryption_keys.source}: keys are sealed before they are stored.", is_done=True)
-    ]
+    source = books.encryption_keys.source
+    steps = [Step("Encryption key", f"{source}: keys are sealed before they are stored.", is_done=True)]
+    if names := [each.display_name for each in saved if not each.is_key_readable]:
+        sentence = f"{source}: does not open the stored key of {', '.join(names)}."
+        action = "Open Configurations" if who.is_administrator else ""
+        steps = [Step("Encryption key", sentence, False, action, picker.CONFIGURATIONS)]
     if demo:
         steps.append(
             Step("Built-in demo model", "Runs on this machine, no account needed. Tiny, and often wrong.", True)
@@ -71,7 +75,7 @@ def _draw(step: Step, *, is_next: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         icon = ":green[:material/check_circle:]" if step.is_done else ":gray[:material/radio_button_unchecked:]"
         st.markdown(f"{icon}\u2002**{step.title}**", width=190)
-        st.markdown(f":gray[{step.sentence}]", width="stretch")
+        st.markdown(f":gray[{plain(step.sentence)}]", width="stretch")
         if not step.action or step.is_done:
             return
         if st.button(step.action, type="primary" if is_next else "secondary", key=f"step:{step.title}"):

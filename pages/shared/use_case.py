@@ -18,6 +18,7 @@ from pages.shared.words import plain
 # How much of a prompt one token is, roughly, in English text (platform.openai.com/tokenizer).
 CHARACTERS_PER_TOKEN = 4
 LONG_PREVIEW = 300  # pixels
+PROMPT_ENGINEERING = "https://platform.openai.com/docs/guides/prompt-engineering"
 
 
 def head(title: str, sentence: str) -> DeltaGenerator:
@@ -103,6 +104,7 @@ def preview(messages: tuple[Message, ...]) -> None:
             st.caption(message.role.capitalize())
             is_long = len(message.text) > 3_000
             st.code(message.text, language=None, wrap_lines=True, height=LONG_PREVIEW if is_long else "content")
+        st.markdown(f":small[[How to write a prompt]({PROMPT_ENGINEERING})]")
 
 
 def with_history(session_id: str | None, *, talk: DeltaGenerator, below: DeltaGenerator) -> None:

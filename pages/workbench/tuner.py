@@ -62,7 +62,14 @@ left, right = st.columns([2.2, 1], gap="large")
 with right:
     options = request_options.form()
 with left:
-    system_prompt = st.text_area("System", SYSTEM_PROMPT, height=80, key="tuner:system", persist_state="session")
+    system_prompt = st.text_area(
+        "System",
+        SYSTEM_PROMPT,
+        height=80,
+        key="tuner:system",
+        persist_state="session",
+        help=f"Who answers, and how. [How to write a prompt]({use_case.PROMPT_ENGINEERING})",
+    )
     user_prompt = st.text_area("User", USER_PROMPT, height=100, key="tuner:user", persist_state="session")
     pressed = st.button("Send", type="primary", icon=":material/send:", shortcut="ctrl+enter")
     try:

@@ -1,15 +1,17 @@
 """A database of its own, on SQLite and then on PostgreSQL, a clock that stands still, and what a test fills it with."""
 
+import shutil
 import sqlite3
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from connector import (
@@ -26,7 +28,7 @@ from db.base import Record
 from tests.postgresql import PostgreSQLServer, running
 
 KEY = "sk-test-0123456789-abcdefghij-7777"
-ENCRYPTION_KEY = Fernet.generate_key().decode()
+ENCRYPTION_KEY = urlsafe_b64encode(b"0" * 32).decode()  # always the same: other processes of a test have it too
 
 
 class Clock:
@@ -55,6 +57,14 @@ def postgresql() -> Iterator[PostgreSQLServer]:
 
 
 @pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in a file, for copies of it."""
+    path = tmp_path_factory.mktemp("migrated") / "workbench.db"
+    Database(f"sqlite:///{path}", encryption_key=ENCRYPTION_KEY).close()
+    return path
+
+
+@pytest.fixture(scope="session")
 def migrated(postgresql: PostgreSQLServer) -> str:
     """A database that was opened once. The tests get it one after the other, emptied: a new one each takes 0.2 s."""
     url = postgresql.create()
@@ -76,6 +86,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 def url(kind: str, path: Path, request: pytest.FixtureRequest) -> str:
     """Where the test's database is; nothing is in it."""
     if kind == "sqlite":
+        path.parent.mkdir(mode=0o700)
+        shutil.copy(request.getfixturevalue("migrated_file"), path)
         return f"sqlite:///{path}"
     url: str = request.getfixturevalue("migrated")
     with psycopg.connect(url) as connection:
@@ -84,6 +96,15 @@ def url(kind: str, path: Path, request: pytest.FixtureRequest) -> str:
         connection.execute("UPDATE people SET role = 'administrator'")
         connection.execute("DROP FUNCTION IF EXISTS refuse CASCADE")
     return url
+
+
+@pytest.fixture
+def new_url(kind: str, path: Path, request: pytest.FixtureRequest) -> str:
+    """Where nothing is yet: no file, or a database without tables."""
+    if kind == "sqlite":
+        return f"sqlite:///{path}"
+    server: PostgreSQLServer = request.getfixturevalue("postgresql")
+    return server.create()
 
 
 @pytest.fixture
@@ -128,50 +149,50 @@ def start(saved: SavedConfiguration) -> CallStart:
 
 
 @pytest.fixture
-def sql(kind: str, url: str, path: Path) -> Callable[..., list[tuple[Any, ...]]]:
+def sql(url: str) -> Callable[..., list[tuple[Any, ...]]]:
     """Runs one statement on the database, past the application."""
+    return partial(run_sql, url)
 
-    def on_sqlite(statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(path)) as connection, connection:
+
+def run_sql(url: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
             return connection.execute(statement, values).fetchall()
-
-    def on_postgresql(statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(url) as connection:
-            cursor = connection.execute(statement.replace("?", "%s").encode(), values)
-            return cursor.fetchall() if cursor.description else []
-
-    return on_sqlite if kind == "sqlite" else on_postgresql
+    with psycopg.connect(url) as connection:
+        cursor = connection.execute(statement.replace("?", "%s").encode(), values)
+        return cursor.fetchall() if cursor.description else []
 
 
 @pytest.fixture
 def report() -> Callable[..., CallReport]:
-    """Makes the report of a call that took 1.5 s and answered "Hello."; `usage` as a provider sends it, or None."""
+    """Makes the report of a call."""
+    return make_report
 
-    def make(
-        status: CallStatus = CallStatus.DONE,
-        usage: dict[str, Any] | None = None,
-        error: ConnectorError | None = None,
-        model: str = "gpt-answered",
-    ) -> CallReport:
-        message = {"role": "assistant", "content": "Hello."}
-        answer = {
-            "id": "1",
-            "object": "chat.completion",
-            "created": 0,
-            "model": model,
-            "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
-            "usage": usage,
-        }
-        return CallReport(
-            request={},
-            response=None if error else ChatCompletionsResponse.model_validate(answer),
-            error=error,
-            status=status,
-            started_at=Clock.now,
-            duration=1.5,
-            time_to_first_token=0.25,
-            attempts=2,
-            adaptations=(Adaptation("max_tokens", None, "max_completion_tokens", "Use the other."),),
-        )
 
-    return make
+def make_report(
+    status: CallStatus = CallStatus.DONE,
+    usage: dict[str, Any] | None = None,
+    error: ConnectorError | None = None,
+    model: str = "gpt-answered",
+) -> CallReport:
+    """It took 1.5 s and answered "Hello."; `usage` as a provider sends it, or None."""
+    message = {"role": "assistant", "content": "Hello."}
+    answer = {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": model,
+        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+        "usage": usage,
+    }
+    return CallReport(
+        request={},
+        response=None if error else ChatCompletionsResponse.model_validate(answer),
+        error=error,
+        status=status,
+        started_at=Clock.now,
+        duration=1.5,
+        time_to_first_token=0.25,
+        attempts=2,
+        adaptations=(Adaptation("max_tokens", None, "max_completion_tokens", "Use the other."),),
+    )

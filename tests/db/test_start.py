@@ -1,13 +1,14 @@
 """Opening a database: migrations, recovery, refusals, several processes at once, what a failure says."""
 
+import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
+from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -16,12 +17,12 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 from sqlalchemy.exc import StatementError
 
-from connector import CallReport, CallStatus, Configuration
+from connector import ApiType, CallReport, CallStatus, Configuration
 from db import CallStart, Database, MessageStatus, NotFound, Person, StorageError
 from db.base import Record
-from tests.db.conftest import ON_SQLITE
+from tests.db.conftest import KEY, ON_SQLITE
+from tests.db.processes import all_at_once
 
-ROOT = Path(__file__).parents[2]
 Sql = Callable[..., list[tuple[Any, ...]]]
 Open = Callable[..., Database]
 
@@ -34,35 +35,36 @@ def test_the_migrated_schema_is_that_of_the_records(database: Database, url: str
     engine.dispose()
 
 
-@ON_SQLITE
-def test_the_file_is_durable_and_its_folder_private(database: Database, path: Path, sql: Sql) -> None:
-    assert sql("PRAGMA journal_mode") == [("wal",)]
+def test_the_file_is_durable_and_its_folder_private(path: Path) -> None:
+    Database(f"sqlite:///{path}").close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_four_processes_that_start_at_once_make_one_database(path: Path) -> None:
-    code = (
-        "import sys; from db import Database; print('ready', flush=True); sys.stdin.readline();"
-        "database = Database(sys.argv[1]); print(database.people.local().name, database.encryption_keys.source);"
-        "database.close()"
-    )
-    command = [sys.executable, "-W", "error", "-c", code, f"sqlite:///{path}"]
-    processes = [
-        subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    said = {process.communicate()[0] for process in processes}
-    assert [process.returncode for process in processes] == [0] * 4
-    assert said == {f"Local administrator {path.with_name('encryption.key')}\n"}
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT count(*) FROM people").fetchone() == (1,)
+def add_a_configuration(line: Connection, url: str) -> None:
+    line.send("ready")
+    line.recv()
+    with closing(Database(url)) as database:
+        me = database.people.local()
+        configuration = Configuration(
+            display_name=f"By process {os.getpid()}",
+            api_type=ApiType.OPENAI,
+            endpoint="https://api.openai.com/v1",
+            api_key=KEY,
+        )
+        database.configurations.add(me, configuration)
+        line.send((me.name, database.encryption_keys.source))
+
+
+def test_four_processes_that_start_at_once_make_one_database_and_one_key_file(path: Path) -> None:
+    said = all_at_once(add_a_configuration, f"sqlite:///{path}")
+    assert said == [[("Local administrator", str(path.with_name("encryption.key")))]] * 4
     assert {file.name for file in path.parent.iterdir()} == {"workbench.db", "encryption.key"}
+    with closing(Database(f"sqlite:///{path}")) as database:
+        me = database.people.local()
+        opened = [database.configurations.open(me, each.id) for each in database.configurations.all(me)]
+    assert [each.api_key.get_secret_value() for each in opened] == [KEY] * 4
 
 
 def test_the_next_start_tells_what_was_under_way_as_interrupted(
@@ -109,6 +111,28 @@ def test_eight_threads_write_without_a_loss(database: Database, me: Person, star
         assert len(database.chat_sessions.messages(me, chat)) == 80
 
 
+def test_who_asks_to_write_is_next_however_busy_another_thread_is(
+    database: Database, me: Person, start: CallStart
+) -> None:
+    done, written = Event(), [0]
+
+    def write_without_pause() -> None:
+        while not done.is_set():
+            database.calls.begin(me, start)
+            written[0] += 1
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(write_without_pause)
+        waited = []
+        for number in range(20):
+            before = written[0]
+            database.chat_sessions.create(me, title=str(number), configuration_id=None)
+            waited.append(written[0] - before)
+        done.set()
+    assert written[0] > 0
+    assert max(waited) <= 3, "behind the one that was writing, and the one that is told of late"
+
+
 # -- times
 
 
@@ -141,6 +165,8 @@ def test_a_time_without_a_zone_is_refused(database: Database, me: Person, clock:
         ("mysql://me:secret@host/name", "must look like"),
         ("sqlite:///data/x.db?mode=ro", "must name a file"),
         ("postgresql://me:secret@host", "must name a database"),
+        ("postgresql://me:secret@host:port/name", "must look like"),
+        ("postgresql://me:se:secret@host:secret/name", "must look like"),
         ("sqlite://", "must name a file"),
         ("sqlite:///:memory:", "must name a file"),
     ],

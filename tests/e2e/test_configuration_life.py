@@ -27,7 +27,7 @@ pytestmark = pytest.mark.browser
 ONE, TWO = (Fernet.generate_key().decode() for _ in range(2))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)])
 def app(request: pytest.FixtureRequest) -> Iterator[App]:
     """An app on an empty database, with an encryption key of its own."""
     with tempfile.TemporaryDirectory() as folder:

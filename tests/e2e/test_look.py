@@ -165,7 +165,9 @@ def test_a_tab_whose_account_was_deleted_goes_on_with_another_and_loses_nothing(
     database.configurations.delete(me, second.id)
     database.close()
     visitor.say("Where does it go?")
-    expect(page.get_by_text("The configuration of this page was deleted. Nothing was sent")).to_be_visible()
+    expect(
+        page.get_by_text("The configuration of this page was deleted or switched off. Nothing was sent")
+    ).to_be_visible()
     expect(page.get_by_role("combobox", name="Configuration")).to_have_value("First")
     box = page.get_by_test_id("stChatInputTextArea")
     expect(box).to_have_value("Where does it go?")

@@ -104,6 +104,15 @@ def test_with_a_lost_encryption_key_list_and_form_work_and_ask_for_the_key(
     assert key_on_the_wire(workbench) == NEW_KEY
 
 
+def test_the_home_page_says_whose_keys_do_not_open(workbench: Workbench, saved: SavedConfiguration) -> None:
+    say(visit("chat"), "Hello")
+    assert "Encryption key" not in said(visit()), "all is set up"
+    workbench.break_keys()
+    at = visit()
+    assert f"encryption.key: does not open the stored key of {saved.display_name}." in said(at)
+    assert lines(press(at, "Open Configurations").title) == ["Configurations"]
+
+
 def test_a_key_of_another_type_does_not_stay(workbench: Workbench) -> None:
     saved = workbench.connect("Azure with a key")
     at = visit("configurations", edit=saved.id)

@@ -137,6 +137,7 @@ def test_a_card_tells_where_it_leads_and_how_its_key_ends(workbench: Workbench) 
 def test_the_empty_list_says_what_one_needs(workbench: Workbench) -> None:
     at = visit("configurations")
     assert "You need an account at OpenAI or Azure OpenAI: its endpoint and a key." in said(at)
+    assert "[OpenAI](https://platform.openai.com/), [Azure OpenAI](https://oai.azure.com/)" in said(at)
     assert lines(press(at, "New configuration").title) == ["New configuration"]
 
 

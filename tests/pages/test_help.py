@@ -54,6 +54,15 @@ def picky_server(server: ProviderServer) -> Iterator[ProviderServer]:
     server.objection = lambda body: None
 
 
+GUIDE = "[How to write a prompt](https://platform.openai.com/docs/guides/prompt-engineering)"
+
+
+def test_where_prompts_are_written_a_guide_to_it_is_linked(workbench: Workbench) -> None:
+    workbench.connect()
+    assert GUIDE in said(visit("product_description"))
+    assert GUIDE in visit("tuner").text_area(key="tuner:system").help
+
+
 # -- View code
 
 

@@ -1,0 +1,191 @@
+"""Backups are one moment of the whole, whoever writes meanwhile; what is restored is all of it, or nothing."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import select
+
+from connector import CallReport, Configuration
+from db import AuditAction, CallStart, Database, NotFound, Person, SavedConfiguration, StorageError
+from db.base import Record
+from tests.db.conftest import ENCRYPTION_KEY, KEY, Clock
+from tests.postgresql import PostgreSQLServer
+
+Open = Callable[..., Database]
+Report = Callable[..., CallReport]
+
+
+def rows(database: Database, *, audit: bool = False) -> set[tuple[object, ...]]:
+    with database._storage.reading() as session:
+        tables = [table for table in Record.metadata.tables.values() if audit or table.name != "audit"]
+        return {(table.name, *row) for table in tables for row in session.execute(select(table))}
+
+
+@pytest.fixture
+def filled(database: Database, me: Person, saved: SavedConfiguration, start: CallStart, report: Report) -> Database:
+    chat = database.chat_sessions.create(me, title="Kept", configuration_id=saved.id)
+    for text in ("One", "Two"):
+        turn = database.chat_sessions.begin_turn(me, chat.id, text, start)
+        database.chat_sessions.finish_turn(me, turn, content=f"{text}!", report=report())
+    return database
+
+
+def test_what_was_lost_is_there_again_and_what_came_after_is_kept_beside(
+    filled: Database, me: Person, saved: SavedConfiguration, tmp_path: Path
+) -> None:
+    file, replaced = tmp_path / "backup.db", tmp_path / "replaced.db"
+    before = rows(filled)
+    filled.back_up(me, file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    filled.configurations.delete(me, saved.id)
+    filled.chat_sessions.create(me, title="Came after", configuration_id=None)
+    after = rows(filled, audit=True)
+
+    found = filled.restore(me, file, replaced=replaced)
+    assert (found.configurations, found.chats, found.calls) == (1, 1, 2)
+    assert rows(filled) == before
+    assert filled.configurations.open(me, saved.id).api_key.get_secret_value() == KEY
+    assert filled.audit.recent(me)[0].action is AuditAction.RESTORED
+    with closing(Database(f"sqlite:///{replaced}", encryption_key=ENCRYPTION_KEY, recover=False)) as kept:
+        assert rows(kept, audit=True) == after
+
+
+def test_a_backup_moves_from_one_database_to_the_other(
+    filled: Database, me: Person, kind: str, tmp_path: Path, postgresql: PostgreSQLServer
+) -> None:
+    file = tmp_path / "backup.db"
+    filled.back_up(me, file)
+    url = postgresql.create() if kind == "sqlite" else f"sqlite:///{tmp_path / 'other.db'}"
+    with closing(Database(url, encryption_key=ENCRYPTION_KEY)) as other:
+        other.restore(me, file, replaced=tmp_path / "replaced.db")
+        assert rows(other) == rows(filled)
+
+
+def test_numbers_are_not_given_out_again_after_a_restore(
+    filled: Database, me: Person, start: CallStart, tmp_path: Path
+) -> None:
+    """Else who finishes a call of before would meet a stranger under its number."""
+    filled.back_up(me, tmp_path / "backup.db")
+    later = filled.calls.begin(me, start)
+    filled.restore(me, tmp_path / "backup.db", replaced=tmp_path / "replaced.db")
+    assert filled.calls.begin(me, start) > later
+
+
+def test_a_backup_is_of_one_moment_while_others_write(
+    filled: Database, me: Person, start: CallStart, report: Report, tmp_path: Path
+) -> None:
+    """A turn is a call and two messages: no backup has one without the others."""
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            chat = filled.chat_sessions.create(me, title="Busy", configuration_id=None)
+            with suppress(NotFound):  # it was restored away
+                turn = filled.chat_sessions.begin_turn(me, chat.id, "Hello", start)
+                filled.chat_sessions.finish_turn(me, turn, content="Hi", report=report())
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for number in range(3):
+            filled.back_up(me, tmp_path / f"{number}.db")
+            with closing(sqlite3.connect(tmp_path / f"{number}.db")) as copy:
+                assert copy.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+                (calls,), (messages,) = (
+                    copy.execute(f"SELECT count(*) FROM {table}").fetchone() for table in ("calls", "messages")
+                )
+                assert messages == 2 * calls
+        filled.restore(me, tmp_path / "0.db", replaced=tmp_path / "replaced.db")
+    finally:
+        done.set()
+        writer.join()
+
+
+def test_an_older_backup_is_brought_up_to_date_and_a_newer_one_is_refused(
+    filled: Database, me: Person, tmp_path: Path
+) -> None:
+    file, replaced = tmp_path / "backup.db", tmp_path / "replaced.db"
+    filled.back_up(me, file)
+    before = rows(filled)
+    with closing(sqlite3.connect(file)) as copy, copy:
+        copy.execute("DROP TABLE audit")
+        for column in ("version", "is_enabled", "is_default"):
+            copy.execute(f"ALTER TABLE configurations DROP COLUMN {column}")
+        copy.execute("UPDATE alembic_version SET version_num = '0002'")
+    filled.restore(me, file, replaced=replaced)
+    assert rows(filled) == before
+    with closing(sqlite3.connect(file)) as copy, copy:
+        copy.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StorageError, match="newer version"):
+        filled.restore(me, file, replaced=tmp_path / "another.db")
+    assert rows(filled) == before
+
+
+def songs(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE songs (title)")
+
+
+NO_BACKUP: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda file: None,
+    "a folder": lambda file: file.mkdir(),
+    "an empty file": lambda file: file.write_bytes(b""),
+    "a text": lambda file: file.write_text("Dear diary, " * 500),
+    "another program's": lambda file: songs(file),
+}
+
+
+@pytest.mark.parametrize("name", NO_BACKUP)
+def test_what_is_no_backup_changes_nothing(filled: Database, me: Person, name: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    NO_BACKUP[name](file)
+    before = rows(filled, audit=True)
+    with pytest.raises(StorageError, match=r"There is no file|is no backup of this program"):
+        filled.restore(me, file, replaced=tmp_path / "replaced.db")
+    assert rows(filled, audit=True) == before
+    assert not (tmp_path / "replaced.db").exists()
+
+
+def test_a_backup_under_another_encryption_key_is_refused_by_name(
+    filled: Database, me: Person, tmp_path: Path, configuration: Configuration
+) -> None:
+    file = tmp_path / "other.db"
+    other = Database(f"sqlite:///{file}", encryption_key=Fernet.generate_key().decode())
+    other.configurations.add(me, configuration)
+    other.close()
+    before = rows(filled, audit=True)
+    with pytest.raises(StorageError, match=r"does not open the keys of: Mine\. Nothing was restored"):
+        filled.restore(me, file, replaced=tmp_path / "replaced.db")
+    assert rows(filled, audit=True) == before
+
+
+def test_a_backup_overwrites_nothing_and_says_where_it_cannot_be_written(
+    filled: Database, me: Person, tmp_path: Path
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("mine")
+    with pytest.raises(StorageError, match="is there already"):
+        filled.back_up(me, taken)
+    os.symlink(tmp_path / "nowhere", tmp_path / "link")
+    with pytest.raises(StorageError, match="is there already"):
+        filled.back_up(me, tmp_path / "link")
+    with pytest.raises(StorageError, match="cannot be written") as caught:
+        filled.back_up(me, tmp_path / "none" / "backup.db")
+    assert caught.value.__context__ is None
+    assert taken.read_text() == "mine"
+    assert sorted(each.name for each in tmp_path.iterdir() if each.name != "data") == ["link", "taken"]
+
+
+def test_the_encryption_key_is_in_no_backup(filled: Database, me: Person, tmp_path: Path, clock: Any) -> None:
+    assert isinstance(clock, Clock)
+    filled.back_up(me, tmp_path / "backup.db")
+    content = (tmp_path / "backup.db").read_bytes()
+    assert ENCRYPTION_KEY[:20].encode() not in content
+    assert KEY[:16].encode() not in content

@@ -1,0 +1,230 @@
+"""Databases of older versions go on with all their rows; those of newer ones, and of others, are left alone."""
+
+import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC, date, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from cryptography.fernet import Fernet
+from sqlalchemy import create_engine
+
+from connector import CallStatus, Price
+from db import Database, MessageStatus, StorageError
+from db.base import Record
+from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_SQLITE, run_sql
+from tests.db.processes import all_at_once
+
+MIGRATIONS = Path(__file__).parents[2] / "db" / "migrations"
+ID, CHAT = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+
+
+def engine_of(url: str) -> Any:
+    return create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+
+
+def make(url: str, revision: str) -> None:
+    """A database as that version left it: its own migrations, and rows in all of its tables."""
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(exist_ok=True)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = engine_of(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
+    document = {"configuration": ID, "origin": "https://api.openai.com:443", "key": KEY}
+    sealed = Fernet(ENCRYPTION_KEY).encrypt(json.dumps(document).encode()).decode()
+    configuration = {
+        "id": ID,
+        "display_name": "Old One",
+        "folded_name": "old one",
+        "api_type": "OpenAI",
+        "key_type": "ApiKey",
+        "endpoint": "https://api.openai.com/v1",
+        "deployment_name": "",
+        "api_version": "",
+        "model_default": "gpt-4o",
+        "sealed_key": sealed,
+        "key_hint": KEY[-4:],
+        "created_at": 1700000000000,
+        "changed_at": 1700000000001,
+    }
+    call = {
+        "started_at": 1700000000002,
+        "person_id": 1,
+        "configuration_id": ID,
+        "configuration_name": "Old One",
+        "model_asked": "gpt-4o",
+        "page": "chat",
+        "operation": "execute_with_history",
+        "status": "done",
+        "attempts": 1,
+        "adaptations": "[]",
+        "total_tokens": 12,
+        "usage_source": "reported",
+    }
+    chat = {
+        "id": CHAT,
+        "owner_id": 1,
+        "title": "An old chat",
+        "configuration_id": ID,
+        "model": "",
+        "system_prompt": "",
+        "last_message_id": 2,
+        "created_at": 1700000000002,
+        "changed_at": 1700000000003,
+    }
+    message = {"session_id": CHAT, "status": "complete", "created_at": 1700000000002}
+    question = {"position": 1, "role": "user", "content": "How are you?"}
+    answer = {"position": 2, "role": "assistant", "content": "Fine.", "parent_id": 1, "call_id": 1}
+    insert(url, "configurations", configuration)
+    insert(url, "calls", call)
+    insert(url, "chat_sessions", chat)
+    insert(url, "messages", message | question)
+    insert(url, "messages", message | answer)
+    if revision > "0001":
+        run_sql(url, "UPDATE configurations SET price = ?", '{"input": "1", "output": "2", "since": "2026-01-31"}')
+        adaptation = {
+            "configuration_id": ID,
+            "model": "gpt-4o",
+            "parameter": "temperature",
+            "value": "null",
+            "why": "Only the default.",
+            "learnt_at": 1700000000004,
+        }
+        insert(url, "adaptations", adaptation)
+
+
+def insert(url: str, table: str, row: dict[str, Any]) -> None:
+    run_sql(url, f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", *row.values())
+
+
+def content(url: str) -> object:
+    """All that is in there."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            return list(connection.iterdump())
+    columns = "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public'"
+    tables = run_sql(url, "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1")
+    return sorted(run_sql(url, columns)), [(name, run_sql(url, f"SELECT * FROM {name}")) for (name,) in tables]
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+def test_an_old_database_goes_on_with_all_its_rows(new_url: str, revision: str) -> None:
+    make(new_url, revision)
+    database = Database(new_url, encryption_key=ENCRYPTION_KEY)
+    me = database.people.local()
+    (saved,) = database.configurations.all(me)
+    assert (saved.display_name, saved.version, saved.is_enabled, saved.is_default) == ("Old One", 1, True, False)
+    assert saved.created_at == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+    assert saved.is_key_readable
+    assert database.configurations.open(me, ID).api_key.get_secret_value() == KEY
+    learnt = [each.adaptation.parameter for each in database.adaptations.all(me, ID)]
+    if revision == "0001":
+        assert (saved.price, learnt) == (None, [])
+    else:
+        assert (saved.price, learnt) == (Price(input=1, output=2, since=date(2026, 1, 31)), ["temperature"])
+
+    (chat,) = database.chat_sessions.all(me)
+    question, answer = database.chat_sessions.messages(me, chat.id)
+    assert (question.content, answer.content, answer.status) == ("How are you?", "Fine.", MessageStatus.COMPLETE)
+    assert answer.call is not None
+    assert (answer.call.status, answer.call.total_tokens) == (CallStatus.DONE, 12)
+    assert database.audit.recent(me) == []
+
+    changed = database.configurations.change(me, ID, {"display_name": "New"}, version=saved.version)
+    assert (changed.version, database.revision) == (2, "0003")
+    database.close()
+    engine = engine_of(new_url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Record.metadata) == []
+    engine.dispose()
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+def test_the_file_as_it_was_is_kept_beside_the_new_one_for_its_owner_only(
+    new_url: str, path: Path, revision: str
+) -> None:
+    make(new_url, revision)
+    before = content(new_url)
+    Database(new_url, encryption_key=ENCRYPTION_KEY).close()
+    assert content(new_url) != before
+    kept = path.with_name(f"workbench.db.before-{revision}")
+    assert content(f"sqlite:///{kept}") == before
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert {file.name for file in path.parent.iterdir()} == {path.name, kept.name}
+
+    Database(new_url, encryption_key=ENCRYPTION_KEY).close()
+    assert content(f"sqlite:///{kept}") == before
+
+
+@ON_SQLITE
+def test_without_a_place_for_the_old_file_nothing_is_migrated(new_url: str, path: Path) -> None:
+    make(new_url, "0002")
+    before = content(new_url)
+    path.with_name("workbench.db.before-0002").mkdir()
+    with pytest.raises(StorageError, match=r"before-0002 cannot be written"):
+        Database(new_url, encryption_key=ENCRYPTION_KEY)
+    assert content(new_url) == before
+
+
+def test_a_migration_that_fails_half_way_changes_nothing(new_url: str) -> None:
+    make(new_url, "0001")
+    run_sql(new_url, "CREATE TABLE audit (id INTEGER)")  # in the way of the second step
+    before = content(new_url)
+    with pytest.raises(StorageError):
+        Database(new_url, encryption_key=ENCRYPTION_KEY)
+    assert content(new_url) == before
+    run_sql(new_url, "DROP TABLE audit")
+    Database(new_url, encryption_key=ENCRYPTION_KEY).close()
+
+
+def start(line: Connection, url: str) -> None:
+    line.send("ready")
+    line.recv()
+    with closing(Database(url, encryption_key=ENCRYPTION_KEY)) as database:
+        me = database.people.local()
+        line.send((database.revision, [each.display_name for each in database.configurations.all(me)]))
+
+
+@pytest.mark.parametrize(("revision", "names"), [("", []), ("0001", ["Old One"]), ("0002", ["Old One"])])
+def test_of_four_processes_that_start_at_once_one_migrates(
+    new_url: str, kind: str, path: Path, revision: str, names: list[str]
+) -> None:
+    if revision:
+        make(new_url, revision)
+    before = content(new_url) if revision else None
+    assert all_at_once(start, new_url) == [[("0003", names)]] * 4
+    assert run_sql(new_url, "SELECT name FROM people") == [("Local administrator",)]
+    if kind == "sqlite" and revision:
+        assert content(f"sqlite:///{path}.before-{revision}") == before
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(new_url: str) -> None:
+    make(new_url, "head")
+    run_sql(new_url, "UPDATE alembic_version SET version_num = '9999'")
+    before = content(new_url)
+    with pytest.raises(StorageError, match=r"newer version of this program\. Install that version") as caught:
+        Database(new_url, encryption_key=ENCRYPTION_KEY)
+    assert caught.value.__context__ is None
+    assert content(new_url) == before
+
+
+def test_a_database_of_another_program_is_refused_and_left_alone(new_url: str, path: Path) -> None:
+    path.parent.mkdir()
+    run_sql(new_url, "CREATE TABLE songs (title TEXT)")
+    before = content(new_url)
+    with pytest.raises(StorageError, match="DATABASE_URL names a database of another program"):
+        Database(new_url, encryption_key=ENCRYPTION_KEY)
+    assert content(new_url) == before

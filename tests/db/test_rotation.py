@@ -1,0 +1,132 @@
+"""The encryption keys: which of them opens what, and putting everything under the first while the app runs."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+
+from connector import Configuration
+from db import AuditAction, CannotOpen, Database, KeyUsage, Person, Rotation
+from tests.db.conftest import KEY
+
+OLD, NEW, OTHER = (Fernet.generate_key().decode() for _ in range(3))
+Open = Callable[..., Database]
+Sql = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def names() -> list[str]:
+    return [f"Account {number}" for number in range(5)]
+
+
+@pytest.fixture
+def old(open_database: Open, configuration: Configuration, names: list[str]) -> Database:
+    """As it was before: everything under the old key."""
+    database = open_database(OLD)
+    for name in names:
+        add(database, configuration, name)
+    return database
+
+
+def add(database: Database, configuration: Configuration, name: str) -> None:
+    named = Configuration(**{**dict(configuration), "display_name": name})
+    database.configurations.add(database.people.local(), named)
+
+
+def opened(database: Database) -> list[str]:
+    me = database.people.local()
+    all_of_them = database.configurations.all(me)
+    return [database.configurations.open(me, each.id).api_key.get_secret_value() for each in all_of_them]
+
+
+def test_all_goes_under_the_first_key_and_the_old_one_can_go(old: Database, open_database: Open) -> None:
+    me = old.people.local()
+    both = open_database(f"{NEW},{OLD}")
+    assert both.encryption_keys.usage(me) == KeyUsage((0, 5), ())
+    assert both.encryption_keys.rotate(me) == Rotation(resealed=5, skipped=0, unreadable=())
+    assert both.encryption_keys.usage(me) == KeyUsage((5, 0), ())
+    assert opened(open_database(NEW)) == [KEY] * 5
+    with pytest.raises(CannotOpen):
+        opened(old)
+
+
+def test_what_the_first_key_opens_already_is_left_as_it_is(
+    old: Database, open_database: Open, configuration: Configuration, sql: Sql
+) -> None:
+    me = old.people.local()
+    both = open_database(f"{NEW},{OLD}")
+    add(both, configuration, "New")
+    assert both.encryption_keys.rotate(me) == Rotation(5, 1, ())
+    before = sql("SELECT * FROM configurations")
+    assert both.encryption_keys.rotate(me) == Rotation(0, 6, ())
+    assert sql("SELECT * FROM configurations") == before
+
+
+def test_what_no_key_opens_is_named_and_stays(old: Database, open_database: Open, sql: Sql) -> None:
+    me = old.people.local()
+    sql("UPDATE configurations SET sealed_key = ? WHERE display_name = 'Account 3'", "gAAAAA nonsense ä")
+    both = open_database(f"{NEW},{OLD}")
+    assert both.encryption_keys.rotate(me) == Rotation(4, 0, ("Account 3",))
+    assert both.encryption_keys.usage(me) == KeyUsage((4, 0), ("Account 3",))
+    assert ("gAAAAA nonsense ä",) in sql("SELECT sealed_key FROM configurations")
+    assert [each.is_key_readable for each in both.configurations.all(me)] == [True, True, True, False, True]
+
+
+def test_without_any_key_nothing_is_lost(old: Database, open_database: Open, sql: Sql) -> None:
+    before = sql("SELECT * FROM configurations")
+    other = open_database(OTHER)
+    assert other.encryption_keys.rotate(old.people.local()).unreadable == tuple(f"Account {n}" for n in range(5))
+    assert sql("SELECT * FROM configurations") == before
+
+
+def test_each_row_that_was_sealed_anew_is_in_the_audit(old: Database, open_database: Open) -> None:
+    both = open_database(f"{NEW},{OLD}")
+    me = both.people.local()
+    both.encryption_keys.rotate(me)
+    rotated = [entry for entry in both.audit.recent(me) if entry.action is AuditAction.ROTATED]
+    assert {entry.configuration_name for entry in rotated} == {f"Account {n}" for n in range(5)}
+
+
+def test_who_edits_while_it_rotates_is_no_second_administrator(old: Database, open_database: Open) -> None:
+    me = old.people.local()
+    seen = old.configurations.all(me)[0]
+    both = open_database(f"{NEW},{OLD}")
+    both.encryption_keys.rotate(me)
+    both.configurations.change(me, seen.id, {"model_default": "m"}, version=seen.version)
+    assert opened(open_database(NEW)) == [KEY] * 5
+
+
+@pytest.fixture
+def both(open_database: Open) -> Database:
+    return open_database(f"{NEW},{OLD}")
+
+
+def test_it_runs_while_others_save_and_delete(old: Database, both: Database, names: list[str]) -> None:
+    """The app still has the old key first, so what it saves meanwhile may need another rotation; nothing is lost."""
+    me = old.people.local()
+    ids = [each.id for each in old.configurations.all(me)]
+
+    def save(id: str) -> None:
+        for number in range(6):
+            key = SecretStr(f"{KEY}-{number}") if number % 2 else None
+            old.configurations.change(me, id, {"model_default": f"m-{number}"}, key)
+
+    with ThreadPoolExecutor(6) as threads:
+        saving = [threads.submit(save, id) for id in ids[1:]]
+        deleting = threads.submit(old.configurations.delete, me, ids[0])
+        rotating = [both.encryption_keys.rotate(me) for _ in range(6)]
+        for each in [*saving, deleting]:
+            each.result()
+    assert all(not each.unreadable for each in rotating)
+    both.encryption_keys.rotate(me)
+    assert both.encryption_keys.usage(me) == KeyUsage((4, 0), ())
+    assert opened(both) == [f"{KEY}-5"] * 4
+    assert {each.model_default for each in both.configurations.all(me)} == {"m-5"}
+
+
+def test_a_rotation_needs_an_administrator_and_shows_no_key(both: Database, old: Database, me: Person) -> None:
+    both.encryption_keys.rotate(both.people.local())
+    assert KEY not in str(both.audit.recent(me))
