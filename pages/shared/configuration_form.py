@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 from pydantic import SecretStr
 
-from connector import PROVIDERS, ApiType, Configuration, KeyType, Price, fields_of, read_endpoint, steps_of
+from connector import PROVIDERS, ApiType, Configuration, KeyType, Price, fields_of, origin_of, read_endpoint, steps_of
 from db import SavedConfiguration
 from pages.shared import configuration_aside, configurations, examination, runtime, use_case
 from pages.shared.words import plain, problem
@@ -131,7 +131,7 @@ def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], 
             help="Used when a call names no model. Any name may stand here.",
         )
     below_the_model = st.container()
-    key_type, key = _key(id, saved, problems, api_type)
+    key_type, key = _key(id, saved, problems, api_type, fields["endpoint"])
     fields["key_type"] = str(key_type)
     if api_type is ApiType.OPENAI:
         with below_the_model:
@@ -217,7 +217,7 @@ def _offer_default_endpoint(id: str) -> None:
 
 
 def _key(
-    id: str, saved: SavedConfiguration | None, problems: Mapping[str, str], api_type: ApiType
+    id: str, saved: SavedConfiguration | None, problems: Mapping[str, str], api_type: ApiType, endpoint: str
 ) -> tuple[KeyType, str]:
     """What signs in, and what is typed for it."""
     key_types = PROVIDERS[api_type].key_types
@@ -246,18 +246,27 @@ def _key(
             key=f"{id}:api_key",
             # Else Streamlit 1.67 forgets a password that is left with the Tab key, which leads to its eye button.
             live="0ms",
-            placeholder=_key_placeholder(saved, key_type),
+            placeholder=_key_placeholder(saved, key_type, endpoint),
         )
         problem(problems.get("api_key"))
     return key_type, str(key)
 
 
-def _key_placeholder(saved: SavedConfiguration | None, key_type: KeyType) -> str:
+def _key_placeholder(saved: SavedConfiguration | None, key_type: KeyType, endpoint: str) -> str:
     if saved is None or saved.key_type is not key_type:
         return ""
+    if not _leads_to_the_same_host(saved.endpoint, endpoint):
+        return "Enter the key of this address"
     if not saved.is_key_readable:
         return "Cannot be opened; enter it again"
     return f"Ends in {saved.key_hint}; leave empty to keep it" if saved.key_hint else "Leave empty to keep it"
+
+
+def _leads_to_the_same_host(one: str, other: str) -> bool:
+    try:
+        return origin_of(one) == origin_of(other)
+    except runtime.InvalidConfiguration:
+        return False
 
 
 def _suggest_models(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key: str) -> None:

@@ -361,6 +361,16 @@ def test_models_are_listed_with_the_key_that_is_typed(workbench: Workbench) -> N
     assert "sk-wrong-key-0123456789" not in said(at)
 
 
+def test_the_day_of_retirement_is_told_where_the_provider_tells_it(workbench: Workbench) -> None:
+    saved, other = workbench.connect("Azure with a key"), workbench.connect()
+    press(visit("configurations", edit=saved.id), "Test")
+    at = visit("configurations", edit=saved.id)
+    assert "Answered last: gpt-test-2026-01-01" in said(at)
+    assert "Retires on 1 March 2027, its provider says." in said(press(at, "When does it retire?"))
+    at = press(visit("configurations", edit=other.id), "When does it retire?")
+    assert "Its provider tells no day for it." in said(at)
+
+
 # -- Test
 
 
@@ -393,7 +403,9 @@ def test_a_saved_one_is_tested_with_its_own_key_and_the_model_that_stands_there(
 def test_a_stored_key_never_goes_to_an_address_that_is_only_typed(workbench: Workbench, button: str) -> None:
     saved = workbench.connect()
     elsewhere = f"http://localhost:{workbench.server.port}/v1"
-    at = press(fill(visit("configurations", edit=saved.id), saved.id, endpoint=elsewhere), button)
+    at = fill(visit("configurations", edit=saved.id), saved.id, endpoint=elsewhere).run()
+    assert at.text_input(key=f"{saved.id}:api_key").placeholder == "Enter the key of this address"
+    at = press(at, button)
     assert problems(at) == ["Enter the key to try this: the stored one only goes to the address that is saved."]
     assert workbench.server.requests == []
 
