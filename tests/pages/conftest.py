@@ -1,6 +1,7 @@
 """The pages in a session without a browser, on a database file of their own, and a provider on this machine."""
 
 import re
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -14,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Block, Node
 
 from connector import ApiType
-from db import SavedConfiguration
+from db import Database, SavedConfiguration
 from pages.shared import runtime
 from settings import Settings
 from tests.connector.conftest import account
@@ -92,10 +93,20 @@ def server(provider: ProviderServer) -> Iterator[ProviderServer]:
     assert not provider.scripted, "a scripted reply was never asked for"
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database, which each test gets a copy of: making one takes longer."""
+    path = tmp_path_factory.mktemp("migrated") / "workbench.db"
+    Database(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def workbench(tmp_path: Path, server: ProviderServer, caplog: pytest.LogCaptureFixture) -> Iterator[Workbench]:
+def workbench(
+    tmp_path: Path, migrated: Path, server: ProviderServer, caplog: pytest.LogCaptureFixture
+) -> Iterator[Workbench]:
     """Started, and empty. Streamlit has nothing to complain about in how a page uses its widgets."""
-    workbench = Workbench(tmp_path / "workbench.db", server)
+    workbench = Workbench(Path(shutil.copy(migrated, tmp_path)), server)
     workbench.start()
     yield workbench
     runtime.stop()
