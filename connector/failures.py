@@ -57,10 +57,10 @@ def explain(
             configuration,
             model,
             request_id=failure.request_id or failure.response.headers.get("apim-request-id"),
-            retry_after=_seconds(failure.response.headers),
+            retry_after=retry_after_of(failure.response.headers),
             prompts=prompts,
         )
-    host = _host(configuration)
+    host = host_of(configuration)
     causes = _chain(failure)
     if any(isinstance(cause, httpx2.PoolTimeout) for cause in causes):
         return NoAnswerInTime(
@@ -162,7 +162,7 @@ def _error_for(
         "supported": supported,
     }
     model = redacted(model, configuration)
-    host = _host(configuration)
+    host = host_of(configuration)
     is_azure = configuration.api_type is ApiType.AZURE_OPENAI
 
     if code == "content_filter":
@@ -218,7 +218,7 @@ def _error_for(
 
 def unreadable(content_type: str, configuration: Configuration, *, request_id: str | None = None) -> UnreadableAnswer:
     """The error for an answer with status 200 that is not a chat completion."""
-    host = _host(configuration)
+    host = host_of(configuration)
     if "html" in content_type:
         page = UnreadableAnswer(
             f"{host} sent a web page instead of an answer. Check the endpoint; a sign-in page or a proxy may stand in "
@@ -328,7 +328,8 @@ def _number(status: int | None) -> str:
     return f" ({status})" if status else ""
 
 
-def _host(configuration: Configuration) -> str:
+def host_of(configuration: Configuration) -> str:
+    """How a provider is called in a sentence: its host, with the port where that is not the usual one."""
     scheme, _, authority = read_endpoint(configuration.endpoint).origin.partition("://")
     return authority.removesuffix(":443" if scheme == "https" else ":80")
 
@@ -340,7 +341,7 @@ def _chain(failure: BaseException) -> list[BaseException]:
     return causes
 
 
-def _seconds(headers: httpx2.Headers) -> float | None:
+def retry_after_of(headers: httpx2.Headers) -> float | None:
     """What Retry-After asks for: milliseconds, seconds or a date. None where it says nothing that lies ahead."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         text = headers.get(name, "")

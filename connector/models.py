@@ -3,9 +3,9 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from urllib.parse import urlsplit
 
 import httpx2
 
@@ -13,7 +13,7 @@ from connector.client import signed_in
 from connector.configuration import ApiType, Configuration
 from connector.endpoint import read_endpoint
 from connector.errors import ConnectorError, NotFoundAtProvider, UnreadableAnswer
-from connector.failures import explain, explain_status, redacted
+from connector.failures import explain, explain_status, host_of, redacted, retry_after_of
 from connector.transport import shared_http_client
 
 PATIENCE = httpx2.Timeout(10, connect=5)
@@ -21,6 +21,7 @@ PATIENCE = httpx2.Timeout(10, connect=5)
 _LONGEST = 10_000_000  # bytes of a list, and
 _LATEST = 20  # seconds that it may take in all
 _LONGEST_NAME = 200  # characters
+_NO_SUCH_LIST = {404, 405, 501}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,38 +42,40 @@ def models_of(
 ) -> list[OfferedModel]:
     """What the provider lists at this moment, by name; on Azure the models that chat, which are no deployments.
 
-    Any other name may work, too. Raises `ConnectorError`: `NotFoundAtProvider` where there is no such list.
+    Any other name may work, too. Raises `ConnectorError`: `NotFoundAtProvider` where there is no such list,
+    `UnreadableAnswer` where something else comes; any other failure is that of a call.
     """
     configuration = signed_in(configuration, token)
-    failure: ConnectorError
     try:
-        status, content_type, content = _get(configuration, http_client or shared_http_client(), timeout)
-    except httpx2.HTTPError as error:
+        response, content = _get(configuration, http_client or shared_http_client(), timeout)
+    except Exception as error:  # what a host's name can do to the libraries has many types
         failure = explain(error, configuration, "")
     else:
-        if status == 200:
-            return _read(content, content_type, configuration)
-        failure = _refusal(status, content, configuration)
+        if response.is_success:
+            return _read(content, response, configuration)
+        failure = _refusal(content, response, configuration)
     raise failure
 
 
-def _get(configuration: Configuration, http_client: httpx2.Client, timeout: httpx2.Timeout) -> tuple[int, str, bytes]:
-    """Status, content type and content. Redirects are not followed: the key would go along."""
+def _get(
+    configuration: Configuration, http_client: httpx2.Client, timeout: httpx2.Timeout
+) -> tuple[httpx2.Response, bytes]:
+    """The answer and its content. Redirects are not followed: the key would go along."""
     deadline = time.monotonic() + _LATEST
     content = bytearray()
     headers = {"accept": "application/json", **configuration.authorisation}
     with http_client.stream(
-        "GET", address_of_models(configuration), headers=headers, timeout=timeout, follow_redirects=False
+        "GET", _address(configuration), headers=headers, timeout=timeout, follow_redirects=False
     ) as response:
-        for piece in response.iter_bytes():
-            content += piece
-            if len(content) > _LONGEST or time.monotonic() > deadline:
-                content.clear()  # nobody's list of models
-                break
-        return response.status_code, response.headers.get("content-type", ""), bytes(content)
+        with suppress(httpx2.DecodingError):
+            for piece in response.iter_bytes():
+                content += piece
+                if len(content) > _LONGEST or time.monotonic() > deadline:
+                    break  # nobody's list of models
+        return response, bytes(content)
 
 
-def address_of_models(configuration: Configuration) -> str:
+def _address(configuration: Configuration) -> str:
     """Where the list is: beside the chat completions, on a dated version of Azure beside all deployments."""
     url, _, query = configuration.url.partition("?")
     if configuration.api_type is ApiType.AZURE_OPENAI and query:
@@ -80,44 +83,58 @@ def address_of_models(configuration: Configuration) -> str:
     return f"{url.removesuffix('/chat/completions')}/models"
 
 
-def _refusal(status: int, content: bytes, configuration: Configuration) -> ConnectorError:
-    if status == 404 or 300 <= status < 400:
-        host = urlsplit(configuration.url).hostname
-        return NotFoundAtProvider(f"{host} does not list its models ({status}). Any name can be typed.", status=status)
-    try:
-        body = json.loads(content)
-    except ValueError:
-        body = None
-    return explain_status(status, body.get("error", body) if isinstance(body, dict) else body, configuration, "")
+def _refusal(content: bytes, response: httpx2.Response, configuration: Configuration) -> ConnectorError:
+    status = response.status_code
+    if status in _NO_SUCH_LIST:
+        sentence = f"{host_of(configuration)} does not list its models ({status}). Any name can be typed."
+        return NotFoundAtProvider(sentence, status=status)
+    body = _json(content)
+    return explain_status(
+        status,
+        body.get("error", body) if isinstance(body, dict) else body,
+        configuration,
+        "",
+        request_id=response.headers.get("x-request-id") or response.headers.get("apim-request-id"),
+        retry_after=retry_after_of(response.headers),
+    )
 
 
-def _read(content: bytes, content_type: str, configuration: Configuration) -> list[OfferedModel]:
-    try:
-        found = json.loads(content)
-        listed = found["data"] if isinstance(found, dict) else found  # some send the list alone
+def _read(content: bytes, response: httpx2.Response, configuration: Configuration) -> list[OfferedModel]:
+    found = _json(content)
+    listed = found.get("data") if isinstance(found, dict) else found  # some send the list alone
+    if isinstance(listed, list):
         models = {each.name: each for each in _models(listed, configuration)}
-    except (ValueError, LookupError, TypeError, RecursionError):
-        models = None
-    if models is None:
-        what = "a web page" if "html" in content_type else "something that is no list of models"
-        host = urlsplit(configuration.url).hostname
-        raise UnreadableAnswer(f"{host} sent {what}. Any name of a model can be typed.")
-    return [models[name] for name in sorted(models)]
+        return [models[name] for name in sorted(models)]
+    is_page = "html" in response.headers.get("content-type", "")
+    what = "a web page" if is_page else "something that is no list of models"
+    unreadable = UnreadableAnswer(f"{host_of(configuration)} sent {what}. Any name of a model can be typed.")
+    unreadable.is_web_page = is_page
+    raise unreadable
 
 
-def _models(listed: object, configuration: Configuration) -> Iterator[OfferedModel]:
-    if not isinstance(listed, list):
-        raise TypeError("no list")
+def _json(content: bytes) -> object:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _models(listed: list[object], configuration: Configuration) -> Iterator[OfferedModel]:
     for each in listed:
-        if not isinstance(each, Mapping):
+        if not isinstance(each, Mapping) or not _chats(each.get("capabilities")):
             continue
-        name, capabilities = each.get("id"), each.get("capabilities")
-        if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
-            continue
-        # Azure tells what a model is for; where nobody tells, its name is no reason to leave it out.
-        if isinstance(capabilities, Mapping) and capabilities.get("chat_completion", True) is False:
-            continue
-        yield OfferedModel(redacted(name, configuration), _day(each))
+        name = each.get("id")
+        # What cannot be printed could not be shown as it is, nor typed.
+        if isinstance(name, str) and len(name) <= _LONGEST_NAME and name.isprintable() and name.strip():
+            yield OfferedModel(redacted(name, configuration), _day(each))
+
+
+def _chats(capabilities: object) -> bool:
+    """Azure tells it as `chat_completion`, Mistral as `completion_chat`. Where nobody tells, a name is no reason."""
+    if not isinstance(capabilities, Mapping):
+        return True
+    told = [capabilities[name] for name in ("chat_completion", "completion_chat") if name in capabilities]
+    return not told or True in told
 
 
 def _day(model: Mapping[str, object]) -> date | None:
@@ -129,6 +146,9 @@ def _day(model: Mapping[str, object]) -> date | None:
     try:
         if isinstance(told, int | float) and not isinstance(told, bool) and told > 0:
             return datetime.fromtimestamp(told, UTC).date()
-        return date.fromisoformat(told[:10]) if isinstance(told, str) else None
+        if not isinstance(told, str):
+            return None
+        moment = datetime.fromisoformat(told)
+        return (moment.astimezone(UTC) if moment.tzinfo else moment).date()
     except (ValueError, OverflowError, OSError):
         return None

@@ -1,120 +1,190 @@
 """Reads whatever a person pastes, from a portal, a manual, a wiki or a terminal, into the fields of a configuration."""
 
 import re
+import unicodedata
 from collections.abc import Iterator
+from operator import itemgetter
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from connector.configuration import ApiType
+from connector.configuration import ApiType, Configuration
 from connector.endpoint import Endpoint, read_endpoint
 from connector.errors import InvalidConfiguration
 
 _READ = 20_000  # characters; nobody pastes more by intention
 _LONGEST = 2000  # characters of an address, as in `Configuration`
-_URL = re.compile(r"https?://[^\s\"'<>`|\\^{}\x00-\x1f]+", re.IGNORECASE)
-# A host without a scheme: a known provider's, this machine, or all that was pasted.
-_BARE = re.compile(
-    r"(?<![\w.@/-])(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:azure\.(?:com|us|cn)|openai\.com)|localhost|127\.0\.0\.1)"
-    r"(?![\w.-]*[\w])(?::\d{1,5})?(?:/[^\s\"'<>`|\\^{}]*)?",
+
+# -- what an address looks like in a text
+
+_END = r"\s\"'<>`|\\^{}“”„«»‹›\x00-\x1f"
+_NEXT = r"(?![,;]https?://|\]\()"  # another address of a list, the second half of a link in Markdown
+# A host that ends at { or ^ is none that a reader would take for whole.
+_URL = re.compile(
+    rf"https?://(?:{_NEXT}[^/?#{_END}])++(?![{{^])(?:[/?#](?:{_NEXT}[^{_END}])*+)?",
     re.IGNORECASE,
 )
-_ALONE = re.compile(r"[\w.-]+\.[\w-]+(:\d{1,5})?(/\S*)?|[\w-]+:\d{1,5}(/\S*)?|\[[0-9a-fA-F:.]+\](:\d{1,5})?(/\S*)?")
-_AZURE_HOSTS = tuple(
-    f".{service}.azure.{land}"
-    for service in ("openai", "cognitiveservices", "services.ai")
-    for land in ("com", "us", "cn")
+# Words without a scheme, each with its path, so that no host is taken out of the middle of one.
+_BARE = re.compile(rf"(?<![\w.@/%-])(?P<host>[\w.-]++)(?::\d{{1,5}}+)?(?=[/?#,;!)\]…{_END}]|$)(?:[/?#][^{_END}]*+)?")
+_ALONE = re.compile(
+    r"([\w.-]+\.[\w-]+(:\d{1,5})?|[\w-]+:\d{1,5}|\[[0-9a-fA-F:.]+\](:\d{1,5})?)([/?#]\S*)?", re.IGNORECASE
+)
+_PLACEHOLDER = re.compile(
+    rf"https?://[\w.-]*(?:<[^<>\n]{{1,60}}>(?=[.-])|\$?\{{[^{{}}\n]{{1,60}}\}}(?=[\w.-])|\[[^\[\]\n:]{{1,60}}\](?=[.-]))"
+    rf"[^{_END}]*",
+    re.IGNORECASE,
+)
+_MARKS = ".,;:!?)]*_…，。、；：！？）】」』》"  # those that East Asian sentences end with, too
+
+# -- which address is what
+
+_AZURE_HOSTS = (
+    *(
+        f".{service}.azure.{land}"
+        for service in ("openai", "cognitiveservices", "services.ai")
+        for land in ("com", "us", "cn")
+    ),
+    *(f".api.cognitive.microsoft.{land}" for land in ("com", "us")),  # a region's, shared by its resources
 )
 _DOCUMENTATION = {"learn.microsoft.com", "docs.microsoft.com"}
-_AZURE_PORTALS = {"portal.azure.com", "oai.azure.com", "ai.azure.com", "portal.azure.us", "portal.azure.cn"}
-# Pages where people are, and the API that belongs to them.
+_AZURE_PORTAL = re.compile(r"(?:[\w-]+\.)?(?:portal|oai|ai)\.azure\.(?P<land>com|us|cn)")
+# Pages where people are, those of their subdomains, too, and the API that belongs to them.
 _PAGES = {
-    "platform.openai.com": "https://api.openai.com/v1",
     "openai.com": "https://api.openai.com/v1",
-    "www.openai.com": "https://api.openai.com/v1",
     "chatgpt.com": "https://api.openai.com/v1",
     "openrouter.ai": "https://openrouter.ai/api/v1",
     "console.groq.com": "https://api.groq.com/openai/v1",
     "console.mistral.ai": "https://api.mistral.ai/v1",
     "platform.deepseek.com": "https://api.deepseek.com/v1",
     "api-docs.deepseek.com": "https://api.deepseek.com/v1",
+    "aistudio.google.com": "https://generativelanguage.googleapis.com/v1beta/openai",
+    "ai.google.dev": "https://generativelanguage.googleapis.com/v1beta/openai",
+    # Google's own API of the same models
+    "generativelanguage.googleapis.com": "https://generativelanguage.googleapis.com/v1beta/openai",
 }
-_OPERATIONS = (["chat", "completions"], ["completions"], ["responses"], ["embeddings"], ["models"])
+_NO_PAGE = re.compile(
+    r"(?:[\w-]+\.)?api\.openai\.com/|openrouter\.ai/api/|generativelanguage\.googleapis\.com/v1\w*/openai/"
+)
+_API_HOSTS = {urlsplit(endpoint).hostname for endpoint in _PAGES.values()}
+_API, _ADDRESS, _PAGE = range(3)  # how sure it is that calls go there
+_OPERATIONS = {
+    *("chat", "completions", "responses", "embeddings", "models", "audio", "images", "files", "batches", "moderations"),
+    *("assistants", "threads", "realtime", "fine_tuning", "uploads", "vector_stores"),
+}
+_VERSION_OF_PATH = re.compile(r"v\d\w*", re.ASCII)
+
 _NO_ADDRESS = "There is no address in this. Paste the endpoint, for example https://api.openai.com/v1."
 _NO_RESOURCE = (
     "This is a page of the portal, and it does not name the resource. Open the resource there, then Keys and Endpoint, "
     "and paste the endpoint."
 )
 _IS_DOCUMENTATION = "This is a page of the documentation. Paste the endpoint of your own resource or account."
+_HAS_PLACEHOLDER = (
+    "A part of this address is still to be filled in. Paste the endpoint of your own resource or account."
+)
+_HAS_KEY = "This address seems to hold a key. Paste it without: the key has a field of its own."
 
-_NAMED = r"[\"']?\s*[:=]\s*[\"']?"
-_DEPLOYMENT = re.compile(rf"deployment(?:[_ -]?(?:name|id))?{_NAMED}([\w-][\w.-]{{0,63}})", re.IGNORECASE | re.ASCII)
-_VERSION = re.compile(rf"api[_ -]?version{_NAMED}(\d{{4}}-\d{{2}}-\d{{2}}(?:-preview)?|v1)\b", re.IGNORECASE)
-_MODEL = re.compile(rf"(?<![A-Za-z])model(?:[_ -]?name)?{_NAMED}([A-Za-z0-9][\w.:/-]{{0,199}})", re.IGNORECASE)
+# -- what is said beside it
+
+_IS = r"(?:[\"']?[^\S\n]*[:=|>]{1,2}[^\S\n]*|[\"'],[^\S\n]*(?=[\"']))"
+_DEPLOYMENT = r"(?<!embedding_)(?<!embeddings_)deployment(?:[_ -]?(?:name|id))?", r"[\w-][\w.-]{0,63}+"
+_VERSION = r"api[_ -]?version", r"\d{4}-\d{2}-\d{2}(?:-preview)?(?![\w-])|v1(?![\w.-])"
+_MODEL = (
+    r"(?<![A-Za-z])(?<!embedding_)(?<!embeddings_)model(?:[_ -]?(?:name|id|default))?",
+    r"[A-Za-z0-9][\w.:/-]{0,199}+",
+)
+_LOOKS_LIKE_A_KEY = re.compile(
+    r"(?<![\w-])(?:(?:sk|pk|gsk|xai|hf)[-_]|eyJ|AIza)[\w-]{8,}|(?<!\w)(?:[0-9a-fA-F]{32}|\w{60,})(?!\w)"
+)
+_IS_A_KEY = re.compile(r"/(?:(?:sk-|gsk_|AIza)[\w-]{16,}|eyJ[\w.-]{16,})(?:/|$)")
 
 
 def fields_of(pasted: str) -> dict[str, str]:
     """The fields of `Configuration` that a pasted text tells: `api_type` and `endpoint`, and where they are told
     `deployment_name`, `api_version` and `model_default`. Never a key, and of an address nothing behind its `?`.
 
-    The first address of an API counts, else the first page of a known provider. Raises `InvalidConfiguration`, whose
-    field `endpoint` says why, when there is none.
+    The first address of an API counts, else the first other one, else the first page of a known provider. A
+    configuration takes all that is given. Raises `InvalidConfiguration`, whose field `endpoint` says why, when there is
+    no address.
     """
-    text = pasted[:_READ]
-    refusal = ""
-    pages: list[dict[str, str]] = []
+    text = _beginning(pasted).replace("\\/", "/").replace("&amp;", "&")  # as in JSON, as in HTML
+    refusal = _HAS_PLACEHOLDER if _PLACEHOLDER.search(text) else ""
+    text = _PLACEHOLDER.sub(" ", text)
+    found: list[tuple[int, dict[str, str]]] = []
     for address in _addresses(text):
         try:
-            fields, is_page = _read(address)
+            found.append(_read(address))
         except InvalidConfiguration as error:
             refusal = refusal or str(error)
-            continue
-        if not is_page:
-            return _with_words(fields, text)
-        pages.append(fields)
-    if pages:
-        return _with_words(pages[0], text)
-    raise InvalidConfiguration({"endpoint": refusal or _NO_ADDRESS})
+    if not found:
+        raise InvalidConfiguration({"endpoint": refusal or _NO_ADDRESS})
+    _, fields = min(found, key=itemgetter(0))
+    return _usable(_with_words(fields, _URL.sub(" ", text)))
+
+
+def _beginning(pasted: str) -> str:
+    """Nothing that was cut in two: half an address leads elsewhere."""
+    if len(pasted) <= _READ:
+        return pasted
+    return pasted[: max(pasted.rfind(mark, 0, _READ) for mark in " \t\n\"'<>") + 1]
 
 
 def _addresses(text: str) -> Iterator[str]:
     """Whatever looks like one, without the marks that a sentence puts behind it."""
-    found = [_trimmed(each[0]) for each in _URL.finditer(text)]
-    if not found and _ALONE.fullmatch(text.strip()):
-        found = [text.strip()]
-    if not found:
-        found = [_trimmed(each[0]) for each in _BARE.finditer(text)]
-    yield from (each for each in dict.fromkeys(found) if len(each) <= _LONGEST)
+    urls = [each[0] for each in _URL.finditer(text)]
+    rest = _URL.sub(" ", text)
+    found = [text.strip()] if not urls and _ALONE.fullmatch(text.strip()) else []
+    found += [each[0] for each in _BARE.finditer(rest) if _is_known(each["host"].lower().rstrip("."))]
+    yield from dict.fromkeys(_trimmed(each) for each in urls + found if len(each) <= _LONGEST)
+
+
+def _is_known(host: str) -> bool:
+    if not host.isascii():  # the words of the text run into it
+        return False
+    is_azure = host.endswith(_AZURE_HOSTS) or bool(_AZURE_PORTAL.fullmatch(host))
+    return is_azure or host in {"localhost", "127.0.0.1"} or _page_of(host) != "" or host in _API_HOSTS
+
+
+def _page_of(host: str) -> str:
+    """The row of `_PAGES` that a host belongs to, or nothing."""
+    return next((page for page in _PAGES if host == page or host.endswith(f".{page}")), "")
 
 
 def _trimmed(address: str) -> str:
     """A closing bracket belongs to the sentence unless the address opened it."""
-    address = address.partition("](")[0]  # of a link in Markdown whose words are an address, too
     while address:
         end = address[-1]
         if end in ")]" and address.count(end) <= address.count({")": "(", "]": "["}[end]):
             break
-        if end not in ".,;:!?)]*_…":
+        if end not in _MARKS and unicodedata.category(end) != "Cf":  # a mark that nobody sees
             break
         address = address[:-1]
     return address
 
 
-def _read(address: str) -> tuple[dict[str, str], bool]:
-    """The fields that an address tells, and whether it is a page for people. Raises `InvalidConfiguration`."""
+def _read(address: str) -> tuple[int, dict[str, str]]:
+    """How sure it is that calls go there, and the fields that it tells. Raises `InvalidConfiguration`."""
     endpoint = read_endpoint(address.partition("#")[0])
-    host = urlsplit(endpoint.origin).hostname or ""
+    host = (urlsplit(endpoint.origin).hostname or "").rstrip(".")
     if host in _DOCUMENTATION:
         raise InvalidConfiguration({"endpoint": _IS_DOCUMENTATION})
-    if host in _AZURE_PORTALS:
-        return _of_portal(address), True
     parts = urlsplit(address if "://" in address else f"//{address}")
+    if _IS_A_KEY.search(f"/{host}{parts.path}"):
+        raise InvalidConfiguration({"endpoint": _HAS_KEY})
     segments = [each for each in parts.path.split("/") if each]
-    if host in _PAGES and segments[:1] != ["api"]:
-        return _openai(_PAGES[host], _model_in(segments, parts.query)), True
+    lower = [each.lower() for each in segments]
     if host.endswith(_AZURE_HOSTS):
-        return _azure(_root_of(endpoint), endpoint, segments), False
-    if "api-version" in parse_qs(parts.query) or "/openai/deployments/" in f"/{'/'.join(segments)}/":
-        return _azure(endpoint.azure_root, endpoint, segments), False  # a gateway, whose prefix stays
-    return _openai(_base_of(endpoint, segments), _model_in(segments, parts.query)), False
+        return _API, _azure(_root_of(endpoint), endpoint, lower)
+    if portal := _AZURE_PORTAL.fullmatch(host):
+        return _PAGE, _of_portal(address, portal["land"])
+    if (page := _page_of(host)) and not _NO_PAGE.match(f"{host}/{'/'.join(lower)}/"):
+        return _PAGE, _openai(_PAGES[page], _model_in(segments, parts.query))
+    if "api-version" in parse_qs(parts.query) or "/openai/deployments/" in f"/{'/'.join(lower)}/":
+        return _API, _azure(endpoint.azure_root, endpoint, lower)  # a gateway, whose prefix stays
+    length = _length_of_base(lower)
+    fields = _openai(
+        "/".join([_root_of(endpoint), *(segments[:length] or ["v1"])]), _model_in(segments[length:], parts.query)
+    )
+    is_api = length < len(segments) or host in _API_HOSTS or any(map(_VERSION_OF_PATH.fullmatch, lower))
+    return (_API if is_api else _ADDRESS), fields
 
 
 def _root_of(endpoint: Endpoint) -> str:
@@ -123,26 +193,30 @@ def _root_of(endpoint: Endpoint) -> str:
     return f"{scheme}://{rest.partition('/')[0]}"
 
 
-def _of_portal(address: str) -> dict[str, str]:
+def _of_portal(address: str, land: str) -> dict[str, str]:
     """Azure's portals carry the resource in the address; its own host is named like it."""
     told = unquote(unquote(address))
     account = re.search(r"/accounts/([A-Za-z0-9][A-Za-z0-9-]{0,62})(?![\w.])", told)
+    # The newer Foundry: /nextgen/r/subscription,group,,account,project/
+    account = account or re.search(r"/nextgen/r/[\w-]+,[^,/?#]+,,([A-Za-z0-9][A-Za-z0-9-]{0,62})[,/]", told)
     if account is None:
         raise InvalidConfiguration({"endpoint": _NO_RESOURCE})
     # The path alone, and not what an argument of it names.
     path = told.partition("?")[0]
-    deployment = re.search(r"/deployments?/(?:view/|details/)?([A-Za-z0-9_-][\w.-]{0,63})(?:[/?#]|$)", path)
-    fields = {"api_type": str(ApiType.AZURE_OPENAI), "endpoint": f"https://{account[1].lower()}.openai.azure.com"}
+    deployment = re.search(
+        r"/deployments?/(?:view/|details/)?(?!subscriptions/)([A-Za-z0-9_-][\w.-]{0,63})(?:[/?#]|$)", path
+    )
+    fields = {"api_type": str(ApiType.AZURE_OPENAI), "endpoint": f"https://{account[1].lower()}.openai.azure.{land}"}
     return {**fields, "deployment_name": deployment[1]} if deployment else fields
 
 
-def _azure(root: str, endpoint: Endpoint, segments: list[str]) -> dict[str, str]:
+def _azure(root: str, endpoint: Endpoint, path: list[str]) -> dict[str, str]:
     fields = {"api_type": str(ApiType.AZURE_OPENAI), "endpoint": root}
     if endpoint.deployment_name:
         fields["deployment_name"] = endpoint.deployment_name
     if endpoint.is_azure_v1:
         fields["api_version"] = "v1"
-    elif endpoint.api_version and segments[:1] != ["models"]:  # the version of another API
+    elif endpoint.api_version and (not path or "openai" in path):  # else the version of another API
         fields["api_version"] = endpoint.api_version
     return fields
 
@@ -152,29 +226,61 @@ def _openai(endpoint: str, model: str) -> dict[str, str]:
     return {**fields, "model_default": model} if model else fields
 
 
-def _base_of(endpoint: Endpoint, segments: list[str]) -> str:
-    """What stands before the name of an operation."""
-    for at in range(len(segments)):
-        if any(segments[at : at + len(operation)] == operation for operation in _OPERATIONS):
-            return "/".join([_root_of(endpoint), *(segments[:at] or ["v1"])])
-    return endpoint.base_url
+def _length_of_base(path: list[str]) -> int:
+    """How much of a path stands before the name of an operation."""
+    for at in range(len(path) - 1, 0, -1):
+        if path[at] in _OPERATIONS and _VERSION_OF_PATH.fullmatch(path[at - 1]):
+            return at
+    if path[-2:] == ["chat", "completions"]:
+        return len(path) - 2
+    return len(path) - 1 if path and path[-1] in _OPERATIONS else len(path)
 
 
 def _model_in(segments: list[str], query: str) -> str:
     """A model that the address names: `/models/NAME`, `?model=NAME`."""
     named = parse_qs(query).get("model", [""])[0]
-    for at, segment in enumerate(segments[:-1]):
-        if segment == "models":
-            named = named or "/".join(segments[at + 1 :])
-    return named if re.fullmatch(r"[A-Za-z0-9][\w.:/-]{0,199}", named) else ""
+    if not named and "models" in segments:
+        named = "/".join(segments[segments.index("models") + 1 :])
+        named = re.sub(r":(?:stream)?generateContent$", "", named, flags=re.IGNORECASE)  # Google's
+    is_model = re.fullmatch(_MODEL[1], named, re.ASCII) and not _LOOKS_LIKE_A_KEY.search(named)
+    return named if is_model else ""
 
 
 def _with_words(fields: dict[str, str], text: str) -> dict[str, str]:
     """What stands beside the address: a line of a wiki, an environment file, the body of a curl command."""
-    is_azure = fields["api_type"] == ApiType.AZURE_OPENAI
-    text = _URL.sub(" ", text)
-    told = {"deployment_name": _DEPLOYMENT, "api_version": _VERSION} if is_azure else {"model_default": _MODEL}
-    for name, pattern in told.items():
-        if name not in fields and (found := pattern.search(text)):
-            fields[name] = found[1]
+    told = {"model_default": _MODEL}
+    if fields["api_type"] == ApiType.AZURE_OPENAI:
+        told = {"api_version": _VERSION, "deployment_name": _DEPLOYMENT}
+    for name, (noun, value) in told.items():
+        if name not in fields and (said := _said(text, noun, value)):
+            fields[name] = said
+    is_v1 = fields.get("api_version") == "v1"
+    if is_v1 and "deployment_name" not in fields and (said := _said(text, *_MODEL)):
+        fields["deployment_name"] = said  # v1 has it in the body, as the model
     return fields
+
+
+def _said(text: str, noun: str, value: str) -> str:
+    """The value that is said for a noun: in quotes, alone behind a colon, or at least with a digit in it."""
+    pattern = rf"{noun}(?P<is>{_IS}|[^\S\n]+)(?P<quote>[\"'`]?)(?P<value>{value})(?P<next>[^\S\n]*[^\s]?)"
+    for found in re.finditer(pattern, text, re.IGNORECASE | re.ASCII):
+        said, then = found["value"].rstrip(".:/"), found["next"]
+        is_alone = not found["is"].isspace() and not then.strip().isalnum()
+        is_meant = bool(found["quote"]) or is_alone or (re.search(r"\d", said) and re.search(r"[A-Za-z]", said))
+        if is_meant and then not in ("(", "[") and not _LOOKS_LIKE_A_KEY.search(said):  # what a program has yet to find
+            return said
+    return ""
+
+
+def _usable(fields: dict[str, str]) -> dict[str, str]:
+    """Without what no configuration takes: a version that is none, a name with a blank in it."""
+    filled = {"deployment_name": "d", "api_version": "v1"} if fields["api_type"] == ApiType.AZURE_OPENAI else {}
+    problems: dict[str, str] = {}
+    try:
+        Configuration(display_name="Pasted", api_key="-", **{**filled, **fields})  # type: ignore[arg-type]
+    except InvalidConfiguration as error:
+        problems = error.problems
+    if "endpoint" in problems:
+        raise InvalidConfiguration({"endpoint": problems["endpoint"]})
+    # Again where something was left out: only one kind of problem is told at a time.
+    return _usable({name: value for name, value in fields.items() if name not in problems}) if problems else fields

@@ -1,5 +1,6 @@
 """The models that a provider lists: asked for with the key, at the right address, and read whatever it sends."""
 
+import threading
 from collections.abc import Iterator
 from datetime import date
 
@@ -14,13 +15,16 @@ from connector import (
     NotFoundAtProvider,
     OfferedModel,
     ProviderUnavailable,
+    RateLimited,
+    RequestRefused,
     UnreadableAnswer,
     models_of,
+    pooled_http_client,
 )
 from tests.connector.conftest import VERSION, account, all_that_shows, each_form
 from tests.provider.answers import error
 from tests.provider.real_model import free_port
-from tests.provider.server import Hang, ProviderServer, Reply
+from tests.provider.server import AnyReply, Chunks, Hang, ProviderServer, Reply
 
 WRONG = "sk-wrong-key-0123456789-abcd"
 
@@ -76,6 +80,8 @@ TOLD = {
     "no time": ({"deprecation": "soon"}, None),
     "absurd": ({"deprecation": {"inference": 1e300}}, None),
     "true": ({"deprecation": {"inference": True}}, None),
+    "west of Greenwich": ({"deprecation": "2026-11-30T23:00:00-05:00"}, date(2026, 12, 1)),
+    "a list": ({"deprecation": ["2026-11-30"]}, None),
 }
 
 
@@ -89,6 +95,7 @@ def test_the_day_of_retirement_is_read_where_it_is_told(
 
 def test_what_is_no_model_is_left_out_and_the_rest_is_sorted(server: ProviderServer) -> None:
     listed = [{"id": "b"}, {"id": "a"}, {"id": "b"}, {"id": ""}, {"id": 7}, {}, None, "c", {"id": "x" * 201}]
+    listed += [{"id": "   "}, {"id": "a\nb"}, {"id": "\x1b[31mred"}, {"id": "a\u202eb"}, {"id": "\ud800"}]
     server.next(Reply(200, {"data": listed}))
     assert [each.name for each in models_of(account(server))] == ["a", "b"]
     server.next(Reply(200, [{"id": "alone"}]))
@@ -97,35 +104,89 @@ def test_what_is_no_model_is_left_out_and_the_rest_is_sorted(server: ProviderSer
     assert models_of(account(server)) == []
 
 
-UNREADABLE = {
-    "a web page": Reply(200, "<html>", content_type="text/html"),
+@pytest.mark.parametrize("name", ["chat_completion", "completion_chat"])
+def test_what_is_told_not_to_chat_is_left_out(server: ProviderServer, name: str) -> None:
+    told = {"chats": {name: True}, "embeds": {name: False}, "unclear": {name: None}, "other": {"vision": False}}
+    server.next(Reply(200, {"data": [{"id": id, "capabilities": each} for id, each in told.items()]}))
+    assert [each.name for each in models_of(account(server))] == ["chats", "other"]
+
+
+PIECE = '{"id": "a"},' * 100_000
+UNREADABLE: dict[str, AnyReply] = {
+    "nothing": Reply(204, b""),
+    "a broken compression": Reply(200, b"no gzip", headers={"content-encoding": "gzip"}),
+    "a stream without an end": Chunks(['{"data": [', *[PIECE] * 20, threading.Event()]),
     "no JSON": Reply(200, "no JSON"),
     "no list": Reply(200, {"data": {"id": "a"}}),
     "null": Reply(200, {"data": None}),
     "another object": Reply(200, {"models": []}),
     "deep": Reply(200, "[" * 100_000),
+    "no UTF-8": Reply(200, b'{"data": ["\xff"]}'),
+    "a long number": Reply(200, '{"data": [' + "1" * 5000 + "]}"),
     "huge": Reply(200, '{"data": [' + '{"id": "a"},' * 1_000_000 + '{"id": "b"}]}'),
 }
 
 
 @pytest.mark.parametrize("reply", UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_what_is_no_list_is_told(server: ProviderServer, reply: Reply) -> None:
+def test_what_is_no_list_is_told(server: ProviderServer, reply: AnyReply) -> None:
     server.next(reply)
     with pytest.raises(UnreadableAnswer, match="Any name of a model can be typed") as caught:
         models_of(account(server))
     assert caught.value.__context__ is None
+    assert not caught.value.is_web_page
 
 
-@pytest.mark.parametrize("status", [302, 404])
+def test_a_web_page_is_told_as_one(server: ProviderServer) -> None:
+    server.next(Reply(200, "<html>", content_type="text/html"))
+    with pytest.raises(UnreadableAnswer, match=r"127\.0\.0\.1:\d+ sent a web page") as caught:
+        models_of(account(server))
+    assert caught.value.is_web_page
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
 def test_where_there_is_no_list_any_name_can_be_typed(server: ProviderServer, status: int) -> None:
+    server.next(Reply(status, ""))
+    with pytest.raises(NotFoundAtProvider, match=r"does not list its models \(\d+\). Any name can be typed") as caught:
+        models_of(account(server))
+    assert caught.value.status == status
+
+
+def test_a_redirect_is_not_followed(server: ProviderServer) -> None:
     with ProviderServer() as other:
-        server.next(Reply(status, "", headers={"location": f"{other.openai_endpoint}/models"}))
+        server.next(Reply(302, "", headers={"location": f"{other.openai_endpoint}/models"}))
         with (
             httpx2.Client(follow_redirects=True, trust_env=False) as http_client,
-            pytest.raises(NotFoundAtProvider, match=r"does not list its models \(\d+\). Any name can be typed"),
+            pytest.raises(RequestRefused, match=r"another address \(302\), which is not followed"),
         ):
             models_of(account(server), http_client=http_client)
         assert other.requests == [], "the key would go along"
+
+
+def test_a_refusal_tells_when_to_try_again_and_what_to_ask_for(server: ProviderServer) -> None:
+    server.next(Reply(429, error("Slow down."), headers={"retry-after": "5"}))
+    with pytest.raises(RateLimited, match="in 5 seconds") as caught:
+        models_of(account(server))
+    assert (caught.value.retry_after, str(caught.value.request_id)[:9]) == (5, "req-test-")
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70 + ".example"])
+def test_a_host_that_cannot_be_looked_up_is_not_reached(server: ProviderServer, host: str) -> None:
+    with pytest.raises(ConnectionFailed, match="could not be reached"):
+        models_of(account(server, endpoint=f"http://{host}/v1"))
+
+
+def test_a_client_that_is_closed_reaches_nothing(server: ProviderServer) -> None:
+    http_client = pooled_http_client()
+    http_client.close()
+    with pytest.raises(ConnectionFailed):
+        models_of(account(server), http_client=http_client)
+
+
+def test_a_refusal_may_be_anything(server: ProviderServer) -> None:
+    for body in ("[" * 100_000, b"\xff", "", "null", '{"error": null}', '{"error": ["a"]}'):
+        server.next(Reply(500, body))
+        with pytest.raises(ProviderUnavailable):
+            models_of(account(server))
 
 
 def test_other_failures_are_those_of_a_call_without_the_key(server: ProviderServer) -> None:

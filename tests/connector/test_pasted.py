@@ -1,18 +1,24 @@
 """Whatever a person pastes becomes the fields of a configuration, or a sentence that says what to paste."""
 
+import re
+import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector import ApiType, Configuration, InvalidConfiguration, fields_of, origin_of
+from connector import ApiType, Configuration, InvalidConfiguration, fields_of, origin_of, read_endpoint
 
 OPENAI = "https://api.openai.com/v1"
+GOOGLE = "https://generativelanguage.googleapis.com/v1beta/openai"
 ROOT = "https://res.openai.azure.com"
 TARGET = f"{ROOT}/openai/deployments/gpt4/chat/completions?api-version=2024-10-21"
 DEPLOYED = {"deployment_name": "gpt4", "api_version": "2024-10-21"}
 SUBSCRIPTION = "subscriptions/0000/resourceGroups/ours/providers/Microsoft.CognitiveServices/accounts"
+
+QUOTED = SUBSCRIPTION.replace("/", "%2F")
 
 
 def openai(endpoint: str, **told: str) -> dict[str, str]:
@@ -50,6 +56,22 @@ ADDRESSES: dict[str, dict[str, str]] = {
     "https://openrouter.ai/api/v1/chat/completions": openai("https://openrouter.ai/api/v1"),
     "https://api.mistral.ai/v1/chat/completions": openai("https://api.mistral.ai/v1"),
     "HTTPS://API.OPENAI.COM/v1": openai(OPENAI),
+    "https://api.openai.com/v1/audio/transcriptions": openai(OPENAI),
+    "https://api.openai.com/v1/chat/completions/chatcmpl-1/messages": openai(OPENAI),
+    "https://llm.example/models/llama/v1/chat/completions": openai("https://llm.example/models/llama/v1"),
+    "https://llm.example/models/llama/v1/models/llama-3:8b": openai(
+        "https://llm.example/models/llama/v1", model_default="llama-3:8b"
+    ),
+    "https://llm.example/v1/models/llama/v1/chat/completions": openai("https://llm.example/v1/models/llama/v1"),
+    "https://llm.example/models/org/name/v1/": openai("https://llm.example/models/org/name/v1"),
+    "https://gateway.ai.cloudflare.com/v1/0123/ours/openai/chat/completions": openai(
+        "https://gateway.ai.cloudflare.com/v1/0123/ours/openai"
+    ),
+    "https://webui.example/api/chat/completions": openai("https://webui.example/api"),
+    "https://generativelanguage.googleapis.com/v1beta/openai/": openai(GOOGLE),
+    "https://generativelanguage.googleapis.com/v1beta/models/gemini-3:generateContent?key=AIza0123": openai(
+        GOOGLE, model_default="gemini-3"
+    ),
     # pages for people
     "https://platform.openai.com/account/api-keys": openai(OPENAI),
     "https://platform.openai.com/docs/models/gpt-5-mini": openai(OPENAI, model_default="gpt-5-mini"),
@@ -57,6 +79,10 @@ ADDRESSES: dict[str, dict[str, str]] = {
         OPENAI, model_default="gpt-4o-mini"
     ),
     "https://chatgpt.com/": openai(OPENAI),
+    "https://chat.openai.com/": openai(OPENAI),
+    "https://openai.com/api/pricing/": openai(OPENAI),
+    "https://developers.openai.com/api/docs/models/gpt-5-mini": openai(OPENAI, model_default="gpt-5-mini"),
+    "https://aistudio.google.com/apikey": openai(GOOGLE),
     "https://console.groq.com/keys": openai("https://api.groq.com/openai/v1"),
     "https://console.mistral.ai/api-keys/": openai("https://api.mistral.ai/v1"),
     "https://platform.deepseek.com/api_keys": openai("https://api.deepseek.com/v1"),
@@ -87,7 +113,19 @@ ADDRESSES: dict[str, dict[str, str]] = {
     ),
     "https://res.openai.azure.us/openai/deployments/gpt4": azure("https://res.openai.azure.us", deployment_name="gpt4"),
     "https://res.openai.azure.cn": azure("https://res.openai.azure.cn"),
+    "https://eastus.api.cognitive.microsoft.com/": azure("https://eastus.api.cognitive.microsoft.com"),
+    "https://res.services.ai.azure.com/api/projects/ours/openai/v1/": azure(
+        "https://res.services.ai.azure.com", api_version="v1"
+    ),
+    "https://res.cognitiveservices.azure.com/language/:analyze-text?api-version=2023-04-01": azure(
+        "https://res.cognitiveservices.azure.com"
+    ),
+    # what no configuration takes is left out
+    f"{ROOT}/openai/deployments/my%2Fdep?api-version=2024-13-40": azure(),
+    f"{ROOT}/openai/deployments/gpt4?api-version=soon": azure(deployment_name="gpt4"),
+    f"{ROOT}/openai/deployments/my%2Fdep?api-version=\ud800": azure(),
     # gateways in Azure's form
+    "https://gateway.example/OpenAI/Deployments/gpt4": azure("https://gateway.example", deployment_name="gpt4"),
     "https://gateway.example/llm/openai/deployments/gpt4/chat/completions?api-version=2024-10-21": azure(
         "https://gateway.example/llm", **DEPLOYED
     ),
@@ -97,9 +135,19 @@ ADDRESSES: dict[str, dict[str, str]] = {
         "https://myres.openai.azure.com"
     ),
     f"https://oai.azure.com/portal/deployment?wsid=/{SUBSCRIPTION}/res&tid=0000": azure(),
-    f"https://ai.azure.com/resource/deployments/gpt4?wsid=%2F{SUBSCRIPTION.replace('/', '%2F')}%2Fres": azure(
+    f"https://ai.azure.com/resource/deployments/gpt4?wsid=%2F{QUOTED}%2Fres": azure(deployment_name="gpt4"),
+    f"https://ms.portal.azure.com/#@ours.example/resource/{SUBSCRIPTION}/res/overview": azure(),
+    f"https://portal.azure.us/#@ours.example/resource/{SUBSCRIPTION}/res/overview": azure(
+        "https://res.openai.azure.us"
+    ),
+    f"https://portal.azure.cn/#@ours.example/resource/{SUBSCRIPTION}/res/overview": azure(
+        "https://res.openai.azure.cn"
+    ),
+    f"https://ai.azure.com/foundryProject/overview?wsid=/{SUBSCRIPTION}/res/projects/ours&tid=1": azure(),
+    f"https://ai.azure.com/resource/deployments/{QUOTED}%2Fres%2Fdeployments%2Fgpt4?tid=1": azure(
         deployment_name="gpt4"
     ),
+    "https://ai.azure.com/nextgen/r/IUzq_Xd8QC,our-group,,res,our-project/home?tid=1": azure(),
     f"https://ai.azure.com/resource/overview?wsid=%252F{SUBSCRIPTION.replace('/', '%252F')}%252Fres&tid=1": azure(),
 }
 
@@ -133,6 +181,47 @@ AROUND: dict[str, dict[str, str]] = {
     f"Read https://learn.microsoft.com/azure/openai first, then use {ROOT}": azure(),
     f"Keys are at https://platform.openai.com/api-keys; the server is {OPENAI}": openai(OPENAI),
     f"{ROOT}\nhttps://other.openai.azure.com": azure(),
+    # which of several
+    f"See https://wiki.example/page/7. Endpoint: {ROOT}": azure(),
+    "https://wiki.example and http://gpu-box:8000/v1": openai("http://gpu-box:8000/v1"),
+    "https://wiki.example/a and https://api.openai.com": openai(OPENAI),
+    "https://wiki.example/a and https://llm.example/llm/chat/completions": openai("https://llm.example/llm"),
+    "Keys: https://platform.openai.com/api-keys, API: https://openrouter.ai/api/v1": openai(
+        "https://openrouter.ai/api/v1"
+    ),
+    f"Keys: https://platform.openai.com/api-keys, API: {GOOGLE}": openai(GOOGLE),
+    "https://a.example,https://b.example": openai("https://a.example/v1"),
+    "https://a.example/v1,https://b.example/v1": openai("https://a.example/v1"),
+    "Read https://learn.microsoft.com/azure/openai; the host is res.openai.azure.com.": azure(),
+    "base: api.groq.com/openai/v1, ask Ann": openai("https://api.groq.com/openai/v1"),
+    "Ollama, on 127.0.0.1:11434 as always": openai("http://127.0.0.1:11434/v1"),
+    # marks that belong to the text
+    "“https://api.openai.com/v1”": openai(OPENAI),
+    "https://api.openai.com/v1\u200b": openai(OPENAI),
+    "接口 https://api.openai.com/v1。": openai(OPENAI),
+    "[Ann|https://api.openai.com/v1]": openai(OPENAI),
+    "<endpoint>https://api.openai.com/v1</endpoint>": openai(OPENAI),
+    r'{"endpoint": "https:\/\/res.openai.azure.com\/openai\/v1\/"}': azure(api_version="v1"),
+    f'<a href="{TARGET.replace("?", "?x=1&amp;")}">chat</a>': azure(**DEPLOYED),
+    f"curl {ROOT}/openai/deployments/{{name}}/chat/completions?api-version=2024-10-21": azure(api_version="2024-10-21"),
+    # words beside it
+    f"Endpoint: {ROOT}, deployment gpt4": azure(deployment_name="gpt4"),
+    f"{ROOT}, deployment pending": azure(),
+    f"{ROOT} with the deployment that Ann made": azure(),
+    f"{ROOT}\nDeployment: chat.\n": azure(deployment_name="chat"),
+    f"| Endpoint | {ROOT} |\n| Deployment | chat |": azure(deployment_name="chat"),
+    f"AZURE_OPENAI_ENDPOINT={ROOT}\nAZURE_OPENAI_DEPLOYMENT=\nAZURE_OPENAI_API_KEY=0123456789": azure(),
+    f"AZURE_OPENAI_EMBEDDING_DEPLOYMENT=ada2\nAZURE_OPENAI_CHAT_DEPLOYMENT=gpt4\nURL={ROOT}": azure(
+        deployment_name="gpt4"
+    ),
+    f'endpoint = os.getenv("ENDPOINT_URL", "{ROOT}/")\ndeployment = os.getenv("DEPLOYMENT_NAME", "gpt4")\n'
+    'client = AzureOpenAI(azure_endpoint=endpoint, api_version="2024-10-21")': azure(**DEPLOYED),
+    f'client = OpenAI(base_url="{ROOT}/openai/v1/")\nclient.create(model="gpt4")': azure(
+        api_version="v1", deployment_name="gpt4"
+    ),
+    f'deployment := "gpt4" // at {ROOT}': azure(deployment_name="gpt4"),
+    "Use this model: it is at https://api.example/v1": openai("https://api.example/v1"),
+    "llm --model gpt-6-luna --url https://api.example/v1": openai("https://api.example/v1", model_default="gpt-6-luna"),
 }
 
 
@@ -153,7 +242,20 @@ REFUSED = {
     "https://api.openai.com@evil.example/v1": "must not contain a user name or password",
     "https://sk-secret-0123:x@api.openai.com/v1": "must not contain a user name or password",
     "https://api.openai.com:99999/v1": "check the host and the port",
-    "ftp://api.example/v1": "There is no address in this.",
+    "https://<your resource>.openai.azure.com/openai/v1/": "still to be filled in",
+    "https://{name}.openai.azure.com": "still to be filled in",
+    "https://res<env>.openai.azure.com": "still to be filled in",
+    "https://res${env}.openai.azure.com": "still to be filled in",
+    "https://[your-resource].openai.azure.com": "still to be filled in",
+    "https://api.openai.com{evil": "There is no address in this.",
+    "api.openai.com@evil.example": "There is no address in this.",
+    "api.openai.com:443@evil.example/v1": "There is no address in this.",
+    "https://api.openai.com\u200b.evil.example/v1": "blanks, line breaks or backslashes",
+    "https://gateway.example/sk-secret-0123456789/v1": "seems to hold a key",
+    "http://sk-secret-0123456789/v1": "seems to hold a key",
+    "https://" + ".".join("é" * 900): "at most 2000 characters",
+    "éres.openai.azure.com and more": "There is no address in this.",
+    "ftp://api.openai.com/v1": "There is no address in this.",
     "javascript:alert(1)": "There is no address in this.",
 }
 
@@ -175,6 +277,12 @@ def test_what_is_no_endpoint_is_refused_with_what_to_do(pasted: str) -> None:
         ("https://evil.example/?u=https://res.openai.azure.com", "https://evil.example:443"),
         ("https://res.openai.azure.com.evil.example/openai/v1/", "https://res.openai.azure.com.evil.example:443"),
         ("https://evil.example#https://api.openai.com", "https://evil.example:443"),
+        ("evil.example?u=res.openai.azure.com", "https://evil.example:443"),
+        ("evil.example/res.openai.azure.com", "https://evil.example:443"),
+        ("https://evil.example\\@api.openai.com/v1", "https://evil.example:443"),
+        ("https://evil.example/@api.openai.com/v1", "https://evil.example:443"),
+        ("https://notopenai.com/v1", "https://notopenai.com:443"),
+        ("https://res.openai.\u0430zure.com", "https://res.openai.xn--zure-43d.com:443"),
         ("https://portal.azure.com.evil.example/accounts/res", "https://portal.azure.com.evil.example:443"),
     ],
 )
@@ -199,40 +307,93 @@ def test_a_key_is_never_taken_along(secret: str) -> None:
         f"endpoint={OPENAI}\nkey={secret}",
         f"Authorization: Bearer {secret} {OPENAI}",
         f"https://portal.azure.com/?secret={secret}",
+        f"{ROOT}/openai/deployments/gpt4?api-version={secret}",
+        f"{OPENAI}?model={secret}",
+        f"{OPENAI}/models/{secret}",
+        f'{OPENAI}, model: "{secret}"',
+        f"{ROOT}\ndeployment: {secret}",
+        f"{ROOT}\ndeployment:\n{secret}",
     ):
         assert secret not in str(outcome(pasted))
 
 
 @pytest.mark.parametrize(
     "pasted",
-    ["h" * 1_000_000, "https://" * 100_000, "a." * 500_000, "https://a.b/" + "x)" * 100_000, "model=" * 100_000],
+    [
+        *("h" * 1_000_000, "https://" * 100_000, "a." * 500_000, "https://a.b/" + "x)" * 100_000, "model=" * 100_000),
+        *("a.azure.com" * 90_000, "https://a@b " * 80_000, "https://a.b/" + ")" * 19_000, "deployment " * 90_000),
+        *("]( https://a@b" * 70_000, f"{ROOT} deployment" + " " * 900_000, "a@a.openai.com " * 60_000, " " * 1_000_000),
+    ],
 )
 def test_a_very_long_text_is_read_at_its_beginning(pasted: str) -> None:
+    start = time.thread_time()
     assert len(str(outcome(pasted))) < 2500
+    assert time.thread_time() - start < 0.1
+
+
+def test_no_address_is_cut_in_two() -> None:
+    for blanks in range(19_950, 20_000):
+        found = outcome(" " * blanks + "https://api.openai.com.evil.example/v1 ")
+        assert isinstance(found, InvalidConfiguration) or "evil.example" in found["endpoint"], blanks
 
 
 PIECES = [
     *("https://", "res.openai.azure.com", "/openai/deployments/", "api.openai.com", "/v1", "?api-version=", "@", ":"),
     *("2024-10-21", "#", "/accounts/x", "portal.azure.com", " ", "deployment=", "model: ", "%2F", "[", "](", "..", "é"),
+    *(
+        "evil.example",
+        "\\",
+        ".",
+        "-",
+        "?model=",
+        "/models/",
+        "platform.openai.com",
+        '"',
+        ",",
+        "{",
+        "localhost",
+        ":8000",
+    ),
+    *(
+        "<",
+        "\u200b",
+        "|",
+        "&amp;",
+        "\\/",
+        "nextgen/r/a,b,,c,d/",
+        " sk-secret-0123456789 ",
+        "api_version='",
+        "\n",
+        "443",
+    ),
 ]
+TEXTS = st.one_of(st.text(), st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=3))).map("".join))
 
 
-@given(st.one_of(st.text(), st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=3))).map("".join)))
-def test_any_text_gives_fields_that_work_or_a_sentence(pasted: str) -> None:
+@given(TEXTS)
+def test_any_text_gives_fields_that_a_configuration_takes_or_a_sentence(pasted: str) -> None:
     found = outcome(pasted)
+    assert "secret" not in str(found)
     if isinstance(found, InvalidConfiguration):
         assert set(found.problems) == {"endpoint"}
         return
-    assert origin_of(found["endpoint"])
-    # A version or a deployment that cannot be one is shown as it was pasted, and refused in its own field.
     missing = {"deployment_name": "d", "api_version": "v1"} if found["api_type"] == ApiType.AZURE_OPENAI else {}
-    assert set(refused({**missing, **found})) <= {"api_version", "deployment_name"}
+    assert Configuration(display_name="x", api_key="k", **{**missing, **found}).url
+    assert read_endpoint(found["endpoint"]).base_url.startswith(found["endpoint"])
 
 
-def refused(fields: dict[str, Any]) -> dict[str, str]:
-    """What a configuration of these fields is refused for."""
-    try:
-        Configuration(display_name="x", api_key="k", **fields)
-    except InvalidConfiguration as error:
-        return error.problems
-    return {}
+@given(st.lists(st.sampled_from(PIECES)).map("".join))
+def test_calls_go_to_a_host_that_stands_whole_in_the_text_or_belongs_to_a_page(pasted: str) -> None:
+    found = outcome(pasted)
+    if isinstance(found, InvalidConfiguration):
+        return
+    host = str(urlsplit(found["endpoint"]).hostname)
+    if host == "api.openai.com" and re.search(r"[\w.-]\.openai\.com", pasted):
+        return
+    if host in {"x.openai.azure.com", "c.openai.azure.com"} and "portal.azure.com" in pasted:
+        return
+    assert re.search(rf"(?<![\w.-]){re.escape(unpunycoded(host))}(?![\w-]|\.[\w-])", pasted), found
+
+
+def unpunycoded(host: str) -> str:
+    return host.encode().decode("idna")
