@@ -22,6 +22,8 @@ def main() -> int:
     options = _options()
     try:
         settings = Settings.from_environment(os.environ)
+        if options.run is not _restore:
+            _must_be_there(settings.database_url)
         # Not `recover`: the app's own calls are under way, and stay so.
         database = Database(
             settings.database_url,
@@ -50,6 +52,13 @@ def _options() -> argparse.Namespace:
         if file:
             command.add_argument("file", type=Path, metavar="FILE", help=file)
     return parser.parse_args()
+
+
+def _must_be_there(url: str) -> None:
+    """Else a mistyped address would be a new and empty database, and its backup a success."""
+    file = url.removeprefix("sqlite:///")
+    if file != url and not os.path.exists(file):
+        raise StorageError(f"There is no database {file}. Check DATABASE_URL, and the folder that this runs in.")
 
 
 def _status(database: Database, options: argparse.Namespace) -> int:
@@ -83,13 +92,18 @@ def _restore(database: Database, options: argparse.Namespace) -> int:
     file: Path = options.file
     replaced = Path(f"{file}.replaced-{utc_now():%Y%m%d-%H%M%S-%f}")
     found = database.restore(database.people.local(), file, replaced=replaced)
-    _say(f"Restored: {found.configurations} configurations, {found.chats} chats, {found.calls} calls.")
+    counts = (found.configurations, "configuration"), (found.chats, "chat"), (found.calls, "call")
+    _say(f"Restored: {', '.join(_number_of(*each) for each in counts)}.")
     _say(f"What was there before is in {replaced}.")
     return 0
 
 
 def _stored(number: int) -> str:
-    return f"{number} stored key{'' if number == 1 else 's'}"
+    return _number_of(number, "stored key")
+
+
+def _number_of(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _say(line: str) -> None:

@@ -32,7 +32,8 @@ _SENTENCES = {
     "42501": "The user in DATABASE_URL may not do this in its database. Make that user the owner of the database.",
     "57014": "The database was busy for too long: nothing was saved. Try again.",
     "57P": "The database was shut down: nothing was saved. Try again when it is back.",
-    "08": "The connection to the database was lost: nothing was saved. Try again.",
+    # Also between a commit and its answer.
+    "08": "The connection to the database was lost. See whether this was saved before you try again.",
     "25P03": "The connection to the database was lost: nothing was saved. Try again.",
     "XX001": "The database that DATABASE_URL names is damaged. Restore it from a backup.",
     "XX002": "The database that DATABASE_URL names is damaged. Restore it from a backup.",

@@ -156,8 +156,8 @@ def sql(url: str) -> Callable[..., list[tuple[Any, ...]]]:
 
 def run_sql(url: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
     if url.startswith("sqlite"):
-        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
-            return connection.execute(statement, values).fetchall()
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as file, file:
+            return file.execute(statement, values).fetchall()
     with psycopg.connect(url) as connection:
         cursor = connection.execute(statement.replace("?", "%s").encode(), values)
         return cursor.fetchall() if cursor.description else []

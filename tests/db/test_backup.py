@@ -4,6 +4,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import select
 
-from connector import CallReport, Configuration
-from db import AuditAction, CallStart, Database, NotFound, Person, SavedConfiguration, StorageError
+from connector import CallReport, CallStatus, Configuration
+from db import AuditAction, CallStart, Database, MessageStatus, NotFound, Person, SavedConfiguration, StorageError
 from db.base import Record
-from tests.db.conftest import ENCRYPTION_KEY, KEY, Clock
+from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_SQLITE, Clock
+from tests.db.test_keys import TWO
 from tests.postgresql import PostgreSQLServer
 
 Open = Callable[..., Database]
@@ -189,3 +191,173 @@ def test_the_encryption_key_is_in_no_backup(filled: Database, me: Person, tmp_pa
     content = (tmp_path / "backup.db").read_bytes()
     assert ENCRYPTION_KEY[:20].encode() not in content
     assert KEY[:16].encode() not in content
+
+
+# -- beside a running app
+
+
+def test_a_restore_while_many_write_loses_nothing_that_comes_after_it(
+    filled: Database, me: Person, start: CallStart, saved: SavedConfiguration, tmp_path: Path, open_database: Open
+) -> None:
+    filled.back_up(me, tmp_path / "backup.db")
+    other = open_database()
+    is_restored = threading.Event()
+
+    def write(number: int) -> list[int]:
+        database = (filled, other)[number % 2]
+        after: list[int] = []
+        while len(after) < 5:
+            was_restored = is_restored.is_set()
+            database.configurations.change(me, saved.id, {"model_default": f"m-{number}"})
+            call = database.calls.begin(me, start)
+            after += [call] if was_restored else []
+        return after
+
+    with ThreadPoolExecutor(4) as threads:
+        writing = [threads.submit(write, number) for number in range(4)]
+        filled.restore(me, tmp_path / "backup.db", replaced=tmp_path / "replaced.db")
+        is_restored.set()
+        after = [call for each in writing for call in each.result()]
+    assert len(set(after)) == 20
+    stored = {call.id for call in filled.calls.recent(me, limit=1000)}
+    assert set(after) <= stored
+    assert stored & calls_in(tmp_path / "replaced.db") == calls_in(tmp_path / "backup.db")  # no number twice
+
+
+def calls_in(file: Path) -> set[int]:
+    with closing(sqlite3.connect(file)) as copy:
+        return {row[0] for row in copy.execute("SELECT id FROM calls")}
+
+
+def test_no_number_of_any_kind_is_given_out_again(
+    filled: Database, me: Person, start: CallStart, saved: SavedConfiguration, tmp_path: Path
+) -> None:
+    filled.back_up(me, tmp_path / "backup.db")
+    filled.configurations.change(me, saved.id, {"model_default": "later"})
+    chat = filled.chat_sessions.create(me, title="Later", configuration_id=None)
+    later = filled.chat_sessions.begin_turn(me, chat.id, "Hello", start)
+    entry = filled.audit.recent(me)[0]
+    for number in range(2):
+        filled.restore(me, tmp_path / "backup.db", replaced=tmp_path / f"replaced-{number}.db")
+        assert filled.audit.recent(me)[0].id > entry.id
+    (chat,) = filled.chat_sessions.all(me)
+    turn = filled.chat_sessions.begin_turn(me, chat.id, "Hello", start)
+    assert turn.call_id > later.call_id
+    assert turn.user_message_id > later.answer_id
+
+
+def test_a_call_that_was_restored_away_is_not_booked_on_another(
+    filled: Database, me: Person, start: CallStart, report: Report, tmp_path: Path
+) -> None:
+    filled.back_up(me, tmp_path / "backup.db")
+    away = filled.calls.begin(me, start)
+    filled.restore(me, tmp_path / "backup.db", replaced=tmp_path / "replaced.db")
+    other = filled.calls.begin(me, start)
+    with pytest.raises(NotFound):
+        filled.calls.finish(me, away, report())
+    assert filled.calls.get(me, other).status is CallStatus.RUNNING
+
+
+def test_what_was_under_way_at_the_time_of_the_backup_is_interrupted_until_it_says_how_it_ended(
+    filled: Database, me: Person, start: CallStart, report: Report, tmp_path: Path
+) -> None:
+    (chat,) = filled.chat_sessions.all(me)
+    turn = filled.chat_sessions.begin_turn(me, chat.id, "Three", start)
+    filled.back_up(me, tmp_path / "backup.db")
+    filled.restore(me, tmp_path / "backup.db", replaced=tmp_path / "replaced.db")
+    assert filled.calls.get(me, turn.call_id).status is CallStatus.INTERRUPTED
+    assert filled.chat_sessions.messages(me, chat.id)[-1].status is MessageStatus.INTERRUPTED
+    filled.chat_sessions.finish_turn(me, turn, content="Three!", report=report())
+    assert filled.chat_sessions.messages(me, chat.id)[-1].content == "Three!"
+
+
+# -- refusals
+
+
+@ON_SQLITE
+def test_a_database_that_is_gone_is_told_and_no_empty_one_is_backed_up(
+    filled: Database, me: Person, path: Path, tmp_path: Path
+) -> None:
+    path.unlink()
+    with pytest.raises(StorageError, match="cannot be opened"):
+        filled.back_up(me, tmp_path / "backup.db")
+    assert not path.exists()
+    assert not (tmp_path / "backup.db").exists()
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("by", [lambda path: path, lambda path: path.parent / ".." / path.parent.name / path.name])
+def test_the_database_itself_is_no_backup(
+    filled: Database, me: Person, path: Path, tmp_path: Path, by: Callable[[Path], Path]
+) -> None:
+    before = rows(filled, audit=True)
+    os.symlink(path, tmp_path / "link")
+    for file in (by(path), tmp_path / "link"):
+        with pytest.raises(StorageError, match="is the database itself"):
+            filled.restore(me, file, replaced=tmp_path / "replaced.db")
+        with pytest.raises(StorageError, match="is there already"):
+            filled.back_up(me, file)
+    assert rows(filled, audit=True) == before
+
+
+def cut_off(file: Path) -> None:
+    with file.open("r+b") as opened:
+        opened.truncate(file.stat().st_size // 2)
+
+
+def without_calls(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as copy, copy:
+        copy.execute("DROP TABLE calls")
+
+
+def with_a_chat_of_nobody(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as copy, copy:
+        copy.execute("UPDATE chat_sessions SET owner_id = 99")
+
+
+@pytest.mark.parametrize("spoil", [cut_off, without_calls, with_a_chat_of_nobody])
+def test_a_backup_that_was_spoiled_changes_nothing(
+    filled: Database, me: Person, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    file = tmp_path / "backup.db"
+    filled.back_up(me, file)
+    spoil(file)
+    before = rows(filled, audit=True)
+    with pytest.raises(StorageError) as caught:
+        filled.restore(me, file, replaced=tmp_path / "replaced.db")
+    assert caught.value.__context__ is caught.value.__cause__ is None
+    assert rows(filled, audit=True) == before
+
+
+def test_a_place_for_what_was_there_is_needed(filled: Database, me: Person, tmp_path: Path) -> None:
+    filled.back_up(me, tmp_path / "backup.db")
+    before = rows(filled, audit=True)
+    (tmp_path / "taken.db").write_text("mine")
+    for replaced in (tmp_path / "nowhere" / "replaced.db", tmp_path / "taken.db", tmp_path / ("x" * 300)):
+        with pytest.raises(StorageError, match=r"cannot be written|is there already"):
+            filled.restore(me, tmp_path / "backup.db", replaced=replaced)
+    assert rows(filled, audit=True) == before
+    assert (tmp_path / "taken.db").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["a backup?mode=ro.db", "50%20.db", "#1.db", "ünï 漢.db"])
+def test_a_backup_may_have_any_name(filled: Database, me: Person, tmp_path: Path, name: str) -> None:
+    file, replaced = tmp_path / name, tmp_path / f"{name}.replaced"
+    filled.back_up(me, file)
+    before = rows(filled)
+    filled.restore(me, file, replaced=replaced)
+    assert rows(filled) == before
+    assert sorted(each.name for each in tmp_path.iterdir() if each.name != "data") == sorted([name, replaced.name])
+
+
+def test_a_backup_from_before_a_rotation_opens_while_the_old_key_is_named(
+    filled: Database, me: Person, saved: SavedConfiguration, tmp_path: Path, open_database: Open
+) -> None:
+    filled.back_up(me, tmp_path / "backup.db")
+    both = open_database(f"{TWO},{ENCRYPTION_KEY}")
+    both.encryption_keys.rotate(me)
+    with pytest.raises(StorageError, match="does not open the keys of: Mine"):
+        open_database(TWO).restore(me, tmp_path / "backup.db", replaced=tmp_path / "replaced.db")
+    both.restore(me, tmp_path / "backup.db", replaced=tmp_path / "replaced.db")
+    assert both.encryption_keys.rotate(me).resealed == 1
+    assert open_database(TWO).configurations.open(me, saved.id).api_key.get_secret_value() == KEY

@@ -1,10 +1,9 @@
 """Chats: turns, their order, and what a deletion takes along."""
 
-import subprocess
-import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
+from multiprocessing.connection import Connection
 from typing import Any
 
 import pytest
@@ -12,10 +11,10 @@ import pytest
 from connector import CallReport, CallStatus, ProviderUnavailable, Role
 from db import CallStart, ChatSession, Database, MessageStatus, NotFound, Person, SavedConfiguration
 from tests.db.conftest import ENCRYPTION_KEY
+from tests.db.processes import beside
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 Report = Callable[..., CallReport]
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -136,15 +135,14 @@ def test_fifty_messages_of_the_same_second_keep_their_order_in_another_process(
     database.close()
     assert sql("SELECT count(DISTINCT created_at) FROM messages") == [(1,)]
 
-    code = (
-        "import sys; from db import Database; database = Database(sys.argv[1], encryption_key=sys.argv[3]);"
-        "me = database.people.local();"
-        "print(*(message.content for message in database.chat_sessions.messages(me, sys.argv[2])), sep='\\n');"
-        "database.close()"
-    )
-    command = [sys.executable, "-W", "error", "-c", code, url, chat.id, ENCRYPTION_KEY]
-    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert output.splitlines() == [f"{kind} {n}" for n in range(25) for kind in ("question", "answer")]
+    with beside(read_out, url, chat.id) as process:
+        assert process.said() == [f"{kind} {n}" for n in range(25) for kind in ("question", "answer")]
+
+
+def read_out(line: Connection, url: str, chat: str) -> None:
+    with closing(Database(url, encryption_key=ENCRYPTION_KEY)) as database:
+        for message in database.chat_sessions.messages(database.people.local(), chat):
+            line.send(message.content)
 
 
 def test_only_what_leads_to_the_last_message_is_the_conversation(

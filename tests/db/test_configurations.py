@@ -1,18 +1,36 @@
 """Configurations and their sealed keys."""
 
+import json
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from connector import ApiType, Configuration, InvalidConfiguration, KeyType
-from db import CannotOpen, Database, NotFound, Person, SavedConfiguration
-from tests.db.conftest import ON_SQLITE
+from connector import ApiType, CallReport, CallStatus, Configuration, InvalidConfiguration, KeyType, Price
+from db import (
+    CallStart,
+    CannotOpen,
+    ChangedMeanwhile,
+    Database,
+    NotAllowed,
+    NotFound,
+    Person,
+    PersonRole,
+    SavedConfiguration,
+    UsageGroup,
+)
+from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_SQLITE
+from tests.db.test_keys import TWO
 
+Open = Callable[..., Database]
 Sql = Callable[..., list[tuple[Any, ...]]]
 
 
@@ -212,3 +230,303 @@ def test_an_identity_is_stored_without_a_key_and_takes_the_old_one_away(database
     assert database.configurations.open(me, saved.id).api_key.get_secret_value() == ""
     with pytest.raises(InvalidConfiguration, match="Enter the key"):
         database.configurations.change(me, saved.id, {"key_type": "ApiKey"})
+
+
+@pytest.mark.parametrize("key_type", [KeyType.ENTRA_TOKEN, KeyType.API_KEY])
+def test_a_key_of_another_type_is_another_key(database: Database, me: Person, key_type: KeyType) -> None:
+    other = next(each for each in (KeyType.ENTRA_TOKEN, KeyType.API_KEY) if each is not key_type)
+    saved = database.configurations.add(me, azure(key_type=other))
+    with pytest.raises(InvalidConfiguration, match="of another type"):
+        database.configurations.change(me, saved.id, {"key_type": key_type.value})
+    assert database.configurations.get(me, saved.id) == saved
+    changed = database.configurations.change(me, saved.id, {"key_type": key_type.value}, SecretStr("the-other-key"))
+    assert (changed.key_type, changed.version) == (key_type, 2)
+    assert database.configurations.open(me, saved.id).api_key.get_secret_value() == "the-other-key"
+
+
+def test_an_identity_has_no_sealed_text_and_is_always_readable(
+    database: Database, me: Person, open_database: Open, sql: Sql
+) -> None:
+    identity = {"key_type": KeyType.ENTRA_IDENTITY, "endpoint": "https://res.openai.azure.com"}
+    database.configurations.add(me, azure(**identity))  # with a key, which is not kept
+    database.configurations.add(me, azure(**identity, display_name="Without", api_key=""))
+    assert sql("SELECT sealed_key, key_hint FROM configurations") == [("", "")] * 2
+    for each in open_database(TWO).configurations.all(me):
+        assert each.is_key_readable
+        copy = open_database(TWO).configurations.duplicate(me, each.id)
+        assert database.configurations.open(me, copy.id).api_key.get_secret_value() == ""
+        moved = {"endpoint": "https://elsewhere.openai.azure.com"}
+        assert database.configurations.change(me, each.id, moved).endpoint == moved["endpoint"]
+
+
+# -- without the encryption key
+
+
+def test_a_lost_encryption_key_leaves_lists_and_changes_as_they_were(
+    database: Database, me: Person, saved: SavedConfiguration, open_database: Open, sql: Sql
+) -> None:
+    """None of them opens a key."""
+    sealed = sql("SELECT sealed_key FROM configurations")
+    lost = open_database(TWO).configurations
+    assert lost.all(me) == [lost.get(me, saved.id)] == [replace(saved, is_key_readable=False)]
+    changed = lost.change(me, saved.id, {"display_name": "Renamed", "endpoint": "https://api.openai.com/v2"})
+    lost.set_enabled(me, saved.id, False)
+    lost.set_enabled(me, saved.id, True)
+    assert lost.make_default(me, saved.id).is_default
+    assert (changed.key_hint, changed.is_key_readable) == (saved.key_hint, False)
+    assert sql("SELECT sealed_key FROM configurations") == sealed
+    for use in (lost.open, lost.duplicate):
+        with pytest.raises(CannotOpen, match="Enter the key again"):
+            use(me, saved.id)
+
+    found = database.configurations.open(me, saved.id)
+    assert (found.display_name, found.api_key.get_secret_value()) == ("Renamed", KEY)
+
+
+def test_a_key_that_is_entered_again_goes_under_the_new_encryption_key(
+    database: Database, me: Person, saved: SavedConfiguration, open_database: Open
+) -> None:
+    lost = open_database(TWO).configurations
+    assert lost.change(me, saved.id, {}, SecretStr("entered-again-0123")).is_key_readable
+    assert lost.open(me, saved.id).api_key.get_secret_value() == "entered-again-0123"
+    assert not database.configurations.get(me, saved.id).is_key_readable
+
+
+def _sealed_by_others(id: str, **changes: object) -> str:
+    document = {"configuration": id, "origin": "https://api.openai.com:443", "key": KEY, **changes}
+    return Fernet(ENCRYPTION_KEY).encrypt(json.dumps(document).encode()).decode()
+
+
+SEALED: dict[str, Callable[[str], str]] = {
+    "nothing": lambda id: "",
+    "a word": lambda id: "nonsense",
+    "letters": lambda id: "gAAAAAé漢字",
+    "megabytes": lambda id: "gAAA" * 1_000_000,
+    "cut off": lambda id: _sealed_by_others(id)[:-8],
+    "of another version": lambda id: "hAAAAA" + _sealed_by_others(id)[6:],
+    "of another row": lambda id: _sealed_by_others("0" * 32),
+    "of another host": lambda id: _sealed_by_others(id, origin="https://evil.example:443"),
+    "of another port": lambda id: _sealed_by_others(id, origin="https://api.openai.com:8443"),
+    "a number for a key": lambda id: _sealed_by_others(id, key=7),
+    "a list": lambda id: Fernet(ENCRYPTION_KEY).encrypt(b"[1]").decode(),
+    "a number": lambda id: Fernet(ENCRYPTION_KEY).encrypt(b"1").decode(),
+    "no key": lambda id: Fernet(ENCRYPTION_KEY).encrypt(f'{{"configuration": "{id}"}}'.encode()).decode(),
+    "a text": lambda id: Fernet(ENCRYPTION_KEY).encrypt(b"private").decode(),
+    "bytes": lambda id: Fernet(ENCRYPTION_KEY).encrypt(b"\xff\xfe").decode(),
+}
+
+
+@pytest.mark.parametrize("name", SEALED)
+def test_a_sealed_text_that_is_not_ours_does_not_open_and_is_in_nobodys_way(
+    database: Database, me: Person, saved: SavedConfiguration, open_database: Open, sql: Sql, name: str
+) -> None:
+    sql("UPDATE configurations SET sealed_key = ?", SEALED[name](saved.id))
+    for use in (database.configurations.open, database.configurations.duplicate):
+        with pytest.raises(CannotOpen, match="Enter the key again") as caught:
+            use(me, saved.id)
+        assert caught.value.__context__ is caught.value.__cause__ is None
+    started = open_database()
+    assert len(started.configurations.all(me)) == 1
+    assert sum(started.encryption_keys.usage(me).opened) <= 1
+    open_database(f"{TWO},{ENCRYPTION_KEY}").encryption_keys.rotate(me)
+    with pytest.raises((CannotOpen, InvalidConfiguration)):
+        open_database(f"{TWO},{ENCRYPTION_KEY}").configurations.open(me, saved.id)
+    changed = database.configurations.change(me, saved.id, {}, SecretStr("entered-again"))
+    assert database.configurations.open(me, changed.id).api_key.get_secret_value() == "entered-again"
+
+
+def test_a_sealed_text_of_ours_opens(database: Database, me: Person, saved: SavedConfiguration, sql: Sql) -> None:
+    """So it is what they are about that the ones above fail for."""
+    sql("UPDATE configurations SET sealed_key = ?", _sealed_by_others(saved.id))
+    assert database.configurations.open(me, saved.id).api_key.get_secret_value() == KEY
+
+
+def test_an_address_that_was_ruined_behind_our_back_opens_nothing_and_hinders_nobody(
+    database: Database,
+    me: Person,
+    saved: SavedConfiguration,
+    start: CallStart,
+    report: Callable[..., CallReport],
+    sql: Sql,
+) -> None:
+    call = database.calls.begin(me, start)
+    sql("UPDATE configurations SET endpoint = 'ftp://nonsense'")
+    with pytest.raises(CannotOpen, match="Enter the key again"):
+        database.configurations.open(me, saved.id)
+    assert database.configurations.all(me)[0].endpoint == "ftp://nonsense"
+    database.calls.finish(me, call, report())
+    assert database.calls.get(me, call).status is CallStatus.DONE
+    with pytest.raises(InvalidConfiguration, match="another host"):
+        database.configurations.change(me, saved.id, {"endpoint": saved.endpoint})
+    database.configurations.change(me, saved.id, {"endpoint": saved.endpoint}, SecretStr("entered-again"))
+    assert database.configurations.open(me, saved.id)
+
+
+# -- two administrators at once
+
+
+def test_the_second_who_saves_is_told_who_was_first_and_overwrites_nothing(
+    database: Database, me: Person, saved: SavedConfiguration, open_database: Open
+) -> None:
+    other = database.people.add(me, "Olga", PersonRole.ADMINISTRATOR)
+    first = open_database().configurations.change(other, saved.id, {"model_default": "gpt-4o"}, version=saved.version)
+    for attempt in ({"model_default": "gpt-3.5-turbo"}, {"display_name": "Mine too"}, {}):
+        with pytest.raises(ChangedMeanwhile) as caught:
+            database.configurations.change(me, saved.id, attempt, SecretStr("another-key"), version=saved.version)
+    assert str(caught.value) == (
+        "Olga changed “Mine” meanwhile (Default model: none → gpt-4o). Nothing of yours was saved yet."
+    )
+    assert database.configurations.get(me, saved.id) == first
+    assert database.configurations.open(me, saved.id).api_key.get_secret_value() == KEY
+    changed = database.configurations.change(me, saved.id, {"display_name": "Mine too"}, version=first.version)
+    assert (changed.model_default, changed.display_name, changed.version) == ("gpt-4o", "Mine too", 3)
+
+
+def test_of_many_who_save_what_they_saw_at_once_one_does(
+    database: Database, me: Person, saved: SavedConfiguration, open_database: Open
+) -> None:
+    databases = [database, open_database()] * 4
+
+    def save(number: int) -> str | None:
+        fields = {"model_default": f"m-{number}"}
+        try:
+            return databases[number].configurations.change(me, saved.id, fields, version=saved.version).model_default
+        except ChangedMeanwhile:
+            return None
+
+    with ThreadPoolExecutor(8) as threads:
+        (won,) = filter(None, threads.map(save, range(8)))
+    found = database.configurations.get(me, saved.id)
+    assert (found.model_default, found.version) == (won, 2)
+
+
+def test_who_edits_what_was_deleted_or_switched_meanwhile_is_told(
+    database: Database, me: Person, saved: SavedConfiguration
+) -> None:
+    database.configurations.set_enabled(me, saved.id, False)
+    with pytest.raises(ChangedMeanwhile, match="Switched off"):
+        database.configurations.change(me, saved.id, {}, version=saved.version)
+    database.configurations.delete(me, saved.id)
+    with pytest.raises(NotFound):
+        database.configurations.change(me, saved.id, {}, version=saved.version)
+
+
+def test_a_rotation_is_no_change_that_anybody_must_look_at(
+    database: Database, me: Person, saved: SavedConfiguration, open_database: Open
+) -> None:
+    both = open_database(f"{TWO},{ENCRYPTION_KEY}")
+    assert both.encryption_keys.rotate(me).resealed == 1
+    assert both.configurations.change(me, saved.id, {"model_default": "m"}, version=saved.version).version == 2
+
+
+# -- copies, the default, on and off
+
+
+def test_a_copy_has_the_key_and_a_name_of_its_own(
+    database: Database, me: Person, saved: SavedConfiguration, configuration: Configuration
+) -> None:
+    database.configurations.change(me, saved.id, {"price": Price(input=1, output=2)})
+    database.configurations.make_default(me, saved.id)
+    copies = [database.configurations.duplicate(me, saved.id) for _ in range(3)]
+    assert [each.display_name for each in copies] == ["Mine (copy)", "Mine (copy 2)", "Mine (copy 3)"]
+    database.configurations.delete(me, saved.id)
+    for copy in copies:
+        assert database.configurations.get(me, copy.id) == copy
+        assert (copy.version, copy.is_default, copy.is_enabled, copy.key_hint) == (1, False, True, saved.key_hint)
+        assert copy.price is not None
+        assert copy.price.input == 1
+        opened = database.configurations.open(me, copy.id)
+        assert opened == Configuration(**{**dict(configuration), "display_name": copy.display_name})
+
+
+def test_a_copy_of_a_long_name_has_one_that_fits(database: Database, me: Person) -> None:
+    saved = database.configurations.add(me, azure(display_name="x" * 100))
+    names = [database.configurations.duplicate(me, saved.id).display_name for _ in range(2)]
+    assert names == ["x" * 93 + " (copy)", "x" * 91 + " (copy 2)"]
+
+
+def test_what_is_switched_off_is_opened_for_a_test_only(
+    database: Database, me: Person, saved: SavedConfiguration
+) -> None:
+    off = database.configurations.set_enabled(me, saved.id, False)
+    assert (off.is_enabled, off.version) == (False, 2)
+    with pytest.raises(NotAllowed, match="“Mine” is switched off"):
+        database.configurations.open(me, saved.id)
+    assert database.configurations.open(me, saved.id, is_test=True).api_key.get_secret_value() == KEY
+    user = database.people.add(me, "User", PersonRole.USER)
+    with pytest.raises(NotAllowed):
+        database.configurations.open(user, saved.id, is_test=True)
+    assert database.configurations.set_enabled(me, saved.id, True).is_enabled
+    assert database.configurations.open(user, saved.id)
+
+
+def test_at_most_one_is_the_default_and_none_that_is_switched_off(database: Database, me: Person) -> None:
+    one, two = (database.configurations.add(me, azure(display_name=name)).id for name in ("One", "Two"))
+
+    def defaults() -> list[str]:
+        return [each.display_name for each in database.configurations.all(me) if each.is_default]
+
+    assert defaults() == []
+    assert database.configurations.make_default(me, one).is_default
+    assert database.configurations.make_default(me, two).is_default
+    assert defaults() == ["Two"]
+    assert not database.configurations.set_enabled(me, two, False).is_default
+    assert defaults() == []
+    with pytest.raises(InvalidConfiguration) as caught:
+        database.configurations.make_default(me, two)
+    assert set(caught.value.problems) == {"is_default"}
+    database.configurations.set_enabled(me, two, True)
+    assert defaults() == []
+    with pytest.raises(NotFound):
+        database.configurations.make_default(me, "nothing")
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda id: database.configurations.make_default(me, id), [one, two] * 4))
+    assert len(defaults()) == 1
+
+
+def test_a_price_has_the_day_it_was_entered(database: Database, me: Person, clock: Any) -> None:
+    price = Price(input=1, output=2, cached_input=0, per_request=3)
+    saved = database.configurations.add(me, azure(), price)
+    added_on = clock.now.date()
+    assert saved.price == Price(**{**dict(price), "since": added_on})
+    clock.now += timedelta(days=40)
+    for same in (price, saved.price):  # the same numbers are not entered anew
+        kept = database.configurations.change(me, saved.id, {"price": same, "model_default": "m"})
+        assert kept.price == saved.price
+    changed = database.configurations.change(me, saved.id, {"price": Price(input=1, output=5)})
+    assert changed.price == Price(input=1, output=5, since=clock.now.date())
+    assert clock.now.date() > added_on
+    assert database.configurations.change(me, saved.id, {"price": None}).price is None
+
+
+# -- what it leaves behind
+
+
+def test_a_deleted_configuration_leaves_its_chats_and_calls_readable(
+    database: Database,
+    me: Person,
+    saved: SavedConfiguration,
+    start: CallStart,
+    report: Callable[..., CallReport],
+    sql: Sql,
+) -> None:
+    chat = database.chat_sessions.create(me, title="A chat", configuration_id=saved.id, model="gpt-4o")
+    turn = database.chat_sessions.begin_turn(me, chat.id, "Hello", start)
+    usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+    database.chat_sessions.finish_turn(me, turn, content="Hi", report=report(usage=usage))
+    running = database.calls.begin(me, start)
+    totals = [database.calls.totals(me, by) for by in UsageGroup]
+    database.configurations.delete(me, saved.id)
+
+    assert database.chat_sessions.all(me) == [replace(chat, configuration_id=None)]
+    question, answer = database.chat_sessions.messages(me, chat.id)
+    assert (question.content, answer.content) == ("Hello", "Hi")
+    assert answer.call is not None
+    assert (answer.call.configuration_id, answer.call.configuration_name, answer.call.total_tokens) == (None, "Mine", 3)
+    assert [database.calls.totals(me, by) for by in UsageGroup] == totals
+    assert database.calls.latest_by_configuration(me) == {}
+    database.calls.finish(me, running, report())
+    assert database.calls.get(me, running).configuration_name == "Mine"
+    with pytest.raises(NotFound, match="configuration does not exist"):
+        database.chat_sessions.begin_turn(me, chat.id, "Again", start)
+    assert sql("SELECT * FROM configurations") == []

@@ -1,8 +1,10 @@
 """The encryption key: where it is from, what it opens, and what is said when it is unusable."""
 
 import os
+import traceback
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -164,3 +166,89 @@ def test_a_lost_key_file_is_not_replaced_while_something_is_sealed(path: Path, c
     file.unlink()
     Database(f"sqlite:///{path}").close()
     assert file.exists()
+
+
+def test_a_start_names_what_the_encryption_key_does_not_open(
+    path: Path, configuration: Configuration, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(f"sqlite:///{path}", encryption_key=ONE)
+    me = database.people.local()
+    for name in ("Beta", "Alpha"):
+        database.configurations.add(me, Configuration(**{**dict(configuration), "display_name": name}))
+    database.close()
+    assert caplog.messages == []
+    Database(f"sqlite:///{path}", encryption_key=f"{TWO},{ONE}").close()
+    assert caplog.messages == []
+
+    Database(f"sqlite:///{path}", encryption_key=TWO).close()
+    (warning,) = caplog.records
+    assert warning.levelname == "WARNING"
+    assert warning.getMessage() == (
+        "The encryption key (ENCRYPTION_KEY) does not open the keys of: Alpha, Beta. Set the encryption key that "
+        "sealed them, or enter these keys again."
+    )
+
+    file = path.with_name("encryption.key")
+    caplog.clear()
+    Database(f"sqlite:///{path}").close()
+    assert f"(none: {file} is missing) does not open the keys of: Alpha, Beta." in caplog.text
+    for secret in (ONE, TWO, configuration.api_key.get_secret_value()[:10]):
+        assert secret not in caplog.text
+
+
+def test_an_encryption_key_that_does_not_agree_with_the_automatic_file_is_refused(
+    path: Path, configuration: Configuration, key_file: Callable[..., str]
+) -> None:
+    database = Database(f"sqlite:///{path}")
+    me = database.people.local()
+    id = database.configurations.add(me, configuration).id
+    database.close()
+    file = path.with_name("encryption.key")
+    automatic = file.read_text().strip()
+    for setting, arguments in {
+        "ENCRYPTION_KEY": {"encryption_key": ONE},
+        "ENCRYPTION_KEY_FILE": {"encryption_key_file": key_file(ONE)},
+    }.items():
+        with pytest.raises(StorageError, match=rf"^{setting} and the file .*encryption\.key do not agree") as caught:
+            Database(f"sqlite:///{path}", **arguments)  # type: ignore[arg-type]
+        assert f"{setting}=new,old" in str(caught.value)
+        assert ONE not in str(caught.value)
+        assert automatic not in str(caught.value)
+
+    with closing(Database(f"sqlite:///{path}", encryption_key=f"{ONE},{automatic}")) as database:
+        assert database.configurations.open(me, id) == configuration
+        assert database.encryption_keys.rotate(me).resealed == 1
+    file.rename(file.with_name("away"))
+    with closing(Database(f"sqlite:///{path}", encryption_key=ONE)) as database:
+        assert database.configurations.open(me, id) == configuration
+    assert not file.exists()
+
+
+def test_an_automatic_file_that_everybody_may_read_is_refused_beside_a_setting_too(path: Path) -> None:
+    Database(f"sqlite:///{path}").close()
+    file = path.with_name("encryption.key")
+    file.chmod(0o644)
+    with pytest.raises(StorageError, match=r"encryption\.key: everybody can read the file"):
+        Database(f"sqlite:///{path}", encryption_key=file.read_text())
+
+
+def test_a_long_list_of_keys_opens_what_the_last_of_them_sealed(path: Path, configuration: Configuration) -> None:
+    with closing(Database(f"sqlite:///{path}", encryption_key=ONE)) as database:
+        me = database.people.local()
+        id = database.configurations.add(me, configuration).id
+    others = [urlsafe_b64encode(f"{number:032}".encode()).decode() for number in range(1000)]
+    with closing(Database(f"sqlite:///{path}", encryption_key=" , ".join([*others, ONE, ONE]))) as database:
+        assert database.configurations.open(me, id) == configuration
+        assert database.encryption_keys.usage(me).opened == (*[0] * 1000, 1, 0)
+        assert database.encryption_keys.rotate(me).resealed == 1
+        assert database.encryption_keys.usage(me).opened[0] == 1
+
+
+def test_a_refused_key_is_in_no_error_that_a_log_would_show(path: Path) -> None:
+    nearly = ONE[:-2] + "!="
+    with pytest.raises(StorageError) as caught:
+        Database(f"sqlite:///{path}", encryption_key=f"{TWO},{nearly}")
+    shown = "".join(traceback.format_exception(caught.value))
+    assert caught.value.__context__ is caught.value.__cause__ is None
+    assert nearly not in shown
+    assert TWO not in shown

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from multiprocessing.connection import Connection
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from pydantic import SecretStr
 from connector import Configuration
 from db import AuditAction, CannotOpen, Database, KeyUsage, Person, Rotation
 from tests.db.conftest import KEY
+from tests.db.processes import all_at_once
+from tests.db.test_keys import ONE, TWO
 
 OLD, NEW, OTHER = (Fernet.generate_key().decode() for _ in range(3))
 Open = Callable[..., Database]
@@ -130,3 +134,41 @@ def test_it_runs_while_others_save_and_delete(old: Database, both: Database, nam
 def test_a_rotation_needs_an_administrator_and_shows_no_key(both: Database, old: Database, me: Person) -> None:
     both.encryption_keys.rotate(both.people.local())
     assert KEY not in str(both.audit.recent(me))
+
+
+def rotate(line: Connection, url: str, keys: str) -> None:
+    with closing(Database(url, encryption_key=keys)) as database:
+        line.send("ready")
+        line.recv()
+        done = database.encryption_keys.rotate(database.people.local())
+        line.send((done.resealed, done.skipped, done.unreadable))
+
+
+def test_of_two_rotations_at_once_each_row_goes_to_one(
+    url: str, open_database: Open, configuration: Configuration
+) -> None:
+    database = open_database(ONE)
+    for number in range(20):
+        add(database, configuration, f"Account {number}")
+    said = [heard for heard, *_ in all_at_once(rotate, url, f"{TWO},{ONE}", number=2)]
+    assert sum(resealed for resealed, _, _ in said) == 20
+    assert [resealed + skipped for resealed, skipped, _ in said] == [20, 20]
+    assert [unreadable for _, _, unreadable in said] == [(), ()]
+    me = database.people.local()
+    rotated = [entry for entry in database.audit.recent(me) if entry.action is AuditAction.ROTATED]
+    assert len({entry.configuration_id for entry in rotated}) == len(rotated) == 20
+    assert opened(open_database(TWO)) == [KEY] * 20
+
+
+def test_a_row_that_was_copied_over_another_does_not_open_after_a_rotation_either(
+    old: Database, open_database: Open, sql: Sql
+) -> None:
+    me = old.people.local()
+    first, second, *_ = old.configurations.all(me)
+    ((sealed,),) = sql("SELECT sealed_key FROM configurations WHERE id = ?", first.id)
+    sql("UPDATE configurations SET sealed_key = ? WHERE id = ?", sealed, second.id)
+    both = open_database(f"{NEW},{OLD}")
+    both.encryption_keys.rotate(me)
+    assert both.configurations.open(me, first.id).api_key.get_secret_value() == KEY
+    with pytest.raises(CannotOpen):
+        both.configurations.open(me, second.id)

@@ -18,7 +18,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import StatementError
 
 from connector import ApiType, CallReport, CallStatus, Configuration
-from db import CallStart, Database, MessageStatus, NotFound, Person, StorageError
+from db import CallStart, Database, MessageStatus, NotFound, Person, SavedConfiguration, StorageError
 from db.base import Record
 from tests.db.conftest import KEY, ON_SQLITE
 from tests.db.processes import all_at_once
@@ -94,21 +94,6 @@ def test_an_answer_that_another_start_took_for_interrupted_is_stored_all_the_sam
     assert database.calls.get(me, turn.call_id).status is CallStatus.DONE
     with pytest.raises(NotFound):
         database.chat_sessions.finish_turn(me, turn, content="Again", report=report())
-
-
-def test_eight_threads_write_without_a_loss(database: Database, me: Person, start: CallStart, sql: Sql) -> None:
-    chats = [database.chat_sessions.create(me, title=str(n), configuration_id=None).id for n in range(2)]
-
-    def work(n: int) -> None:
-        for _ in range(10):
-            database.chat_sessions.begin_turn(me, chats[n % 2], "Hello", start)
-            database.chat_sessions.messages(me, chats[n % 2])
-
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(work, range(8)))
-    assert sql("SELECT count(*) FROM calls") == [(80,)]
-    for chat in chats:
-        assert len(database.chat_sessions.messages(me, chat)) == 80
 
 
 def test_who_asks_to_write_is_next_however_busy_another_thread_is(
@@ -303,3 +288,57 @@ def test_another_program_that_holds_the_lock_is_waited_for(
             assert database.configurations.all(me) == []  # readers do not wait
             other.execute("COMMIT")
             assert adding.result().display_name == "Mine"
+
+
+def test_half_a_character_is_refused_without_the_text_around_it(
+    database: Database, me: Person, start: CallStart, sql: Sql
+) -> None:
+    chat = database.chat_sessions.create(me, title="A chat", configuration_id=None)
+    with pytest.raises(StorageError, match="half of a character, which cannot be stored: nothing was saved") as caught:
+        database.chat_sessions.begin_turn(me, chat.id, "private \ud83d", start)
+    assert caught.value.__context__ is caught.value.__cause__ is None
+    assert "private" not in str(caught.value)
+    assert database.chat_sessions.messages(me, chat.id) == []
+    assert sql("SELECT * FROM calls") == []
+
+
+@ON_SQLITE
+def test_another_program_that_holds_the_lock_too_long_is_told(
+    database: Database, me: Person, configuration: Configuration, path: Path
+) -> None:
+    with database._storage.writing() as session:
+        session.connection().exec_driver_sql("PRAGMA busy_timeout = 1")  # else it takes half a minute
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="busy for too long: nothing was saved") as caught:
+            database.configurations.add(me, configuration)
+        assert caught.value.__context__ is caught.value.__cause__ is None
+        other.execute("COMMIT")
+    assert database.configurations.add(me, configuration).display_name == "Mine"
+
+
+@pytest.mark.soak
+def test_half_a_minute_is_what_a_writer_waits_for_another(
+    database: Database, me: Person, saved: SavedConfiguration, open_database: Open
+) -> None:
+    other = open_database()
+    with other._storage.writing() as session:
+        session.connection()  # from here on it holds the lock
+        with pytest.raises(StorageError, match="busy for too long: nothing was saved"):
+            database.configurations.make_default(me, saved.id)
+    assert database.configurations.make_default(me, saved.id).is_default
+
+
+@pytest.mark.soak
+def test_a_text_of_200_megabytes_is_stored_and_read(
+    database: Database, me: Person, start: CallStart, report: Callable[..., CallReport], tmp_path: Path
+) -> None:
+    chat = database.chat_sessions.create(me, title="A chat", configuration_id=None)
+    turn = database.chat_sessions.begin_turn(me, chat.id, "All of it, please", start)
+    text = "0123456789äöüß€\n" * 10_000_000
+    assert len(text.encode()) > 200_000_000
+    database.chat_sessions.finish_turn(me, turn, content=text, report=report())
+    assert database.chat_sessions.messages(me, chat.id)[-1].content == text
+    database.back_up(me, tmp_path / "backup.db")
+    database.restore(me, tmp_path / "backup.db", replaced=tmp_path / "replaced.db")
+    assert database.chat_sessions.messages(me, chat.id)[-1].content == text

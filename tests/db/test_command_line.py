@@ -1,0 +1,215 @@
+"""`python -m db`: what it prints, how it exits, and that nothing secret is in it. It runs beside the app."""
+
+import io
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector import CallStatus, Configuration
+from db import CallStart, Database, Person, SavedConfiguration
+from tests.db.conftest import ENCRYPTION_KEY, KEY
+from tests.db.processes import beside
+from tests.db.test_keys import ONE, TWO
+
+ROOT = Path(__file__).parents[2]
+Open = Callable[..., Database]
+Run = Callable[..., tuple[int, str, str]]
+Sql = Callable[..., list[tuple[Any, ...]]]
+
+
+def program(line: Connection, arguments: list[str], environment: dict[str, str]) -> None:
+    """`python -m db` in this process, which is there sooner than a new one."""
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["db", *arguments]
+    out, err = io.StringIO(), io.StringIO()
+    code: object = None
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            runpy.run_module("db", run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        code = ended.code
+    line.send((code, out.getvalue(), err.getvalue()))
+
+
+@pytest.fixture
+def run(url: str) -> Run:
+    """Its exit code, what it printed and what it complained about; nothing secret is in either."""
+
+    def run_it(*arguments: object, keys: str = ENCRYPTION_KEY, **environment: str) -> tuple[int, str, str]:
+        settings = {"DATABASE_URL": url, "ENCRYPTION_KEY": keys, **environment}
+        with beside(program, [str(each) for each in arguments], settings) as child:
+            ((code, out, err),) = child.said()
+            assert child.ended_well()
+        for secret in (KEY, KEY[:10], *keys.split(","), "very-secret"):
+            assert not secret or secret not in out + err
+        assert "Traceback" not in err
+        return code, out, err
+
+    return run_it
+
+
+def test_it_is_a_program(path: Path) -> None:
+    Database(f"sqlite:///{path}", encryption_key=ONE).close()
+    environment = {**os.environ, "DATABASE_URL": f"sqlite:///{path}", "ENCRYPTION_KEY": ONE}
+    command = [sys.executable, "-W", "error", "-m", "db", "status"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    said = [
+        f"Database: sqlite:///{path}, schema 0003",
+        "Encryption key: ENCRYPTION_KEY",
+        "  key 1 (seals): opens 0 stored keys",
+    ]
+    assert (done.returncode, done.stdout.splitlines(), done.stderr) == (0, said, "")
+
+
+def test_the_status_says_how_many_stored_keys_each_encryption_key_opens(
+    open_database: Open, configuration: Configuration, run: Run, url: str
+) -> None:
+    for keys, names in ((ONE, "AB"), (TWO, "C"), (ENCRYPTION_KEY, "D")):
+        database = open_database(keys)
+        for name in names:
+            named = Configuration(**{**dict(configuration), "display_name": name})
+            database.configurations.add(database.people.local(), named)
+    code, out, err = run("status", keys=f"{TWO},{ONE}")
+    assert code == 0
+    assert out.splitlines()[0].endswith(f"{url.rpartition('@')[2]}, schema 0003")
+    assert out.splitlines()[1:] == [
+        "Encryption key: ENCRYPTION_KEY",
+        "  key 1 (seals): opens 1 stored key",
+        "  key 2: opens 2 stored keys",
+        "  none of them: 1 stored key, of D",
+    ]
+    assert err.startswith("The encryption key (ENCRYPTION_KEY) does not open the keys of: D. ")
+
+
+def test_a_rotation_reports_its_counts_and_may_be_repeated(
+    database: Database, me: Person, saved: SavedConfiguration, run: Run
+) -> None:
+    both = f"{TWO},{ENCRYPTION_KEY}"
+    before = "Sealed anew: 1 stored key. Under the first encryption key already: 0 stored keys.\n"
+    after = "Sealed anew: 0 stored keys. Under the first encryption key already: 1 stored key.\n"
+    assert run("rotate-key", keys=both) == (0, before, "")
+    assert run("rotate-key", keys=both) == (0, after, "")
+    assert run("rotate-key", keys=TWO) == (0, after, "")
+
+
+def test_a_rotation_that_left_something_fails_and_names_it(
+    saved: SavedConfiguration, open_database: Open, configuration: Configuration, run: Run, sql: Sql
+) -> None:
+    other = Configuration(**{**dict(configuration), "display_name": "Lost"})
+    database = open_database(ONE)
+    database.configurations.add(database.people.local(), other)
+    before = sql("SELECT sealed_key FROM configurations WHERE display_name = 'Lost'")
+    code, out, _ = run("rotate-key", keys=f"{TWO},{ENCRYPTION_KEY}")
+    assert (code, out.splitlines()) == (
+        1,
+        [
+            "Sealed anew: 1 stored key. Under the first encryption key already: 0 stored keys.",
+            "No encryption key opens 1 stored key, of Lost. They stay as they are.",
+        ],
+    )
+    assert sql("SELECT sealed_key FROM configurations WHERE display_name = 'Lost'") == before
+
+
+def test_a_backup_is_written_and_restored_beside_the_running_app(
+    database: Database, me: Person, saved: SavedConfiguration, start: CallStart, run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "my backup?.db"
+    database.chat_sessions.create(me, title="A chat", configuration_id=saved.id)
+    code, out, err = run("backup", file)
+    assert (code, err) == (0, "")
+    assert out == f"Written to {file}. Keep the encryption key as well, at another place: both are needed.\n"
+
+    database.configurations.delete(me, saved.id)
+    code, out, err = run("restore", file)
+    assert (code, err) == (0, "")
+    restored, kept = out.splitlines()
+    assert restored == "Restored: 1 configuration, 1 chat, 0 calls."
+    assert database.configurations.open(me, saved.id).api_key.get_secret_value() == KEY
+    (replaced,) = tmp_path.glob("my backup?.db.replaced-*")
+    assert kept == f"What was there before is in {replaced}."
+    assert replaced.stat().st_mode & 0o777 == 0o600
+
+    code, out, err = run("restore", replaced)
+    assert database.configurations.all(me) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["backup", "."], ". is there already. Name a file that is not."),
+        (["backup", "nowhere/x.db"], "nowhere/x.db cannot be written: No such file or directory."),
+        (["backup", "x" * 300], f"{'x' * 300} cannot be written: File name too long."),
+        (["restore", "nowhere/x.db"], "There is no file nowhere/x.db."),
+        (["restore", "."], "There is no file .."),
+        (["restore", ""], "There is no file .."),
+        (["restore", "x" * 300], f"There is no file {'x' * 300}."),
+        (["restore", "README.md"], "README.md is no backup of this program."),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_a_sentence(
+    saved: SavedConfiguration, database: Database, me: Person, run: Run, arguments: list[str], sentence: str
+) -> None:
+    assert run(*arguments) == (1, "", f"{sentence}\n")
+    assert database.configurations.all(me) == [saved]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"ENCRYPTION_KEY": ""}, "ENCRYPTION_KEY is set but empty"),
+        ({"ENCRYPTION_KEY": "very-secret"}, "ENCRYPTION_KEY does not hold a usable key"),
+        ({"ENCRYPTION_KEY": f"{ONE},"}, "ENCRYPTION_KEY does not hold a usable key"),
+        ({"ENCRYPTION_KEY_FILE": "nowhere"}, "ENCRYPTION_KEY_FILE: the file cannot be read: No such file"),
+        ({"DATABASE_URL": "mysql://me:very-secret@host/x"}, "DATABASE_URL must start with"),
+        ({"DATABASE_URL": "postgresql://me:very-secret@127.0.0.1:1/x"}, "Is PostgreSQL running?"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named(run: Run, settings: dict[str, str], sentence: str) -> None:
+    code, out, err = run("status", **settings)
+    assert (code, out) == (1, "")
+    assert sentence in err
+
+
+def test_a_database_that_is_not_there_is_made_for_a_restore_only(
+    saved: SavedConfiguration, database: Database, me: Person, run: Run, tmp_path: Path
+) -> None:
+    """Else a mistyped address would be a new and empty one, and its backup a success."""
+    database.back_up(me, tmp_path / "backup.db")
+    new = tmp_path / "new" / "workbench.db"
+    elsewhere = {"DATABASE_URL": f"sqlite:///{new}"}
+    for arguments in (["status"], ["rotate-key"], ["backup", tmp_path / "another.db"]):
+        code, out, err = run(*arguments, **elsewhere)
+        assert (code, out) == (1, "")
+        assert err == f"There is no database {new}. Check DATABASE_URL, and the folder that this runs in.\n"
+    assert not new.parent.exists()
+    assert not (tmp_path / "another.db").exists()
+    assert run("restore", tmp_path / "backup.db", **elsewhere)[0] == 0
+    assert "opens 1 stored key\n" in run("status", **elsewhere)[1]
+
+
+def test_what_the_app_is_doing_stays_under_way(
+    database: Database, me: Person, start: CallStart, run: Run, tmp_path: Path
+) -> None:
+    call = database.calls.begin(me, start)
+    for arguments in (["status"], ["rotate-key"], ["backup", tmp_path / "backup.db"]):
+        assert run(*arguments)[0] == 0
+    assert database.calls.get(me, call).status is CallStatus.RUNNING
+
+
+def test_without_a_command_it_says_which_there_are(run: Run) -> None:
+    code, _, err = run()
+    assert code == 2
+    assert "usage: python -m db" in err
+    code, out, _ = run("--help")
+    assert code == 0
+    for name in ("status", "rotate-key", "backup", "restore"):
+        assert name in out
