@@ -170,8 +170,9 @@ def _paste(id: str) -> None:
         st.markdown(f":small[:gray[:material/check:\u2002Filled in: {filled}. The key is never taken from there.]]")
 
 
+# The browser may still send what stood in a form that was left a moment ago: what these read may be gone.
 def _take_pasted(id: str) -> None:
-    pasted = str(st.session_state[f"{id}:pasted"])
+    pasted = str(st.session_state.get(f"{id}:pasted", ""))
     st.session_state[f"{id}:paste_problem"] = st.session_state[f"{id}:filled"] = ""
     if not pasted.strip():
         return
@@ -212,8 +213,9 @@ def _apply_default_endpoint(id: str, endpoint: str) -> None:
 def _offer_default_endpoint(id: str) -> None:
     """The other provider's default endpoint takes the place of one that was only a default itself."""
     defaults = {provider.default_endpoint for provider in PROVIDERS.values()}
-    if st.session_state[f"{id}:endpoint"].strip() in defaults:
-        st.session_state[f"{id}:endpoint"] = PROVIDERS[st.session_state[f"{id}:api_type"]].default_endpoint
+    typed, api_type = (st.session_state.get(f"{id}:{name}") for name in ("endpoint", "api_type"))
+    if api_type is not None and typed is not None and typed.strip() in defaults:
+        st.session_state[f"{id}:endpoint"] = PROVIDERS[api_type].default_endpoint
 
 
 def _key(
@@ -301,7 +303,7 @@ def _suggest_models(id: str, saved: SavedConfiguration | None, fields: dict[str,
 
 
 def _take_model(id: str) -> None:
-    if picked := st.session_state[f"{id}:model_picked"]:
+    if picked := st.session_state.get(f"{id}:model_picked"):
         st.session_state[f"{id}:model_default"] = picked
 
 

@@ -255,6 +255,18 @@ def test_what_is_typed_into_one_that_is_deleted_meanwhile_becomes_a_new_one(
     assert saved.id not in str(at.session_state.to_dict())
 
 
+def test_what_a_browser_still_sends_of_a_form_that_was_left_breaks_nothing(workbench: Workbench) -> None:
+    """Its callbacks run before the page, where nothing would catch what they raise."""
+
+    def late() -> None:
+        from pages.shared import configuration_form
+
+        for callback in ("_take_pasted", "_offer_default_endpoint", "_take_model"):
+            getattr(configuration_form, callback)("gone")
+
+    assert not AppTest.from_function(late).run().exception
+
+
 # -- two at once
 
 
