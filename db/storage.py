@@ -22,6 +22,8 @@ from db.sqlite import SQLite
 
 _PATIENCE = 30  # seconds
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_ALEMBIC = Lock()
+"""It keeps what it is doing in globals, so that two threads would migrate each other's databases."""
 
 
 class Storage:
@@ -176,4 +178,5 @@ def _migrate(backend: SQLite | PostgreSQL, connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _ALEMBIC:
+        command.upgrade(config, "head")

@@ -15,7 +15,7 @@ import pytest
 
 from connector import CallStatus, Configuration
 from db import CallStart, Database, Person, SavedConfiguration
-from tests.db.conftest import ENCRYPTION_KEY, KEY
+from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_SQLITE
 from tests.db.processes import beside
 from tests.db.test_keys import ONE, TWO
 
@@ -142,6 +142,7 @@ def test_a_backup_is_written_and_restored_beside_the_running_app(
     assert database.configurations.all(me) == []
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -162,6 +163,7 @@ def test_a_file_that_cannot_be_used_is_a_sentence(
     assert database.configurations.all(me) == [saved]
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
@@ -205,6 +207,7 @@ def test_what_the_app_is_doing_stays_under_way(
     assert database.calls.get(me, call).status is CallStatus.RUNNING
 
 
+@ON_SQLITE
 def test_without_a_command_it_says_which_there_are(run: Run) -> None:
     code, _, err = run()
     assert code == 2

@@ -2,10 +2,12 @@
 
 import json
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, date, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -209,6 +211,21 @@ def test_of_four_processes_that_start_at_once_one_migrates(
     assert run_sql(new_url, "SELECT name FROM people") == [("Local administrator",)]
     if kind == "sqlite" and revision:
         assert content(f"sqlite:///{path}.before-{revision}") == before
+
+
+def test_threads_of_one_process_may_migrate_each_its_own(tmp_path: Path) -> None:
+    """As backups of a PostgreSQL do."""
+
+    together = Barrier(8)
+
+    def name(number: int) -> tuple[str, list[tuple[Any, ...]]]:
+        url = f"sqlite:///{tmp_path / str(number)}.db"
+        together.wait()
+        with closing(Database(url, encryption_key=ENCRYPTION_KEY)) as database:
+            return database.revision, run_sql(url, "SELECT name FROM people")
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(name, range(16))) == [("0003", [("Local administrator",)])] * 16
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(new_url: str) -> None:
