@@ -36,7 +36,7 @@ test-fast: setup
 soak: setup
 	$(BIN)/python tests/e2e/chromium.py
 	$(BIN)/python -m tests.postgresql
-	$(BIN)/python -m pytest -v --soak
+	$(BIN)/python -m pytest -v --soak --timeout=1800
 
 # Minutes, and it writes benchmarks/results.md. BENCH=--check fails where a figure is missed.
 bench: setup .venv-litellm/.bench .venv-langchain/.bench
