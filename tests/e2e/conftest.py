@@ -125,6 +125,13 @@ class Visitor:
         self.page.get_by_role("option", name=configuration).click()
         self.settle()
 
+    def save(self) -> None:
+        """Save a configuration's form, and wait until all of it is gone: its Test is not that of a card."""
+        self.press("Save")
+        expect(self.page.get_by_role("heading", level=1)).to_have_text("Configurations")
+        expect(self.page.get_by_role("main").get_by_role("button", name="Save", exact=True)).to_have_count(0)
+        self.settle()
+
     def add_configuration(self, name: str, endpoint: str, key: str, model: str) -> None:
         """Add an OpenAI configuration by hand, as an administrator does."""
         self.open("configurations?edit=new")
@@ -132,8 +139,7 @@ class Visitor:
         self.fill("Endpoint", endpoint)
         self.fill("Default model", model)
         self.fill("API key", key)
-        self.press("Save")
-        expect(self.page.get_by_role("heading", level=1)).to_have_text("Configurations")
+        self.save()
 
 
 @pytest.fixture(scope="session")

@@ -67,8 +67,7 @@ def it_is_pasted_tested_and_saved(visitor: Visitor, provider: ProviderServer) ->
     expect(page.get_by_label("Default model", exact=True)).to_have_value("gpt-test")
     visitor.press("Test")
     expect(page.get_by_text("Works, with 2 remarks")).to_be_visible()
-    visitor.press("Save")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Configurations")
+    visitor.save()
     expect(page.get_by_text("Not used yet")).to_be_visible()
 
 
@@ -85,8 +84,7 @@ def two_change_it_at_once(visitor: Visitor, context: BrowserContext) -> Visitor:
         each.press("Edit")
         expect(each.page.get_by_role("heading", level=1)).to_have_text("Life")
     colleague.fill("Name", "Theirs")
-    colleague.press("Save")
-    expect(colleague.page.get_by_role("heading", level=1)).to_have_text("Configurations")
+    colleague.save()
     colleague.page.close()  # a page behind another one is drawn once a second
     visitor.fill("Name", "Mine")
     visitor.press("Save")
@@ -99,7 +97,7 @@ def two_change_it_at_once(visitor: Visitor, context: BrowserContext) -> Visitor:
 
 def its_key_stays_when_the_field_is_left_empty(visitor: Visitor, provider: ProviderServer) -> None:
     visitor.fill("Name", "Original")
-    visitor.press("Save")
+    visitor.save()
     visitor.press("Test")
     expect(visitor.page.get_by_text("Works, with 2 remarks")).to_be_visible()
     assert provider.requests[-1].headers["authorization"] == f"Bearer {provider.key}"
@@ -121,7 +119,7 @@ def it_is_copied_switched_off_and_no_default_any_more(visitor: Visitor) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Original (copy)")
     visitor.settle()
     visitor.fill("Name", "Copy")
-    visitor.press("Save")
+    visitor.save()
     more(visitor, "Make it the default", nth=0)
     expect(badge(visitor, "Default")).to_be_visible()
     visitor.settle()
@@ -153,7 +151,7 @@ def its_encryption_key_is_lost_and_it_is_saved(visitor: Visitor, app: App, provi
     expect(page.get_by_role("heading", level=1)).to_have_text("Original")
     visitor.settle()
     visitor.fill("API key", provider.key)
-    visitor.press("Save")
+    visitor.save()
     expect(page.get_by_text("Key cannot be opened")).to_have_count(1)
 
 
