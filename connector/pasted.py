@@ -277,7 +277,7 @@ def _usable(fields: dict[str, str]) -> dict[str, str]:
     filled = {"deployment_name": "d", "api_version": "v1"} if fields["api_type"] == ApiType.AZURE_OPENAI else {}
     problems: dict[str, str] = {}
     try:
-        Configuration(display_name="Pasted", api_key="-", **{**filled, **fields})  # type: ignore[arg-type]
+        Configuration(display_name="Pasted", api_key="-", **{**filled, **fields})  # type: ignore[arg-type]  # texts
     except InvalidConfiguration as error:
         problems = error.problems
     if "endpoint" in problems:

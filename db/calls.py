@@ -235,15 +235,19 @@ class Calls:
 
     def latest_by_configuration(self, person: Person) -> dict[str, Call]:
         """The last call of each configuration that has ended, by the configuration's id; probes do not count."""
-        ended = (
-            CallRecord.status != CallStatus.RUNNING,
-            CallRecord.configuration_id.is_not(None),
-            CallRecord.operation != "probe",
-        )
-        latest = select(func.max(CallRecord.id)).where(_seen_by(person), *ended).group_by(CallRecord.configuration_id)
+        of_one = CallRecord.configuration_id.is_not(None)
+        latest = select(func.max(CallRecord.id)).where(_seen_by(person), of_one, *_TELLING)
+        latest = latest.group_by(CallRecord.configuration_id)
         with self._storage.reading() as session:
             calls = [call_of(record) for record in session.scalars(select(CallRecord).where(CallRecord.id.in_(latest)))]
         return {call.configuration_id: call for call in calls if call.configuration_id}
+
+    def latest(self, person: Person, configuration_id: str) -> Call | None:
+        """The same for one of them; None before its first."""
+        of_it = _seen_by(person), CallRecord.configuration_id == configuration_id, *_TELLING
+        with self._storage.reading() as session:
+            record = session.scalar(select(CallRecord).where(*of_it).order_by(CallRecord.id.desc()).limit(1))
+            return call_of(record) if record else None
 
 
 def begin_call(session: Session, person: Person, start: CallStart, now: datetime) -> int:
@@ -318,6 +322,10 @@ def interrupt_calls(session: Session) -> None:
     """Calls that a stopped process left running have ended: nobody will ever say how."""
     running = CallRecord.status == CallStatus.RUNNING
     session.execute(update(CallRecord).where(running).values(status=CallStatus.INTERRUPTED))
+
+
+# Of a test, one call tells whether the configuration works; its probes tell what else it can do.
+_TELLING = CallRecord.status != CallStatus.RUNNING, CallRecord.operation != "probe"
 
 
 def _seen_by(person: Person) -> ColumnElement[bool]:

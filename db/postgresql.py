@@ -95,7 +95,7 @@ class PostgreSQL:
         for table in Record.metadata.tables:
             sequence = connection.scalar(select(func.pg_get_serial_sequence(table, "id")))
             if sequence:
-                highest = f"GREATEST((SELECT max(id) FROM {table}), (SELECT last_value FROM {sequence}))"  # noqa: S608
+                highest = f"GREATEST((SELECT max(id) FROM {table}), (SELECT last_value FROM {sequence}))"  # noqa: S608 - our own names
                 connection.exec_driver_sql(f"SELECT setval('{sequence}', {highest})")
 
     def sentence(self, error: DBAPIError | PoolTimeout) -> str:

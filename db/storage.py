@@ -129,13 +129,22 @@ class _Turns:
                 return True
             called = Event()
             self._waiting.append(called)
-        if called.wait(timeout):
-            return True
-        with self._mutex:
-            if called.is_set():  # at the last moment
+        try:
+            if called.wait(timeout):
                 return True
+        except BaseException:  # Ctrl+C: nobody would ever answer the call
+            if not self._gave_up(called):
+                self._pass_on()
+            raise
+        return not self._gave_up(called)
+
+    def _gave_up(self, called: Event) -> bool:
+        """Leave the queue; False when the turn came at the last moment."""
+        with self._mutex:
+            if called.is_set():
+                return False
             self._waiting.remove(called)
-            return False
+            return True
 
     def _pass_on(self) -> None:
         with self._mutex:

@@ -68,7 +68,7 @@ class PostgreSQLServer:
         # Its programs refuse to run as root.
         as_postgres = {"user": "postgres", "group": "postgres", "extra_groups": ()} if is_root() else {}
         command = [str(self._programs / name), "-D", f"{self._folder}/data", *arguments]
-        done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, **as_postgres)  # type: ignore[call-overload]
+        done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, **as_postgres)  # type: ignore[call-overload]  # who runs it
         if done.returncode:
             raise RuntimeError(f"{name}: {done.stdout}{done.stderr}")
 

@@ -146,9 +146,13 @@ def test_the_last_finished_call_of_each_configuration(
     last = database.calls.begin(me, start)
     database.calls.finish(me, last, report(CallStatus.FAILED, error=KeyRefused("No.")))
     database.calls.begin(me, start)
+    database.calls.book(me, replace(start, operation="probe"), report())
     database.calls.finish(me, database.calls.begin(me, replace(start, configuration_id=None)), report())
     latest = database.calls.latest_by_configuration(me)
     assert {id: call.id for id, call in latest.items()} == {saved.id: last}
+    found = database.calls.latest(me, saved.id)
+    assert found == latest[saved.id]
+    assert database.calls.latest(me, "another") is None
 
 
 # -- totals

@@ -111,6 +111,7 @@ ATTEMPTS: dict[str, tuple[Callable[[Owned, Person], object], object]] = {
     "calls.get": (lambda it, who: it.database.calls.get(who, it.running), NotFound),
     "calls.recent": (lambda it, who: it.database.calls.recent(who), []),
     "calls.totals": (lambda it, who: [row for by in UsageGroup for row in it.database.calls.totals(who, by)], []),
+    "calls.latest": (lambda it, who: it.database.calls.latest(who, it.saved.id), None),
     "calls.latest_by_configuration": (lambda it, who: it.database.calls.latest_by_configuration(who), {}),
 }
 

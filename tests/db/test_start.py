@@ -1,7 +1,9 @@
 """Opening a database: migrations, recovery, refusals, several processes at once, what a failure says."""
 
 import os
+import signal
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -116,6 +118,45 @@ def test_who_asks_to_write_is_next_however_busy_another_thread_is(
         done.set()
     assert written[0] > 0
     assert max(waited) <= 3, "behind the one that was writing, and the one that is told of late"
+
+
+class Interrupted(Exception):
+    """As Ctrl+C."""
+
+
+@ON_SQLITE
+def test_who_is_interrupted_while_waiting_to_write_keeps_nobody_out(
+    database: Database, me: Person, start: CallStart
+) -> None:
+    held, is_over = Event(), Event()
+
+    def hold() -> None:
+        with database._storage.writing():
+            held.set()
+            is_over.wait()
+
+    def interrupt() -> None:
+        while not database._storage._turns._waiting:
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    def raise_it(*_: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGUSR1, raise_it)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            holding = threads.submit(hold)
+            held.wait()
+            threads.submit(interrupt)
+            with pytest.raises(Interrupted):
+                database.calls.begin(me, start)
+            is_over.set()
+            holding.result()
+        assert database.calls.begin(me, start)
+    finally:
+        is_over.set()
+        signal.signal(signal.SIGUSR1, before)
 
 
 # -- times
