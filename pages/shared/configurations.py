@@ -11,11 +11,11 @@ from db import AuditEntry, Call, SavedConfiguration
 from pages.shared import examination, picker, runtime
 from pages.shared.words import UNKNOWN, plain, seconds, unspreadsheet, when, zone
 
-SORTED_BY: dict[str, Callable[[SavedConfiguration, Call | None], object]] = {
-    "Name": lambda saved, call: 0,
-    "Provider": lambda saved, call: saved.api_type.caption,
-    "Last used": lambda saved, call: -call.started_at.timestamp() if call else 0,
-    "Last changed": lambda saved, call: -saved.changed_at.timestamp(),
+SORTED_BY: dict[str, Callable[[SavedConfiguration, Call | None], tuple[str, float]]] = {
+    "Name": lambda saved, call: ("", 0),
+    "Provider": lambda saved, call: (saved.api_type.caption, 0),
+    "Last used": lambda saved, call: ("", -call.started_at.timestamp() if call else 0),
+    "Last changed": lambda saved, call: ("", -saved.changed_at.timestamp()),
 }
 """They come by name, and stay so where nothing else tells them apart."""
 NEWEST = 100  # entries of what was done
@@ -66,7 +66,8 @@ def _sorted(saved: list[SavedConfiguration], latest: dict[str, Call]) -> list[Sa
     if len(saved) < 2:
         return saved
     chosen = st.segmented_control("Sorted by", list(SORTED_BY), default="Name", required=True, key="sorted_by")
-    return sorted(saved, key=lambda each: SORTED_BY[chosen](each, latest.get(each.id)))  # type: ignore[arg-type,return-value]
+    order = SORTED_BY[chosen or "Name"]
+    return sorted(saved, key=lambda each: order(each, latest.get(each.id)))
 
 
 def _card(configuration: SavedConfiguration, call: Call | None) -> None:
@@ -88,16 +89,14 @@ def _card(configuration: SavedConfiguration, call: Call | None) -> None:
             if st.button("Edit", key=f"edit:{configuration.id}"):
                 edit(configuration.id)
             _more(configuration)
-    steps = steps_of(without_key(configuration))
-    if is_tested:
-        try:
-            examination.run(configuration.id, steps, runtime.examine(configuration))
-        except runtime.StorageError as error:
-            why = str(error)
-        else:
+    try:
+        if is_tested:
+            examination.run(configuration.id, steps_of(without_key(configuration)), runtime.examine(configuration))
             st.rerun()
-    elif findings:
-        examination.show(configuration.id, steps)
+        if findings:
+            examination.show(configuration.id, steps_of(without_key(configuration)))
+    except (runtime.StorageError, runtime.InvalidConfiguration) as error:  # the latter: not written by this program
+        why = str(error)
     if why:
         st.markdown(f":small[:red[:material/error:\u2002{plain(why)}]]")
 

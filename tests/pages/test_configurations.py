@@ -177,6 +177,17 @@ def test_the_list_is_sorted_as_one_likes(workbench: Workbench, order: str, expec
     assert names(at.segmented_control(key="sorted_by").set_value(order).run()) == expected
 
 
+def test_a_row_that_this_program_would_not_write_leaves_the_list_whole(workbench: Workbench) -> None:
+    saved, _ = workbench.connect(display_name="Ruined"), workbench.connect(display_name="Whole")
+    workbench.sql("UPDATE configurations SET endpoint = 'ftp://nowhere' WHERE id = ?", saved.id)
+    at = visit("configurations")
+    assert (names(at), lines(at.error)) == (["Ruined", "Whole"], [])
+    at = press(at, "Test")
+    assert "The endpoint must start with https:// or http://." in said(at)
+    assert names(at) == ["Ruined", "Whole"]
+    assert lines(press(at, "Edit").title) == ["Ruined"]
+
+
 # -- what a card can do
 
 
