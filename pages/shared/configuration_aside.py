@@ -42,7 +42,7 @@ def _hints(api_type: ApiType) -> None:
 
 def _retirement(saved: SavedConfiguration) -> None:
     """Which model answers, and until when, where the provider tells."""
-    call = runtime.database().calls.latest_by_configuration(runtime.person()).get(saved.id)
+    call = runtime.database().calls.latest(runtime.person(), saved.id)
     model = (call.model_answered if call else None) or saved.model_default
     if not model:
         return

@@ -1,14 +1,13 @@
 """The form of one configuration. Its key field is never filled: a stored key is kept, or replaced, and never shown."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 from pydantic import SecretStr
 
-from connector import PROVIDERS, ApiType, Configuration, KeyType, Price, fields_of, origin_of, read_endpoint, steps_of
+from connector import PROVIDERS, ApiType, Configuration, KeyType, Price, fields_of, origin_of, read_endpoint
 from db import SavedConfiguration
-from pages.shared import configuration_aside, configurations, examination, runtime, use_case
+from pages.shared import configuration_aside, configuration_trial, configurations, runtime, use_case
 from pages.shared.words import plain, problem
 
 NEW = "new"
@@ -20,7 +19,6 @@ FILLED = {
     "api_version": "API version",
     "model_default": "default model",
 }
-WHERE_THE_KEY_GOES = ("api_type", "key_type", "endpoint", "deployment_name", "api_version")
 
 
 def draw(id: str) -> None:
@@ -51,7 +49,7 @@ def draw(id: str) -> None:
         _conflict(id, fields, key, price)
         if is_saved:
             _save(id, fields, key, price)
-        _test(id, saved, fields, key, is_begun=is_tested)
+        configuration_trial.test(id, saved, fields, key, is_begun=is_tested)
     with right:
         configuration_aside.draw(ApiType(fields["api_type"]), saved)
 
@@ -69,10 +67,9 @@ def _begin_anew(id: str) -> None:
         st.toast("This configuration does not exist any more.", icon=":material/info:")
         st.query_params.clear()
         st.rerun()
-    typed = {name: value for name, value in st.session_state.items() if str(name).startswith(f"{id}:")}
-    for name in ("display_name", "api_type", "endpoint", "model_default", "deployment_name", "api_version", "api_key"):
-        if f"{id}:{name}" in typed:
-            st.session_state[f"{NEW}:{name}"] = typed[f"{id}:{name}"]
+    typed = {str(name): value for name, value in st.session_state.items() if str(name).startswith(f"{id}:")}
+    for name, value in typed.items():
+        st.session_state[f"{NEW}:{name.removeprefix(f'{id}:')}"] = value
     st.toast("This configuration was deleted meanwhile. Saved, this becomes a new one.", icon=":material/info:")
     _forget(id)
     st.query_params["edit"] = NEW
@@ -81,7 +78,6 @@ def _begin_anew(id: str) -> None:
 
 def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], str]:
     """What is typed into the fields, and into the key's."""
-    problems: dict[str, str] = st.session_state.get(f"problems:{id}", {})
     _paste(id)
     st.session_state.setdefault(f"{id}:api_type", saved.api_type if saved else ApiType.OPENAI)
     chosen = st.segmented_control(
@@ -96,64 +92,42 @@ def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], 
     api_type = ApiType(chosen or ApiType.OPENAI)
     fields = {
         "api_type": str(api_type),
-        "display_name": _text(id, saved, problems, "display_name", "Name", placeholder="MyConfiguration"),
-        "endpoint": _endpoint(id, saved, problems, api_type),
+        "display_name": _text(id, saved, "display_name", placeholder="MyConfiguration"),
+        "endpoint": _endpoint(id, saved, api_type),
     }
     if api_type is ApiType.AZURE_OPENAI:
         one, two = st.columns(2)
         with one:
-            fields["deployment_name"] = _text(
-                id,
-                saved,
-                problems,
-                "deployment_name",
-                "Deployment name",
-                help="Azure portal, Deployments: the name you chose, not the name of the model.",
-            )
+            help = "Azure portal, Deployments: the name you chose, not the name of the model."
+            fields["deployment_name"] = _text(id, saved, "deployment_name", help=help)
         with two:
-            fields["api_version"] = _text(
-                id,
-                saved,
-                problems,
-                "api_version",
-                "API version",
-                placeholder="2024-10-21",
-                help="YYYY-MM-DD, or v1 for Azure's v1 API.",
-            )
+            help = "YYYY-MM-DD, or v1 for Azure's v1 API."
+            fields["api_version"] = _text(id, saved, "api_version", placeholder="2024-10-21", help=help)
     else:
-        fields["model_default"] = _text(
-            id,
-            saved,
-            problems,
-            "model_default",
-            "Default model",
-            placeholder="gpt-6-luna",
-            help="Used when a call names no model. Any name may stand here.",
-        )
+        help = "Used when a call names no model. Any name may stand here."
+        fields["model_default"] = _text(id, saved, "model_default", placeholder="gpt-6-luna", help=help)
     below_the_model = st.container()
-    key_type, key = _key(id, saved, problems, api_type, fields["endpoint"])
+    key_type, key = _key(id, saved, api_type, fields["endpoint"])
     fields["key_type"] = str(key_type)
     if api_type is ApiType.OPENAI:
         with below_the_model:
-            _suggest_models(id, saved, fields, key)
+            configuration_trial.suggest_models(id, saved, fields, key)
     return fields, key
 
 
-def _text(
-    id: str,
-    saved: SavedConfiguration | None,
-    problems: Mapping[str, str],
-    name: str,
-    label: str,
-    default: str = "",
-    **options: Any,
-) -> str:
+def _text(id: str, saved: SavedConfiguration | None, name: str, default: str = "", **options: Any) -> str:
     """One field, and what is wrong with it."""
     # Not as the widget's own default: what is set in the session's state, too, would be warned of.
     st.session_state.setdefault(f"{id}:{name}", getattr(saved, name, default))
-    value = st.text_input(label, key=f"{id}:{name}", **options)
-    problem(problems.get(name))
+    value = st.text_input(str(Configuration.model_fields[name].title), key=f"{id}:{name}", **options)
+    problem(_problems(id).get(name))
     return str(value)
+
+
+def _problems(id: str) -> dict[str, str]:
+    """What was wrong with the fields when they were last saved or tried."""
+    found: dict[str, str] = st.session_state.get(f"problems:{id}", {})
+    return found
 
 
 def _paste(id: str) -> None:
@@ -187,14 +161,12 @@ def _take_pasted(id: str) -> None:
     st.session_state[f"{id}:pasted"] = ""
 
 
-def _endpoint(id: str, saved: SavedConfiguration | None, problems: Mapping[str, str], api_type: ApiType) -> str:
+def _endpoint(id: str, saved: SavedConfiguration | None, api_type: ApiType) -> str:
     provider = PROVIDERS[api_type]
     typed = _text(
         id,
         saved,
-        problems,
         "endpoint",
-        "Endpoint",
         default=provider.default_endpoint,
         placeholder=provider.endpoint_example,
         help="Any form that a portal or a manual shows; what will be called stands below.",
@@ -218,21 +190,16 @@ def _offer_default_endpoint(id: str) -> None:
         st.session_state[f"{id}:endpoint"] = PROVIDERS[api_type].default_endpoint
 
 
-def _key(
-    id: str, saved: SavedConfiguration | None, problems: Mapping[str, str], api_type: ApiType, endpoint: str
-) -> tuple[KeyType, str]:
+def _key(id: str, saved: SavedConfiguration | None, api_type: ApiType, endpoint: str) -> tuple[KeyType, str]:
     """What signs in, and what is typed for it."""
     key_types = PROVIDERS[api_type].key_types
     one, two = st.columns(2)
     with one:
         key_type = key_types[0]
         if len(key_types) > 1:
+            st.session_state.setdefault(f"{id}:key_type", saved.key_type if saved else key_types[0])
             key_type = st.selectbox(
-                "Signs in with",
-                key_types,
-                index=key_types.index(saved.key_type) if saved and saved.key_type in key_types else 0,
-                format_func=lambda each: each.caption,
-                key=f"{id}:key_type",
+                "Signs in with", key_types, format_func=lambda each: each.caption, key=f"{id}:key_type"
             )
     with two if len(key_types) > 1 else one:
         if key_type is KeyType.ENTRA_IDENTITY:
@@ -240,7 +207,7 @@ def _key(
                 ":small[:gray[No key: this machine's own Microsoft Entra identity signs in. It needs the role "
                 "Cognitive Services OpenAI User, and the package azure-identity.]]"
             )
-            problem(problems.get("key_type"))
+            problem(_problems(id).get("key_type"))
             return key_type, ""
         key = st.text_input(
             "API key" if key_type is KeyType.API_KEY else "Token",
@@ -250,7 +217,7 @@ def _key(
             live="0ms",
             placeholder=_key_placeholder(saved, key_type, endpoint),
         )
-        problem(problems.get("api_key"))
+        problem(_problems(id).get("api_key"))
     return key_type, str(key)
 
 
@@ -269,42 +236,6 @@ def _leads_to_the_same_host(one: str, other: str) -> bool:
         return origin_of(one) == origin_of(other)
     except runtime.InvalidConfiguration:
         return False
-
-
-def _suggest_models(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key: str) -> None:
-    """What the provider lists, on request; whatever is picked can be typed as well."""
-    if st.button("List the provider's models", icon=":material/list:", type="tertiary"):
-        try:
-            subject = _subject(saved, fields, key)
-            offered = runtime.models_typed(subject) if isinstance(subject, Configuration) else runtime.models(subject)
-        except runtime.InvalidConfiguration as error:
-            st.session_state[f"problems:{id}"] = error.problems
-            st.rerun()
-        except (runtime.ConnectorError, runtime.StorageError) as error:
-            problem(str(error))
-            return
-        st.session_state[f"{id}:models"] = {
-            each.name: f"{each.name} · retires {each.retires_on}" if each.retires_on else each.name for each in offered
-        }
-    models: dict[str, str] = st.session_state.get(f"{id}:models", {})
-    if models:
-        st.selectbox(
-            "Models that the provider lists",
-            list(models),
-            index=None,
-            format_func=lambda name: models[name],
-            placeholder=f"{len(models)} models; type to search",
-            key=f"{id}:model_picked",
-            on_change=_take_model,
-            args=(id,),
-        )
-    elif f"{id}:models" in st.session_state:
-        st.markdown(":small[:gray[The provider lists no models. Any name can be typed.]]")
-
-
-def _take_model(id: str) -> None:
-    if picked := st.session_state.get(f"{id}:model_picked"):
-        st.session_state[f"{id}:model_default"] = picked
 
 
 def _will_call(fields: dict[str, str]) -> None:
@@ -328,10 +259,9 @@ def _will_call(fields: dict[str, str]) -> None:
 def _price(id: str, saved: SavedConfiguration | None) -> dict[str, float]:
     """The fields of one's own price; those that were filled in."""
     price = saved.price if saved else None
-    problems: dict[str, str] = st.session_state.get(f"problems:{id}", {})
     typed: dict[str, float | None] = {}
     label = f"Own price, since {price.since}" if price else "Own price"
-    with st.expander(label, icon=":material/payments:", expanded=bool(set(PRICES) & set(problems))):
+    with st.expander(label, icon=":material/payments:", expanded=bool(set(PRICES) & set(_problems(id)))):
         st.markdown(
             ":small[:gray[US dollars for a million tokens. Empty: the list price of the model that answers, where "
             "there is one. It counts for calls from now on.]]"
@@ -351,7 +281,7 @@ def _price(id: str, saved: SavedConfiguration | None) -> dict[str, float]:
                         help=field.description,
                         key=f"{id}:price:{name}",
                     )
-                    problem(problems.get(name))
+                    problem(_problems(id).get(name))
     return {name: value for name, value in typed.items() if value is not None}
 
 
@@ -386,6 +316,8 @@ def _conflict(id: str, fields: dict[str, str], key: str, prices: dict[str, float
         return
     with st.container(border=True):
         st.warning(plain(sentence), icon=":material/group:")
+        if overwritten := _differences(saved, fields, key, prices):
+            st.markdown(f"Saved over it, yours changes {plain('; '.join(overwritten))}.")
         with st.container(horizontal=True):
             if st.button("Show theirs", help="Forgets what was typed here."):
                 _forget(id)
@@ -395,48 +327,18 @@ def _conflict(id: str, fields: dict[str, str], key: str, prices: dict[str, float
                 _save(id, fields, key, prices)
 
 
-def _test(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key: str, *, is_begun: bool) -> None:
-    """Examine what stands in the form, and show what was found as long as it still stands there."""
-    name = f"form:{id}"
-    if is_begun:
-        st.session_state.pop(f"problems:{id}", None)
-        try:
-            subject = _subject(saved, fields, key)
-            if isinstance(subject, Configuration):
-                steps, findings = steps_of(subject), runtime.examine_typed(subject)
-            else:
-                steps = steps_of(configurations.without_key(subject))
-                findings = runtime.examine(subject, model=fields.get("model_default") or None)
-            st.session_state[f"{id}:tested"] = dict(fields)
-            examination.run(name, steps, findings)
-        except runtime.InvalidConfiguration as error:
-            st.session_state[f"problems:{id}"] = error.problems
-        except runtime.CannotOpen as error:
-            st.session_state[f"problems:{id}"] = {"api_key": str(error)}
-        st.rerun()
-    if examination.kept(name) and st.session_state.get(f"{id}:tested") == fields:
-        try:
-            any_key = {**fields, "display_name": "any", "api_key": SecretStr("any")}
-            examination.show(name, steps_of(Configuration(**any_key)))  # type: ignore[arg-type]  # as typed
-        except runtime.InvalidConfiguration:
-            return
-
-
-def _subject(saved: SavedConfiguration | None, fields: dict[str, str], key: str) -> Configuration | SavedConfiguration:
-    """What a test may connect with: what is typed, with the key that is typed, or what is saved, with the stored key.
-
-    Never the stored key with an address that is only typed. Raises `InvalidConfiguration`.
-    """
-    if key.strip() or fields["key_type"] == KeyType.ENTRA_IDENTITY:
-        named = {**fields, "display_name": fields["display_name"].strip() or "New configuration"}
-        return Configuration(**{**named, "api_key": SecretStr(key)})  # type: ignore[arg-type]  # as typed
-    if saved is None:
-        raise runtime.InvalidConfiguration({"api_key": "Enter the key."})
-    if any(fields.get(name, getattr(saved, name)).strip() != getattr(saved, name) for name in WHERE_THE_KEY_GOES):
-        raise runtime.InvalidConfiguration(
-            {"api_key": "Enter the key to try this: the stored one only goes to the address that is saved."}
-        )
-    return saved
+def _differences(saved: SavedConfiguration, fields: dict[str, str], key: str, prices: dict[str, float]) -> list[str]:
+    """What saving the form would change in what is stored now, whoever put it there."""
+    titles = {name: str(field.title) for name, field in Configuration.model_fields.items()}
+    found = [
+        f"{titles[name]}: {getattr(saved, name) or 'none'} → {typed.strip() or 'none'}"
+        for name, typed in fields.items()
+        if typed.strip() != getattr(saved, name)
+    ]
+    own = saved.price.model_dump(include=set(PRICES), exclude_none=True) if saved.price else {}
+    if {name: float(value) for name, value in own.items()} != prices:
+        found.append("the own price")
+    return [*found, "the key"] if key.strip() else found
 
 
 def _leave() -> None:

@@ -3,7 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from connector import ApiType, KeyType
+from connector import ApiType, KeyType, Price
 from pages.shared import runtime
 from tests.connector.conftest import VERSION
 from tests.pages.conftest import CANNOT_OPEN, Workbench, choose_provider, fill, go, labels, lines, press, said, visit
@@ -243,15 +243,19 @@ def test_what_is_typed_into_one_that_is_deleted_meanwhile_becomes_a_new_one(
 ) -> None:
     saved = workbench.connect("Azure with a key")
     typed = {"display_name": "Renamed", "deployment_name": "mine", "api_key": "the-key-again"}
-    at = fill(visit("configurations", edit=saved.id), saved.id, **typed)
+    at = visit("configurations", edit=saved.id)
+    at.selectbox(key=f"{saved.id}:key_type").set_value(KeyType.ENTRA_TOKEN).run()
+    at.number_input(key=f"{saved.id}:price:input").set_value(1.5)
+    at.number_input(key=f"{saved.id}:price:output").set_value(3)
+    fill(at, saved.id, **typed)
     workbench.sql("DELETE FROM configurations")
     at = press(at, "Save") if is_saved else at.run()
     assert lines(at.title) == ["New configuration"]
     assert lines(at.toast) == ["This configuration was deleted meanwhile. Saved, this becomes a new one."]
     press(at, "Save")
-    assert workbench.sql("SELECT display_name, endpoint, deployment_name, api_version FROM configurations") == [
-        ("Renamed", saved.endpoint, "mine", VERSION)
-    ]
+    (new,) = runtime.database().configurations.all(runtime.person())
+    assert (new.display_name, new.endpoint, new.deployment_name) == ("Renamed", saved.endpoint, "mine")
+    assert (new.api_version, new.key_type, new.price and new.price.input) == (VERSION, KeyType.ENTRA_TOKEN, 1.5)
     assert saved.id not in str(at.session_state.to_dict())
 
 
@@ -259,10 +263,11 @@ def test_what_a_browser_still_sends_of_a_form_that_was_left_breaks_nothing(workb
     """Its callbacks run before the page, where nothing would catch what they raise."""
 
     def late() -> None:
-        from pages.shared import configuration_form
+        from pages.shared import configuration_form, configuration_trial
 
-        for callback in ("_take_pasted", "_offer_default_endpoint", "_take_model"):
-            getattr(configuration_form, callback)("gone")
+        configuration_form._take_pasted("gone")
+        configuration_form._offer_default_endpoint("gone")
+        configuration_trial._take_model("gone")
 
     assert not AppTest.from_function(late).run().exception
 
@@ -279,10 +284,24 @@ def test_the_second_of_two_administrators_is_told_and_decides(workbench: Workben
         "Local administrator changed “Theirs” meanwhile (Name: OpenAI → Theirs; Default model: gpt-test → gpt-theirs). "
         "Nothing of yours was saved yet."
     ]
+    overwritten = "Name: Theirs → Mine; Default model: gpt-theirs → gpt-test"
+    assert f"Saved over it, yours changes {overwritten}." in said(second)
     assert second.text_input(key=f"{saved.id}:display_name").value == "Mine"
     assert workbench.sql("SELECT display_name FROM configurations") == [("Theirs",)]
     press(second, "Save mine over it")
     assert workbench.sql("SELECT display_name, model_default FROM configurations") == [("Mine", "gpt-test")]
+
+
+def test_all_that_saving_mine_would_overwrite_is_told_and_not_only_the_last_change(workbench: Workbench) -> None:
+    saved = workbench.connect()
+    at = fill(visit("configurations", edit=saved.id), saved.id, api_key="sk-mine-0123456789")
+    changes: list[dict[str, object]] = [{"model_default": "gpt-2"}, {"price": Price(input=1, output=2)}]
+    for change in changes:
+        runtime.database().configurations.change(runtime.person(), saved.id, change)
+    at = press(at, "Save")
+    assert "(Own price: changed)" in said(at)
+    assert "yours changes Default model: gpt-2 → gpt-test; the own price; the key." in said(at)
+    assert "sk-mine-0123456789" not in said(at)
 
 
 def test_the_second_may_take_what_the_first_has_saved(workbench: Workbench) -> None:
