@@ -27,6 +27,15 @@ TROUBLE = {
     "web page": r"sent a web page instead of an answer\. Check the endpoint",
     "cut off": r"was lost before the answer was complete\. Try again",
 }
+FAILED_STEP = {
+    "wrong key": "key",
+    "wrong host": "host name",
+    "wrong model": "deployment or model",
+    "server down": "connection",
+    "web page": "api, no redirect, no web page",
+    "cut off": "answer",
+}
+"""Where the test of a configuration finds it."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +73,7 @@ def guest(context: BrowserContext, broken: App) -> Visitor:
 def script(server: ProviderServer, name: str) -> None:
     server.scripted.clear()
     if name == "web page":
-        server.next(WEB_PAGE)
+        server.next(WEB_PAGE, WEB_PAGE)  # a test asks twice
     elif name == "cut off":
         server.next(Drop(), Drop())  # the first may meet a kept connection, which is replaced
 
@@ -101,9 +110,10 @@ def test_each_trouble_is_told_in_place_and_nothing_typed_is_lost(
     expect(page.get_by_label("Temperature", exact=True)).to_have_value("0.3")
 
     guest.go("Configurations")
+    expect(page.get_by_test_id("stMain").get_by_text(told)).to_be_visible()
     script(scripted, name)
     page.get_by_role("button", name="Test", exact=True).nth(sorted(TROUBLE).index(name)).click()
-    expect(page.get_by_text(told).first).to_be_visible()
+    expect(page.get_by_text(f"Test failed: {FAILED_STEP[name]}")).to_be_visible()
 
     nothing_secret(guest, scripted)
 
