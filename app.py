@@ -16,11 +16,12 @@ import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 
+import generation
 from pages.shared import runtime
 from settings import InvalidSetting, Settings
 
@@ -128,13 +129,21 @@ async def to_its_page(request: Request) -> RedirectResponse:
     return RedirectResponse(request.url.replace(path=f"/{page}"))
 
 
+async def stream(request: Request) -> Response:
+    """What the tabs hear of the answers that are being written."""
+    return await generation.stream(request, runtime.answers)
+
+
 # Streamlit looks for .streamlit beside this file when it starts it; under another server that is started elsewhere, it
 # would look beside the frame, and statistics, error details and the rest would be on again.
 config._main_script_path = config._main_script_path or __file__
 
 app = st.App(
     Path(__file__).parent / "pages" / "frame.py",
-    routes=[Route(f"/{folder}/{{page}}", to_its_page) for folder in ("showcase", "workbench", "manage")],
+    routes=[
+        Route("/answers", stream),
+        *(Route(f"/{folder}/{{page}}", to_its_page) for folder in ("showcase", "workbench", "manage")),
+    ],
     middleware=[Middleware(OnlyThisMachine)],
     lifespan=lifespan,
     on_script_error=runtime.log_failure,

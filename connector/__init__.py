@@ -21,6 +21,7 @@ from connector.chat_completions import (
     Choice,
     Model,
     Usage,
+    filtered_of,
     text_of,
 )
 from connector.client import AnswerStream, CallReport, CallStatus, Client, UsageSource
@@ -48,7 +49,7 @@ from connector.finding import Finding, State, Step
 from connector.message import ContentPart, Message, Role, ToolCall
 from connector.models import OfferedModel, models_of
 from connector.pasted import fields_of
-from connector.pricing import Cost, Price, cost_of, tokens_of
+from connector.pricing import Cost, Price, context_window, cost_of, cost_of_prompt, tokens_of
 from connector.snippets import connector_code, curl_command, key_variable, sdk_code
 from connector.value import bounds_of, choices_of
 
@@ -100,10 +101,13 @@ __all__ = [
     "bounds_of",
     "choices_of",
     "connector_code",
+    "context_window",
     "cost_of",
+    "cost_of_prompt",
     "curl_command",
     "examine",
     "fields_of",
+    "filtered_of",
     "key_variable",
     "models_of",
     "origin_of",

@@ -389,6 +389,26 @@ def text_of(response: ChatCompletionsResponse) -> str:
     return ""
 
 
+def filtered_of(response: ChatCompletionsResponse) -> dict[str, str]:
+    """What the provider's content filter stopped in the choice with index 0: category -> how grave. Azure tells it."""
+    for choice in response.choices or []:
+        if not choice.index:
+            results = getattr(choice, "content_filter_results", None)
+            return filtered_categories(results)
+    return {}
+
+
+def filtered_categories(results: object) -> dict[str, str]:
+    """Those of Azure's `content_filter_results` that were filtered: category -> how grave."""
+    if not isinstance(results, Mapping):
+        return {}
+    return {
+        str(name).replace("_", " "): str(result.get("severity", "detected"))
+        for name, result in results.items()
+        if isinstance(result, Mapping) and result.get("filtered")
+    }
+
+
 __all__ = [
     "ChatCompletionsRequest",
     "ChatCompletionsResponse",
@@ -396,5 +416,6 @@ __all__ = [
     "Choice",
     "Model",
     "Usage",
+    "filtered_of",
     "text_of",
 ]

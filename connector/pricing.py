@@ -7,7 +7,7 @@ package, and asks no server.
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from importlib.metadata import version
 from typing import Annotated, ClassVar
@@ -103,12 +103,28 @@ def _cost_of_one(report: CallReport, answer: ChatCompletionsResponse, own: Price
     return Cost(own.of(prompt, completion, cached), "own price", own.since)
 
 
+def cost_of_prompt(url: str, model: str, tokens: int, own: Price | None = None) -> Cost | None:
+    """What a prompt of so many tokens will cost at this address, without the answer; None where there is no price."""
+    if own is not None:
+        return Cost(own.of(tokens, 0), "own price", own.since)
+    return _listed(url, model, {"input_tokens": tokens}, datetime.now(UTC), None)
+
+
+def context_window(url: str, model: str) -> int | None:
+    """How many tokens this model takes in, by the list; None where it does not say."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    try:
+        provider = get_snapshot().find_provider(None, None, url)
+    except LookupError:
+        return None
+    found = provider.find_model(model) if _is_at(url, provider.api_pattern) else None
+    return found.context_window if found else None
+
+
 def _list_price(
     report: CallReport, answer: ChatCompletionsResponse, prompt_tokens: int, completion_tokens: int
 ) -> Cost | None:
-    from genai_prices import Usage, calc_price  # 0.1 s, and not everybody asks
-    from genai_prices.data_snapshot import get_snapshot
-
     # The model that answered: on Azure the one that was asked is the name of a deployment, which may be any.
     model, tier = getattr(answer, "model", None), getattr(answer, "service_tier", None)
     if not isinstance(model, str) or not model:
@@ -122,21 +138,29 @@ def _list_price(
     }
     counts = {name: tokens_of(answer.usage, *path) for name, path in details.items()}
     counts |= {"input_tokens": prompt_tokens, "output_tokens": completion_tokens}
+    known = {name: count for name, count in counts.items() if count}
+    return _listed(report.url, model, known, report.started_at, tier if isinstance(tier, str) else None)
+
+
+def _listed(url: str, model: str, counts: dict[str, int], at: datetime, tier: str | None) -> Cost | None:
+    from genai_prices import Usage, calc_price  # 0.1 s, and not everybody asks
+    from genai_prices.data_snapshot import get_snapshot
+
     try:
-        provider = get_snapshot().find_provider(None, None, report.url)
-        if not _is_at(report.url, provider.api_pattern):
+        provider = get_snapshot().find_provider(None, None, url)
+        if not _is_at(url, provider.api_pattern):
             return None
         found = calc_price(
-            Usage(**{name: count for name, count in counts.items() if count}),
+            Usage(**counts),
             model,
             provider_id=provider.id,
-            genai_request_timestamp=report.started_at,
-            price_context={"service_tier": tier} if isinstance(tier, str) else None,
+            genai_request_timestamp=at,
+            price_context={"service_tier": tier} if tier else None,
         )
     except (LookupError, ValueError):  # not on the list; or counts that contradict each other
         return None
     source = f"genai-prices {version('genai-prices')}: {found.model.id} at {found.provider.name}"
-    return Cost(found.total_price, source, report.started_at.date())
+    return Cost(found.total_price, source, at.date())
 
 
 def _is_at(url: str, pattern: str) -> bool:

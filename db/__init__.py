@@ -17,16 +17,28 @@ from db.adaptations import LearntAdaptation, LearntAdaptations
 from db.audit import Audit, AuditAction, AuditEntry
 from db.backup import Restored, back_up, restore
 from db.base import utc_now
-from db.calls import Call, Calls, CallStart, UsageGroup, UsageRow, interrupt_calls
-from db.chat_sessions import ChatSession, ChatSessions, MessageStatus, StoredMessage, Turn, interrupt_answers
+from db.calls import Call, Calls, CallStart, UsageGroup, UsageRow
+from db.chat_sessions import (
+    UNDO,
+    ChatSession,
+    ChatSessions,
+    Conversation,
+    Image,
+    MessageStatus,
+    Said,
+    StoredMessage,
+)
 from db.cipher import Cipher, automatic_keys, configured_keys, must_agree
 from db.configurations import Configurations, SavedConfiguration, is_any_key_sealed
 from db.encryption_keys import EncryptionKeys, KeyUsage, Rotation
-from db.errors import CannotOpen, ChangedMeanwhile, NotAllowed, NotFound, StorageError
+from db.errors import CannotOpen, ChangedMeanwhile, NotAllowed, NotFound, StillWriting, StorageError
 from db.people import People, Person, PersonRole
 from db.storage import Storage
+from db.turns import LEASE, NewChat, Question, Turn, Turns, Written, interrupt
 
 __all__ = [
+    "LEASE",
+    "UNDO",
     "Audit",
     "AuditAction",
     "AuditEntry",
@@ -38,25 +50,33 @@ __all__ = [
     "ChatSession",
     "ChatSessions",
     "Configurations",
+    "Conversation",
     "Database",
     "EncryptionKeys",
+    "Image",
     "KeyUsage",
     "LearntAdaptation",
     "LearntAdaptations",
     "MessageStatus",
+    "NewChat",
     "NotAllowed",
     "NotFound",
     "People",
     "Person",
     "PersonRole",
+    "Question",
     "Restored",
     "Rotation",
+    "Said",
     "SavedConfiguration",
+    "StillWriting",
     "StorageError",
     "StoredMessage",
     "Turn",
+    "Turns",
     "UsageGroup",
     "UsageRow",
+    "Written",
     "utc_now",
 ]
 
@@ -83,22 +103,23 @@ class Database:
         whole milliseconds.
 
         The encryption key is `encryption_key`, or in `encryption_key_file`; for SQLite only, without either, in the
-        file `encryption.key` beside the database, which is made on the first start. With `recover`, whatever was under
-        way is taken for interrupted, until the process that it is under way in says how it ended.
+        file `encryption.key` beside the database, which is made on the first start. With `recover`, what dead processes
+        have left under way is taken for interrupted.
         """
         keys, source = configured_keys(encryption_key, encryption_key_file)
         self._clock = clock
         self._storage = Storage(url, needs_key=not keys)
         try:
             if recover:
+                is_alone = self._storage.join()
                 with self._storage.writing() as session:
-                    interrupt_answers(session)
-                    interrupt_calls(session)
+                    interrupt(session, clock(), everything=is_alone)
             keys, source = self._with_key_file(keys, source)
             self._cipher = Cipher(keys)
             self.configurations = Configurations(self._storage, self._cipher, clock)
             self.encryption_keys = EncryptionKeys(self._storage, self._cipher, len(keys), source, clock)
             self.chat_sessions = ChatSessions(self._storage, clock)
+            self.turns = Turns(self._storage, clock)
             self.calls = Calls(self._storage, clock)
             self.adaptations = LearntAdaptations(self._storage)
             self.people = People(self._storage)

@@ -17,14 +17,15 @@ from sqlalchemy.orm import Session
 
 from db.audit import AuditAction, note
 from db.base import Record
-from db.calls import CallRecord, interrupt_calls
-from db.chat_sessions import ChatSessionRecord, interrupt_answers
+from db.calls import CallRecord
+from db.chat_sessions import ChatSessionRecord
 from db.cipher import Cipher
 from db.configurations import ConfigurationRecord
 from db.errors import StorageError
 from db.people import Person
 from db.sqlite import copy_file, folder_beside
 from db.storage import Storage
+from db.turns import interrupt
 
 _AT_A_TIME = 1000  # rows
 
@@ -66,8 +67,7 @@ def restore(storage: Storage, cipher: Cipher, person: Person, file: Path, replac
             back_up(storage, replaced)
             _replace(source, target)
             # What was under way at the time of the backup.
-            interrupt_answers(target)
-            interrupt_calls(target)
+            interrupt(target, now, everything=True)
             storage.backend.count_on(target.connection())
             note(target, person, AuditAction.RESTORED, now, f"Backup: {file.name}")
         tables = ConfigurationRecord, ChatSessionRecord, CallRecord

@@ -24,11 +24,19 @@ from sqlalchemy import (
     select,
     true,
     type_coerce,
-    update,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from connector import CallReport, CallStatus, ChatCompletionsResponse, Cost, UsageSource, cost_of, tokens_of
+from connector import (
+    CallReport,
+    CallStatus,
+    ChatCompletionsResponse,
+    Cost,
+    UsageSource,
+    cost_of,
+    filtered_of,
+    tokens_of,
+)
 from db.adaptations import learn
 from db.base import Record, as_value
 from db.configurations import address_of, must_exist, price_of
@@ -38,6 +46,7 @@ from db.storage import Storage
 
 N = TypeVar("N", int, float)
 _QUARTER_HOUR = 15 * 60  # seconds
+_LAST = 20  # calls that tell how many characters make a token
 
 
 class CallRecord(Record):
@@ -83,6 +92,10 @@ class CallRecord(Record):
     """The sentence that the person was told."""
     request_id: Mapped[str | None]
     """The provider's."""
+    prompt_characters: Mapped[int | None]
+    """Of the texts in the prompt, to learn how many make a token; None where not all of it was text."""
+    filtered: Mapped[str | None]
+    """What the provider's content filter stopped, and how grave it was."""
 
     person: Mapped[PersonRecord] = relationship(lazy="joined")
 
@@ -130,6 +143,8 @@ class Call:
     error_kind: str | None
     error: str | None
     request_id: str | None
+    prompt_characters: int | None
+    filtered: str | None
 
 
 class UsageGroup(StrEnum):
@@ -249,6 +264,17 @@ class Calls:
             record = session.scalar(select(CallRecord).where(*of_it).order_by(CallRecord.id.desc()).limit(1))
             return call_of(record) if record else None
 
+    def characters_per_token(self, person: Person, configuration_id: str, model: str) -> float | None:
+        """Of this model's last prompts, as the provider counted them; None before the first."""
+        told = CallRecord.prompt_characters > 0, CallRecord.prompt_tokens > 0, CallRecord.model_asked == model
+        last = select(CallRecord.prompt_characters, CallRecord.prompt_tokens).where(
+            _seen_by(person), CallRecord.configuration_id == configuration_id, *told
+        )
+        found = last.order_by(CallRecord.id.desc()).limit(_LAST).subquery()
+        with self._storage.reading() as session:
+            characters, tokens = session.execute(select(func.sum(found.c[0]), func.sum(found.c[1]))).one()
+            return float(characters) / float(tokens) if tokens else None
+
 
 def begin_call(session: Session, person: Person, start: CallStart, now: datetime) -> int:
     """`Calls.begin` inside a transaction."""
@@ -300,12 +326,22 @@ def finish_call(
     record.error_kind = report.error.kind if report.error else None
     record.error = str(report.error) if report.error else None
     record.request_id = report.request_id
+    record.prompt_characters = _characters_of(report.request.get("messages"))
+    found = filtered_of(report.response) if report.response else {}
+    record.filtered = ", ".join(f"{name} ({severity})" for name, severity in found.items()) or None
     own_price = price_of(session, record.configuration_id)
     if cost := cost_of(report, own_price) if own_price else list_price:
         record.cost, record.price_source = float(cost.amount), str(cost)
     # Not where the configuration was pointed at another address meanwhile.
     if record.configuration_id and address_of(session, record.configuration_id) == report.url:
         learn(session, record.configuration_id, record.model_asked, report, now)
+
+
+def _characters_of(messages: object) -> int | None:
+    if not isinstance(messages, list):
+        return None
+    contents = [message.get("content") for message in messages]
+    return sum(map(len, contents)) if all(isinstance(content, str) for content in contents) else None
 
 
 def call_of(record: CallRecord) -> Call:
@@ -316,12 +352,6 @@ def finish_reason_of(response: ChatCompletionsResponse | None) -> str | None:
     """Why the choice with index 0 ended; None where nobody said."""
     choices = getattr(response, "choices", None) or []
     return next((_text(choice, "finish_reason") for choice in choices if not getattr(choice, "index", 0)), None)
-
-
-def interrupt_calls(session: Session) -> None:
-    """Calls that a stopped process left running have ended: nobody will ever say how."""
-    running = CallRecord.status == CallStatus.RUNNING
-    session.execute(update(CallRecord).where(running).values(status=CallStatus.INTERRUPTED))
 
 
 # Of a test, one call tells whether the configuration works; its probes tell what else it can do.

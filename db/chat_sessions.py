@@ -1,25 +1,41 @@
 """Stored conversations. A chat is its owner's alone: for everybody else, administrators too, it is `NotFound`.
 
-Message rows are only ever added; the one thing that changes is an answer, from `writing` to how it ended. The order is
-that of `position` and of the parents, never of a clock.
+Message rows are only ever added; the one thing that changes is an answer, from `writing` to how it ended. So another
+answer to the same question, or an edited question, is a branch beside the old one, and the session points at the end of
+the branch that is current. The order is that of `position` and of the parents, never of a clock.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import uuid4
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    delete,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from connector import CallReport, CallStatus, Role, cost_of
+from connector import Role
 from db.base import Record, as_value
-from db.calls import Call, CallRecord, CallStart, begin_call, call_of, finish_call, finish_reason_of
+from db.calls import Call, CallRecord, call_of
 from db.configurations import must_exist
 from db.errors import NotFound
 from db.people import Person
 from db.storage import Storage
+
+UNDO = timedelta(minutes=10)
+"""How long a deleted chat can be brought back."""
 
 
 class MessageStatus(StrEnum):
@@ -30,14 +46,6 @@ class MessageStatus(StrEnum):
     STOPPED = "stopped"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
-
-
-_STATUS_AFTER = {
-    CallStatus.DONE: MessageStatus.COMPLETE,
-    CallStatus.STOPPED: MessageStatus.STOPPED,
-    CallStatus.INTERRUPTED: MessageStatus.INTERRUPTED,
-    CallStatus.FAILED: MessageStatus.FAILED,
-}
 
 
 class ChatSessionRecord(Record):
@@ -52,10 +60,14 @@ class ChatSessionRecord(Record):
     )
     model: Mapped[str]
     system_prompt: Mapped[str] = mapped_column(Text)
+    history_turns: Mapped[int | None]
     last_message_id: Mapped[int | None]
     """Where the conversation stands. No foreign key: it would close a circle with `messages.session_id`."""
+    lease_until: Mapped[datetime | None]
+    """An answer is being written until then, and longer where its writer says so in time."""
     created_at: Mapped[datetime]
     changed_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
 
 
 class MessageRecord(Record):
@@ -66,12 +78,28 @@ class MessageRecord(Record):
     session_id: Mapped[str] = mapped_column(String(32), ForeignKey("chat_sessions.id", ondelete="CASCADE"))
     position: Mapped[int]
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"), index=True)
+    beside_id: Mapped[int | None]
+    """The answer that was asked for at the same time, with all that was said before."""
     role: Mapped[Role]
     content: Mapped[str] = mapped_column(Text)
-    status: Mapped[MessageStatus]
+    reasoning: Mapped[str] = mapped_column(Text, default="")
+    status: Mapped[MessageStatus] = mapped_column(index=True)
     finish_reason: Mapped[str | None]
+    earlier_sent: Mapped[int | None]
+    """How many earlier messages went along."""
+    is_stop_asked: Mapped[bool] = mapped_column(default=False)
     call_id: Mapped[int | None] = mapped_column(ForeignKey("calls.id", ondelete="SET NULL"), index=True)
     created_at: Mapped[datetime]
+
+
+class ImageRecord(Record):
+    __tablename__ = "images"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    message_id: Mapped[int] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"), index=True)
+    media_type: Mapped[str] = mapped_column(String(40))
+    data: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +111,19 @@ class ChatSession:
     configuration_id: str | None
     model: str
     system_prompt: str
+    history_turns: int | None
+    """How many earlier turns go along with a message; None for all."""
     created_at: datetime
     changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that goes along with a message."""
+
+    media_type: str
+    """`image/png`, say."""
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,109 +131,151 @@ class StoredMessage:
     """One message. An answer knows its call, which has its numbers."""
 
     id: int
+    parent_id: int | None
+    beside_id: int | None
+    """The answer that it was asked for beside, to compare them: that one with all that was said before."""
     role: Role
     content: str
+    reasoning: str
     status: MessageStatus
     finish_reason: str | None
+    earlier_sent: int | None
+    """How many earlier messages went along with the question; None where nobody noted it."""
     call_id: int | None
     created_at: datetime
     call: Call | None
+    images: tuple[Image, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """A question and the answer that is being written to it."""
+class Said:
+    """What of a message counts for the next request."""
 
-    session_id: str
-    user_message_id: int
-    answer_id: int
-    call_id: int
+    id: int
+    role: Role
+    content: str
+    images: int
+    """How many pictures are with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The current branch of a chat, and what lies beside it."""
+
+    said: tuple[Said, ...]
+    """All of it, oldest first."""
+    messages: tuple[StoredMessage, ...]
+    """The last ones of it."""
+    versions: dict[int, tuple[int, ...]]
+    """For each of `messages` that has others beside it: their ids and its own, oldest first."""
+    beside: StoredMessage | None
+    """The answer that was asked for beside the last one."""
 
 
 class ChatSessions:
-    """The chats of the acting person; `NotFound` for everybody else's."""
+    """The chats of the acting person; `NotFound` for everybody else's, and for deleted ones."""
 
     def __init__(self, storage: Storage, clock: Callable[[], datetime]) -> None:
         self._storage = storage
         self._clock = clock
 
-    def all(self, person: Person, limit: int = 100) -> list[ChatSession]:
-        """The last changed first."""
+    def all(self, person: Person, *, search: str = "", limit: int = 100) -> list[ChatSession]:
+        """The last changed first; with `search`, those with that text in the title or in a message."""
         newest = ChatSessionRecord.changed_at.desc(), ChatSessionRecord.created_at.desc(), ChatSessionRecord.id
-        own = select(ChatSessionRecord).where(ChatSessionRecord.owner_id == person.id)
+        found = select(ChatSessionRecord).where(*_owned_by(person)).order_by(*newest).limit(limit)
+        if search:
+            said = select(MessageRecord.session_id).where(MessageRecord.content.icontains(search, autoescape=True))
+            in_title = ChatSessionRecord.title.icontains(search, autoescape=True)
+            found = found.where(or_(in_title, ChatSessionRecord.id.in_(said)))
         with self._storage.reading() as session:
-            return [as_value(ChatSession, record) for record in session.scalars(own.order_by(*newest).limit(limit))]
+            return [as_value(ChatSession, record) for record in session.scalars(found)]
 
     def create(
-        self, person: Person, *, title: str, configuration_id: str | None, model: str = "", system_prompt: str = ""
+        self,
+        person: Person,
+        *,
+        title: str,
+        configuration_id: str | None,
+        model: str = "",
+        system_prompt: str = "",
+        history_turns: int | None = None,
     ) -> ChatSession:
         """Begin one without messages; raises `NotFound` when the configuration is gone."""
-        now = self._clock()
         with self._storage.writing() as session:
-            must_exist(session, configuration_id)
-            record = ChatSessionRecord(
-                id=uuid4().hex,
-                owner_id=person.id,
-                title=title,
-                configuration_id=configuration_id,
-                model=model,
-                system_prompt=system_prompt,
-                created_at=now,
-                changed_at=now,
-            )
-            session.add(record)
+            fields = {"model": model, "system_prompt": system_prompt, "history_turns": history_turns}
+            record = create_chat(session, person, title, configuration_id, fields, self._clock())
             return as_value(ChatSession, record)
 
     def get(self, person: Person, id: str) -> ChatSession:
         """One of them."""
         with self._storage.reading() as session:
-            return as_value(ChatSession, _own(session, person, id))
+            return as_value(ChatSession, own_chat(session, person, id))
 
-    def messages(self, person: Person, id: str) -> list[StoredMessage]:
-        """The conversation that leads to the session's last message, oldest first."""
+    def conversation(self, person: Person, id: str, *, last: int | None = None) -> Conversation:
+        """What was said on the current branch; whole `messages` only for the `last` ones."""
         with self._storage.reading() as session:
-            next_id = _own(session, person, id).last_message_id
-            rows = session.execute(
-                select(MessageRecord, CallRecord)
-                .outerjoin(CallRecord, CallRecord.id == MessageRecord.call_id)
-                .where(MessageRecord.session_id == id)
+            branch_end = own_chat(session, person, id).last_message_id
+            rows = {
+                row.id: row
+                for row in session.execute(
+                    select(
+                        MessageRecord.id,
+                        MessageRecord.parent_id,
+                        MessageRecord.beside_id,
+                        MessageRecord.role,
+                        MessageRecord.content,
+                    ).where(MessageRecord.session_id == id)
+                )
+            }
+            branch = []
+            while branch_end is not None:
+                branch.append(rows[branch_end])
+                branch_end = rows[branch_end].parent_id
+            branch.reverse()
+            shown = [row.id for row in (branch if last is None else branch[-last:] if last else [])]
+            beside = [row.id for row in rows.values() if branch and row.beside_id == branch[-1].id]
+            whole = _stored(session, [*shown, *beside])
+            images = dict(
+                session.execute(
+                    select(ImageRecord.message_id, func.count())
+                    .join(MessageRecord, MessageRecord.id == ImageRecord.message_id)
+                    .where(MessageRecord.session_id == id)
+                    .group_by(ImageRecord.message_id)
+                ).all()
             )
-            found = {message.id: (message, call) for message, call in rows}
-            conversation = []
-            while next_id is not None:
-                message, call = found[next_id]
-                conversation.append(as_value(StoredMessage, message, call=call and call_of(call)))
-                next_id = message.parent_id
-        return conversation[::-1]
+        by_parent: dict[int | None, list[int]] = {}
+        for row in sorted(rows.values(), key=lambda row: row.id):
+            by_parent.setdefault(row.parent_id, []).append(row.id)
+        versions = {each: tuple(by_parent[rows[each].parent_id]) for each in shown}
+        return Conversation(
+            said=tuple(Said(row.id, row.role, row.content, images.get(row.id, 0)) for row in branch),
+            messages=tuple(whole[each] for each in shown),
+            versions={each: others for each, others in versions.items() if len(others) > 1},
+            beside=whole[beside[-1]] if beside else None,
+        )
 
-    def begin_turn(self, person: Person, id: str, user_text: str, call: CallStart) -> Turn:
-        """Store the question, an empty answer and the call's row, before the network is touched: all or nothing."""
-        now = self._clock()
+    def images(self, person: Person, id: str) -> dict[int, tuple[Image, ...]]:
+        """The pictures of a chat, by the message that they are with."""
+        with self._storage.reading() as session:
+            own_chat(session, person, id)
+            return _images(session, MessageRecord.session_id == id)
+
+    def choose(self, person: Person, id: str, message_id: int) -> None:
+        """Make the branch with this message current, up to its end: what was said last behind it."""
         with self._storage.writing() as session:
-            chat = _own(session, person, id)
-            call_id = begin_call(session, person, call, now)
-            question = _append(session, chat, Role.USER, user_text, MessageStatus.COMPLETE, now)
-            answer = _append(session, chat, Role.ASSISTANT, "", MessageStatus.WRITING, now, call_id)
-            return Turn(id, question, answer, call_id)
-
-    def finish_turn(self, person: Person, turn: Turn, *, content: str, report: CallReport) -> None:
-        """Store the answer and book its call: all or nothing. Raises `NotFound` unless the call is under way.
-
-        When the chat was deleted meanwhile, the call is booked all the same.
-        """
-        # The message is found through the call that was just seen to be the person's own, whatever else `turn` says.
-        unfinished = MessageRecord.status.in_([MessageStatus.WRITING, MessageStatus.INTERRUPTED])
-        answer = MessageRecord.call_id == turn.call_id, unfinished
-        list_price = cost_of(report)
-        with self._storage.writing() as session:
-            finish_call(session, person, turn.call_id, report, list_price, self._clock())
-            message = session.scalar(select(MessageRecord).where(*answer))
-            if message is None:
-                return
-            message.content = content
-            message.status = _STATUS_AFTER[report.status]
-            message.finish_reason = finish_reason_of(report.response)
-            session.get_one(ChatSessionRecord, message.session_id).changed_at = self._clock()
+            chat = own_chat(session, person, id)
+            children: dict[int, int] = {}
+            of_it = select(MessageRecord.id, MessageRecord.parent_id).where(MessageRecord.session_id == id)
+            found = set()
+            for id_, parent_id in session.execute(of_it.order_by(MessageRecord.id)):
+                found.add(id_)
+                if parent_id is not None:
+                    children[parent_id] = id_
+            if message_id not in found:
+                raise NotFound("This message does not exist any more.")
+            while message_id in children:
+                message_id = children[message_id]
+            chat.last_message_id = message_id
 
     def update(
         self,
@@ -209,7 +290,7 @@ class ChatSessions:
         """Change what is given; None leaves it as it is."""
         given = {"title": title, "system_prompt": system_prompt, "configuration_id": configuration_id, "model": model}
         with self._storage.writing() as session:
-            record = _own(session, person, id)
+            record = own_chat(session, person, id)
             must_exist(session, configuration_id)
             for name, value in given.items():
                 if value is not None:
@@ -217,49 +298,79 @@ class ChatSessions:
             record.changed_at = self._clock()
             return as_value(ChatSession, record)
 
-    def delete(self, person: Person, id: str) -> None:
-        """Delete it with its messages. What its calls cost stays in the ledger."""
+    def send_along(self, person: Person, id: str, history_turns: int | None) -> None:
+        """How many earlier turns go along with a message from now on; None for all."""
         with self._storage.writing() as session:
-            session.delete(_own(session, person, id))
+            own_chat(session, person, id).history_turns = history_turns
+
+    def delete(self, person: Person, id: str) -> None:
+        """Delete it with its messages: `undelete` brings it back within `UNDO`, later it is gone for good.
+
+        What its calls cost stays in the ledger.
+        """
+        with self._storage.writing() as session:
+            own_chat(session, person, id).deleted_at = self._clock()
+            session.execute(delete(ChatSessionRecord).where(ChatSessionRecord.deleted_at < self._clock() - UNDO))
+
+    def undelete(self, person: Person, id: str) -> None:
+        """Bring back what was just deleted."""
+        with self._storage.writing() as session:
+            own = ChatSessionRecord.id == id, ChatSessionRecord.owner_id == person.id
+            record = session.scalar(select(ChatSessionRecord).where(*own))
+            if record is None:
+                raise NotFound("This chat does not exist any more.")
+            record.deleted_at = None
 
 
-def interrupt_answers(session: Session) -> None:
-    """Answers that a stopped process left half written stay as they are, and say so."""
-    writing = MessageRecord.status == MessageStatus.WRITING
-    session.execute(update(MessageRecord).where(writing).values(status=MessageStatus.INTERRUPTED))
+def create_chat(
+    session: Session,
+    person: Person,
+    title: str,
+    configuration_id: str | None,
+    fields: dict[str, str | int | None],
+    now: datetime,
+) -> ChatSessionRecord:
+    """`ChatSessions.create` inside a transaction."""
+    must_exist(session, configuration_id)
+    record = ChatSessionRecord(
+        id=uuid4().hex,
+        owner_id=person.id,
+        title=title,
+        configuration_id=configuration_id,
+        created_at=now,
+        changed_at=now,
+        **fields,
+    )
+    session.add(record)
+    session.flush()
+    return record
 
 
-def _own(session: Session, person: Person, id: str) -> ChatSessionRecord:
-    own = ChatSessionRecord.id == id, ChatSessionRecord.owner_id == person.id
-    record = session.scalar(select(ChatSessionRecord).where(*own))
+def own_chat(session: Session, person: Person, id: str) -> ChatSessionRecord:
+    """The person's own chat; `NotFound` where it is not, or was deleted."""
+    record = session.scalar(select(ChatSessionRecord).where(ChatSessionRecord.id == id, *_owned_by(person)))
     if record is None:
         raise NotFound("This chat does not exist any more.")
     return record
 
 
-def _append(
-    session: Session,
-    chat: ChatSessionRecord,
-    role: Role,
-    content: str,
-    status: MessageStatus,
-    now: datetime,
-    call_id: int | None = None,
-) -> int:
-    """Add a message behind the chat's last one; its id."""
-    last = session.scalar(select(func.max(MessageRecord.position)).where(MessageRecord.session_id == chat.id))
-    message = MessageRecord(
-        session_id=chat.id,
-        position=(last or 0) + 1,
-        parent_id=chat.last_message_id,
-        role=role,
-        content=content,
-        status=status,
-        call_id=call_id,
-        created_at=now,
-    )
-    session.add(message)
-    session.flush()
-    chat.last_message_id = message.id
-    chat.changed_at = now
-    return message.id
+def _owned_by(person: Person) -> tuple[ColumnElement[bool], ...]:
+    return ChatSessionRecord.owner_id == person.id, ChatSessionRecord.deleted_at.is_(None)
+
+
+def _stored(session: Session, ids: Iterable[int]) -> dict[int, StoredMessage]:
+    wanted = MessageRecord.id.in_(list(ids))
+    rows = select(MessageRecord, CallRecord).outerjoin(CallRecord, CallRecord.id == MessageRecord.call_id)
+    images = _images(session, wanted)
+    return {
+        message.id: as_value(StoredMessage, message, call=call and call_of(call), images=images.get(message.id, ()))
+        for message, call in session.execute(rows.where(wanted))
+    }
+
+
+def _images(session: Session, of_messages: ColumnElement[bool]) -> dict[int, tuple[Image, ...]]:
+    rows = select(ImageRecord).join(MessageRecord, MessageRecord.id == ImageRecord.message_id).where(of_messages)
+    found: dict[int, tuple[Image, ...]] = {}
+    for record in session.scalars(rows.order_by(ImageRecord.id)):
+        found[record.message_id] = (*found.get(record.message_id, ()), as_value(Image, record))
+    return found

@@ -5,6 +5,7 @@ StorageError        the database or its encryption key is in the way
 NotFound            it does not exist, or it belongs to somebody else; nobody is told which
 NotAllowed          the acting person's role does not permit it
 ChangedMeanwhile    somebody else changed it since it was read
+StillWriting        an answer in this chat is still being written
 """
 
 
@@ -26,3 +27,7 @@ class NotAllowed(Exception):
 
 class ChangedMeanwhile(Exception):
     """Somebody else changed it since it was read, so nothing was saved."""
+
+
+class StillWriting(Exception):
+    """An answer in this chat is still being written, so no other one was begun."""

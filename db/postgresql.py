@@ -87,6 +87,10 @@ class PostgreSQL:
         if connection.exec_driver_sql("SHOW server_encoding").scalar() != "UTF8":
             raise StorageError("The database that DATABASE_URL names must be made with the encoding UTF8.")
 
+    def join(self) -> bool:
+        """Nobody can tell who else is there: a lock that outlives its transaction does not go with a pooler."""
+        return False
+
     def keep(self, revision: str) -> None:
         """PostgreSQL has backups of its own, and takes a failed migration back whole."""
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
@@ -19,6 +19,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from db.errors import StorageError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +57,7 @@ class SQLite:
             refusal = f"DATABASE_URL: the folder “{self.path.parent}” cannot be made: {error.strerror}."
         if refusal:
             raise StorageError(refusal)
+        self._presence: BinaryIO | None = None
         self.writer = _writer_of(self.path)
         self.reader = _reader_of(self.path)
 
@@ -59,6 +65,25 @@ class SQLite:
         """Raises `StorageError` when the file is damaged."""
         if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
             raise StorageError(_SENTENCES["SQLITE_CORRUPT"])
+
+    def join(self) -> bool:
+        """Be known as one of the processes that work with this file, until closed; whether nobody else is.
+
+        The lock goes with the process, however it ends. Where the system has no such locks, nobody can tell.
+        """
+        if fcntl is None or self._presence is not None:
+            return False
+        try:
+            self._presence = self.path.with_name(f"{self.path.name}.in-use").open("ab")
+        except OSError:  # a folder that is read-only
+            return False
+        try:
+            fcntl.flock(self._presence, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_alone = True
+        except OSError:
+            is_alone = False
+        fcntl.flock(self._presence, fcntl.LOCK_SH)
+        return is_alone
 
     def keep(self, revision: str) -> None:
         """Copy the database as it is before a migration, beside its file; the caller holds the write lock."""
@@ -77,6 +102,8 @@ class SQLite:
         """Close all connections. The writer goes last: it folds the write-ahead log into the file."""
         self.reader.dispose()
         self.writer.dispose()
+        if self._presence is not None:
+            self._presence.close()
 
 
 def copy_file(path: Path, copy: Path, *, replace: bool = False) -> None:

@@ -59,6 +59,10 @@ class Storage:
         """The URL without its password, which may also stand among its options."""
         return self.backend.writer.url.set(query={}).render_as_string(hide_password=True)
 
+    def join(self) -> bool:
+        """Be known as one of the processes that work here, until closed; whether nobody else is."""
+        return self.backend.join()
+
     def revision(self) -> str:
         """Of the schema."""
         with self.reading() as session:

@@ -516,4 +516,4 @@ def test_it_ends_in_order_while_a_tab_is_open(server: str, name: str, tmp_path: 
     assert process.returncode in (0, 1, -signal.SIGTERM)  # Streamlit ends with 1 after Ctrl+C
     assert "Traceback" not in said
     # The log was folded into the database: it was closed.
-    assert {file.name for file in tmp_path.iterdir()} == {"workbench.db", "encryption.key"}
+    assert {file.name for file in tmp_path.iterdir()} == {"workbench.db", "workbench.db.in-use", "encryption.key"}

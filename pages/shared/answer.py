@@ -5,6 +5,7 @@ What a page keeps of its last answer is a plain dictionary in the session's stat
 """
 
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -132,8 +133,13 @@ def call_of(answer: Kept) -> Call:
     return runtime.database().calls.get(runtime.person(), answer["call"])
 
 
-def below(call: Call, request: ChatCompletionsRequest | None = None) -> None:
-    """What stands under an answer: trouble, or how it ended, and the quiet line; with the request, also its code."""
+def below(
+    call: Call, request: ChatCompletionsRequest | None = None, *, actions: Callable[[], None] = lambda: None
+) -> None:
+    """What stands under an answer: trouble, or how it ended, and the quiet line; with the request, also its code.
+
+    `actions` draws what else can be done with it.
+    """
     if call.error:
         st.error(plain(call.error), icon=":material/error:")
     else:
@@ -142,6 +148,7 @@ def below(call: Call, request: ChatCompletionsRequest | None = None) -> None:
         line(call)
         with st.container(horizontal=True, width="content", gap="small"):
             changes(call)
+            actions()
             if request is not None:
                 code.button(str(call.id), call.configuration_id, request)
 
@@ -156,6 +163,8 @@ def ending(call: Call) -> None:
     words = _STATES.get(call.status) or _ENDINGS.get(call.finish_reason or "")
     if words:
         st.markdown(f":small[{words}]")
+    if call.filtered:
+        st.markdown(f":small[:orange[What it stopped: {plain(call.filtered)}.]]")
 
 
 def line(call: Call) -> None:

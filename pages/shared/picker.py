@@ -21,8 +21,6 @@ def draw(page_name: str) -> None:
         # What came with this run, a message or a press on Send, was meant for it and goes to no other account. A picker
         # of another key takes its place: the browser would go on showing and sending the old one's choice.
         st.session_state[f"replaced:{page_name}"] = st.session_state.get(f"replaced:{page_name}", 0) + 1
-        if prompt := st.session_state.get(f"prompt:{page_name}"):
-            st.session_state[f"draft:{page_name}"] = prompt
         st.session_state[f"gone:{page_name}"] = True
         st.rerun()
     if st.session_state.pop(f"gone:{page_name}", False):
@@ -65,7 +63,7 @@ def _follow_chat(page_name: str, saved: dict[str, SavedConfiguration]) -> None:
         st.session_state[_key(page_name)] = chat.configuration_id
         st.session_state[f"model:{page_name}:{chat.configuration_id}"] = chat.model
     else:
-        st.warning("The configuration of this chat was deleted or switched off. It goes on with the onepicked here.")
+        st.warning("The configuration of this chat was deleted or switched off. It goes on with the one picked here.")
 
 
 def current() -> SavedConfiguration | None:
@@ -73,6 +71,12 @@ def current() -> SavedConfiguration | None:
     saved = _offered()
     chosen = st.session_state.get(_key(page_name()))
     return next((each for each in saved if each.id == chosen), _first(saved) if saved else None)
+
+
+def picked() -> SavedConfiguration | None:
+    """What was chosen when the page was drawn last; None where it is gone by now, and where there was none."""
+    chosen = st.session_state.get(_key(page_name()))
+    return next((each for each in _offered() if each.id == chosen), None)
 
 
 def _offered() -> list[SavedConfiguration]:

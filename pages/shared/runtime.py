@@ -4,6 +4,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import httpx2
 
@@ -23,20 +24,23 @@ from connector import (
     models_of,
     pooled_http_client,
     steps_of,
-    text_of,
 )
 from db import (
     CallStart,
     CannotOpen,
     ChangedMeanwhile,
     Database,
+    NewChat,
     NotAllowed,
     NotFound,
     Person,
+    Question,
     SavedConfiguration,
+    StillWriting,
     StorageError,
     Turn,
 )
+from generation import Answers
 from settings import InvalidSetting, Settings
 
 __all__ = [
@@ -47,7 +51,10 @@ __all__ = [
     "InvalidRequest",
     "NotAllowed",
     "NotFound",
+    "StillWriting",
     "StorageError",
+    "Turn",
+    "answers",
     "database",
     "demo_endpoint",
     "examine",
@@ -69,6 +76,7 @@ __all__ = [
 class _Runtime:
     settings: Settings
     database: Database
+    answers: Answers
     http_client: httpx2.Client | None
 
 
@@ -85,7 +93,7 @@ def start(settings: Settings, *, http_client: httpx2.Client | None = None) -> No
         encryption_key=settings.encryption_key,
         encryption_key_file=settings.encryption_key_file,
     )
-    _running = _Runtime(settings, database, http_client)
+    _running = _Runtime(settings, database, Answers(database), http_client)
 
 
 def _outgoing(settings: Settings) -> httpx2.Client | None:
@@ -104,6 +112,7 @@ def _outgoing(settings: Settings) -> httpx2.Client | None:
 def stop() -> None:
     global _running
     if _running:
+        _running.answers.close()
         _running.database.close()
     _running = None
 
@@ -136,27 +145,45 @@ def start_call(
 
 
 def start_turn(
-    configuration: SavedConfiguration, request: ChatCompletionsRequest, *, page: str, session_id: str | None, title: str
-) -> tuple[Client, Turn]:
-    """The same for the next turn of a chat: the request's last message and its answer are stored with the call.
+    configuration: SavedConfiguration,
+    request: ChatCompletionsRequest,
+    *,
+    page: str,
+    chat: str | NewChat,
+    question: Question | None,
+    model: str,
+    instead_of: int | None = None,
+    earlier_sent: int,
+    beside: ChatCompletionsRequest | None = None,
+) -> Turn:
+    """Store the next turn of a chat with its call, and begin to write its answer; see `Turns.begin`.
 
-    Without a `session_id` the chat begins here, under `title`.
+    With `beside` that request is sent, too. Raises before anything is stored when the key does not open
+    (`StorageError`), no model is named, or an answer in this chat is still being written (`StillWriting`).
     """
     who, books = person(), database()
     opened = books.configurations.open(who, configuration.id)
     start = _call_start(opened, configuration.id, request, page, "execute_with_history")
-    account = {"configuration_id": configuration.id, "model": request.model or ""}
-    if session_id is None:
-        session_id = books.chat_sessions.create(who, title=title, **account).id
-    else:
-        books.chat_sessions.update(who, session_id, **account)  # what it goes on with when it is opened again
-    turn = books.chat_sessions.begin_turn(who, session_id, request.messages[-1].text, start)
+    client_of = partial(_client, opened, books.adaptations.of(who, configuration.id))
+    turn = books.turns.begin(
+        who,
+        chat,
+        question,
+        start,
+        model=model,
+        instead_of=instead_of,
+        earlier_sent=earlier_sent,
+        beside=start if beside else None,
+    )
+    answers().write(who, turn, client_of, request)
+    if beside and turn.beside:
+        answers().write(who, turn.beside, client_of, beside)
+    return turn
 
-    def book(report: CallReport) -> None:
-        content = text_of(report.response) if report.response else ""
-        books.chat_sessions.finish_turn(who, turn, content=content, report=report)
 
-    return _client(opened, books.adaptations.of(who, configuration.id), book), turn
+def answers() -> Answers:
+    """The answers that are being written right now."""
+    return _get().answers
 
 
 def examine(saved: SavedConfiguration, *, model: str | None = None) -> Iterator[Finding]:

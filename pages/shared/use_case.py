@@ -9,7 +9,7 @@ from contextlib import suppress
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from connector import ChatCompletionsRequest, ChatCompletionsResponse, Message, Role
+from connector import ChatCompletionsRequest, ChatCompletionsResponse, Message
 from db import SavedConfiguration
 from pages.shared import answer as answers
 from pages.shared import conversation, picker, runtime
@@ -107,35 +107,32 @@ def preview(messages: tuple[Message, ...]) -> None:
         st.markdown(f":small[[How to write a prompt]({PROMPT_ENGINEERING})]")
 
 
-def with_history(session_id: str | None, *, talk: DeltaGenerator, below: DeltaGenerator) -> None:
-    """A stored conversation: draws it in `talk`, the input in `below`, sends all of it with the next message.
+def with_history(
+    session_id: str | None, *, talk: DeltaGenerator, below: DeltaGenerator, suggestions: tuple[str, ...] = ()
+) -> None:
+    """A stored conversation: draws it in `talk`, the input in `below`, sends what goes along with the next message.
 
-    The session begins with its first message; its id stands in the address then.
+    The session begins with its first message, or a suggestion; its id stands in the address then. The answer is written
+    beside the page, which draws what there is of it.
     """
     page = picker.page_name()
     configuration = picker.current()
-    messages = conversation.history(session_id)
-    session = conversation.sent_along(messages)
+    said = conversation.conversation(session_id)
+    conversation.offer_again(page, said)
     with talk:
-        for message in messages:
-            conversation.draw(message, conversation.request_of(messages) if message is messages[-1] else None)
+        if session_id is not None:
+            conversation.draw(session_id, said)
         if configuration is None:
             picker.guidance()
             return
-        hint = st.empty()
-        if not messages:
-            hint.markdown(":gray[Nothing said yet. Each message goes along with all that was said before it.]")
+        if not said.said:
+            st.markdown(":gray[Nothing said yet. Each message goes along with all that was said before it.]")
+            conversation.suggestions(page, session_id, suggestions)
         conversation.trouble(page)
     with below:
-        conversation.what_will_be_sent(session)
+        conversation.what_will_be_sent(page, session_id, said, configuration)
     # In no container: only then Streamlit keeps the end of the talk in sight.
-    prompt = conversation.input_box(page)
-    if prompt and prompt.strip():
-        hint.empty()
-        session.add_message(Role.USER, prompt)
-        request = ChatCompletionsRequest.of_session(session, model=picker.current_model())
-        with talk:
-            conversation.turn(session_id, configuration, request, page)
+    conversation.input_box(page, session_id)
 
 
 def _stream(page: str, configuration: SavedConfiguration, request: ChatCompletionsRequest, operation: str) -> None:

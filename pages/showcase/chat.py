@@ -5,14 +5,22 @@ Group: talk. Icon: chat.
 
 import streamlit as st
 
-from pages.shared import conversation, use_case
+from pages.shared import chats, conversation, use_case
+
+SUGGESTIONS = (
+    "Explain tokens to a colleague in three sentences.",
+    "Plan a one-hour workshop about writing prompts.",
+    "Write a limerick about a lost umbrella.",
+)
 
 chat = conversation.from_address()
-use_case.head(conversation.title(chat), "With history: all that was said goes along with each message.")
+actions = use_case.head(conversation.title(chat), "With history: all that was said goes along with each message.")
+with actions:
+    chats.settings(chat)
 talk, rail = st.columns([3.4, 1], gap="large")
 with rail, st.container(key="rail"):
-    conversation.rail(chat)
+    chats.rail(chat)
 with st.bottom:
     below = st.container()
 
-use_case.with_history(chat, talk=talk, below=below)
+use_case.with_history(chat, talk=talk, below=below, suggestions=SUGGESTIONS)

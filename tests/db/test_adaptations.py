@@ -93,8 +93,8 @@ def test_a_call_to_another_address_than_the_present_one_teaches_nothing(
 
 def test_a_turn_of_a_chat_teaches_too(database: Database, me: Person, start: CallStart, report: Report) -> None:
     chat = database.chat_sessions.create(me, title="Chat", configuration_id=start.configuration_id)
-    turn = database.chat_sessions.begin_turn(me, chat.id, "What is it?", start)
-    database.chat_sessions.finish_turn(me, turn, content="Hello.", report=replace(report(), learnt=(RENAMED,), url=URL))
+    turn = database.turns.begin(me, chat.id, "What is it?", start)
+    database.turns.finish(me, turn, content="Hello.", report=replace(report(), learnt=(RENAMED,), url=URL))
     assert len(database.adaptations.all(me, str(start.configuration_id))) == 1
 
 

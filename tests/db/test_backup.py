@@ -34,8 +34,8 @@ def rows(database: Database, *, audit: bool = False) -> set[tuple[object, ...]]:
 def filled(database: Database, me: Person, saved: SavedConfiguration, start: CallStart, report: Report) -> Database:
     chat = database.chat_sessions.create(me, title="Kept", configuration_id=saved.id)
     for text in ("One", "Two"):
-        turn = database.chat_sessions.begin_turn(me, chat.id, text, start)
-        database.chat_sessions.finish_turn(me, turn, content=f"{text}!", report=report())
+        turn = database.turns.begin(me, chat.id, text, start)
+        database.turns.finish(me, turn, content=f"{text}!", report=report())
     return database
 
 
@@ -90,8 +90,8 @@ def test_a_backup_is_of_one_moment_while_others_write(
         while not done.is_set():
             chat = filled.chat_sessions.create(me, title="Busy", configuration_id=None)
             with suppress(NotFound):  # it was restored away
-                turn = filled.chat_sessions.begin_turn(me, chat.id, "Hello", start)
-                filled.chat_sessions.finish_turn(me, turn, content="Hi", report=report())
+                turn = filled.turns.begin(me, chat.id, "Hello", start)
+                filled.turns.finish(me, turn, content="Hi", report=report())
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -117,10 +117,16 @@ def test_an_older_backup_is_brought_up_to_date_and_a_newer_one_is_refused(
     filled.back_up(me, file)
     before = rows(filled)
     with closing(sqlite3.connect(file)) as copy, copy:
-        copy.execute("DROP TABLE audit")
-        for column in ("version", "is_enabled", "is_default"):
-            copy.execute(f"ALTER TABLE configurations DROP COLUMN {column}")
-        copy.execute("UPDATE alembic_version SET version_num = '0002'")
+        copy.execute("DROP TABLE images")
+        copy.execute("DROP INDEX ix_messages_status")
+        for table, columns in {
+            "chat_sessions": ("lease_until", "history_turns", "deleted_at"),
+            "messages": ("reasoning", "earlier_sent", "beside_id", "is_stop_asked"),
+            "calls": ("prompt_characters", "filtered"),
+        }.items():
+            for column in columns:
+                copy.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        copy.execute("UPDATE alembic_version SET version_num = '0003'")
     filled.restore(me, file, replaced=replaced)
     assert rows(filled) == before
     with closing(sqlite3.connect(file)) as copy, copy:
@@ -235,13 +241,13 @@ def test_no_number_of_any_kind_is_given_out_again(
     filled.back_up(me, tmp_path / "backup.db")
     filled.configurations.change(me, saved.id, {"model_default": "later"})
     chat = filled.chat_sessions.create(me, title="Later", configuration_id=None)
-    later = filled.chat_sessions.begin_turn(me, chat.id, "Hello", start)
+    later = filled.turns.begin(me, chat.id, "Hello", start)
     entry = filled.audit.recent(me)[0]
     for number in range(2):
         filled.restore(me, tmp_path / "backup.db", replaced=tmp_path / f"replaced-{number}.db")
         assert filled.audit.recent(me)[0].id > entry.id
     (chat,) = filled.chat_sessions.all(me)
-    turn = filled.chat_sessions.begin_turn(me, chat.id, "Hello", start)
+    turn = filled.turns.begin(me, chat.id, "Hello", start)
     assert turn.call_id > later.call_id
     assert turn.user_message_id > later.answer_id
 
@@ -262,13 +268,13 @@ def test_what_was_under_way_at_the_time_of_the_backup_is_interrupted_until_it_sa
     filled: Database, me: Person, start: CallStart, report: Report, tmp_path: Path
 ) -> None:
     (chat,) = filled.chat_sessions.all(me)
-    turn = filled.chat_sessions.begin_turn(me, chat.id, "Three", start)
+    turn = filled.turns.begin(me, chat.id, "Three", start)
     filled.back_up(me, tmp_path / "backup.db")
     filled.restore(me, tmp_path / "backup.db", replaced=tmp_path / "replaced.db")
     assert filled.calls.get(me, turn.call_id).status is CallStatus.INTERRUPTED
-    assert filled.chat_sessions.messages(me, chat.id)[-1].status is MessageStatus.INTERRUPTED
-    filled.chat_sessions.finish_turn(me, turn, content="Three!", report=report())
-    assert filled.chat_sessions.messages(me, chat.id)[-1].content == "Three!"
+    assert filled.chat_sessions.conversation(me, chat.id).messages[-1].status is MessageStatus.INTERRUPTED
+    filled.turns.finish(me, turn, content="Three!", report=report())
+    assert filled.chat_sessions.conversation(me, chat.id).messages[-1].content == "Three!"
 
 
 # -- refusals

@@ -58,6 +58,8 @@ def test_everything_that_is_known_of_a_call_is_booked(
                 error_kind=None,
                 error=None,
                 request_id=None,
+                prompt_characters=None,
+                filtered=None,
             )
         ]
     )

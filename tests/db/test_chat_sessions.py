@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from multiprocessing.connection import Connection
 from typing import Any
 
 import pytest
 
 from connector import CallReport, CallStatus, ProviderUnavailable, Role
-from db import CallStart, ChatSession, Database, MessageStatus, NotFound, Person, SavedConfiguration
+from db import UNDO, CallStart, ChatSession, Database, MessageStatus, NotFound, Person, SavedConfiguration
 from tests.db.conftest import ENCRYPTION_KEY
 from tests.db.processes import beside
 
@@ -27,7 +28,7 @@ def chat(database: Database, me: Person, saved: SavedConfiguration) -> ChatSessi
 def test_a_chat_comes_back_as_it_was_made(database: Database, me: Person, chat: ChatSession) -> None:
     assert database.chat_sessions.get(me, chat.id) == chat
     assert database.chat_sessions.all(me) == [chat]
-    assert database.chat_sessions.messages(me, chat.id) == []
+    assert database.chat_sessions.conversation(me, chat.id).messages == ()
     assert (chat.title, chat.model, chat.system_prompt) == ("A chat", "m", "Be brief.")
 
 
@@ -39,7 +40,7 @@ def test_the_last_changed_chat_is_listed_first(database: Database, me: Person, s
     for n in range(4):
         ids.append(database.chat_sessions.create(me, title=str(n), configuration_id=None).id)
         later()
-    database.chat_sessions.begin_turn(me, ids[1], "Hello", start)
+    database.turns.begin(me, ids[1], "Hello", start)
     later()
     database.chat_sessions.update(me, ids[0], title="Renamed")
     assert [each.id for each in database.chat_sessions.all(me, limit=3)] == [ids[0], ids[1], ids[3]]
@@ -48,8 +49,8 @@ def test_the_last_changed_chat_is_listed_first(database: Database, me: Person, s
 def test_a_turn_is_stored_before_its_answer_is_there(
     database: Database, me: Person, chat: ChatSession, start: CallStart
 ) -> None:
-    turn = database.chat_sessions.begin_turn(me, chat.id, "Hello?", start)
-    question, answer = database.chat_sessions.messages(me, chat.id)
+    turn = database.turns.begin(me, chat.id, "Hello?", start)
+    question, answer = database.chat_sessions.conversation(me, chat.id).messages
     assert (question.id, question.role, question.content) == (turn.user_message_id, Role.USER, "Hello?")
     assert (question.status, question.call) == (MessageStatus.COMPLETE, None)
     assert (answer.id, answer.role, answer.content) == (turn.answer_id, Role.ASSISTANT, "")
@@ -76,10 +77,10 @@ def test_an_answer_ends_as_its_call_did(
     status: CallStatus,
     expected: MessageStatus,
 ) -> None:
-    turn = database.chat_sessions.begin_turn(me, chat.id, "Hello?", start)
+    turn = database.turns.begin(me, chat.id, "Hello?", start)
     error = ProviderUnavailable("Down.") if status is CallStatus.FAILED else None
-    database.chat_sessions.finish_turn(me, turn, content="Hello.", report=report(status, error=error))
-    answer = database.chat_sessions.messages(me, chat.id)[-1]
+    database.turns.finish(me, turn, content="Hello.", report=report(status, error=error))
+    answer = database.chat_sessions.conversation(me, chat.id).messages[-1]
     assert (answer.content, answer.status) == ("Hello.", expected)
     assert answer.call is not None
     assert answer.call.status is status
@@ -89,11 +90,11 @@ def test_an_answer_ends_as_its_call_did(
 def test_an_answer_is_finished_once(
     database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report
 ) -> None:
-    turn = database.chat_sessions.begin_turn(me, chat.id, "Hello?", start)
-    database.chat_sessions.finish_turn(me, turn, content="Hello.", report=report())
+    turn = database.turns.begin(me, chat.id, "Hello?", start)
+    database.turns.finish(me, turn, content="Hello.", report=report())
     with pytest.raises(NotFound):
-        database.chat_sessions.finish_turn(me, turn, content="Overwritten.", report=report())
-    assert database.chat_sessions.messages(me, chat.id)[-1].content == "Hello."
+        database.turns.finish(me, turn, content="Overwritten.", report=report())
+    assert database.chat_sessions.conversation(me, chat.id).messages[-1].content == "Hello."
 
 
 def refuse(kind: str, sql: Sql, what: str, when: str) -> None:
@@ -110,8 +111,8 @@ def test_a_turn_that_cannot_begin_leaves_nothing(
 ) -> None:
     refuse(kind, sql, "INSERT", "NEW.position = 2")
     with pytest.raises(Exception, match="refused"):
-        database.chat_sessions.begin_turn(me, chat.id, "Hello?", start)
-    assert database.chat_sessions.messages(me, chat.id) == []
+        database.turns.begin(me, chat.id, "Hello?", start)
+    assert database.chat_sessions.conversation(me, chat.id).messages == ()
     assert database.calls.recent(me) == []
     assert sql("SELECT count(*) FROM messages") == [(0,)]
 
@@ -119,10 +120,10 @@ def test_a_turn_that_cannot_begin_leaves_nothing(
 def test_an_answer_that_cannot_be_stored_leaves_its_call_under_way(
     database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report, sql: Sql, kind: str
 ) -> None:
-    turn = database.chat_sessions.begin_turn(me, chat.id, "Hello?", start)
+    turn = database.turns.begin(me, chat.id, "Hello?", start)
     refuse(kind, sql, "UPDATE", "1 = 1")
     with pytest.raises(Exception, match="refused"):
-        database.chat_sessions.finish_turn(me, turn, content="Hello.", report=report())
+        database.turns.finish(me, turn, content="Hello.", report=report())
     assert database.calls.recent(me)[0].status is CallStatus.RUNNING
 
 
@@ -130,8 +131,8 @@ def test_fifty_messages_of_the_same_second_keep_their_order_in_another_process(
     database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report, url: str, sql: Sql
 ) -> None:
     for n in range(25):
-        turn = database.chat_sessions.begin_turn(me, chat.id, f"question {n}", start)
-        database.chat_sessions.finish_turn(me, turn, content=f"answer {n}", report=report())
+        turn = database.turns.begin(me, chat.id, f"question {n}", start)
+        database.turns.finish(me, turn, content=f"answer {n}", report=report())
     database.close()
     assert sql("SELECT count(DISTINCT created_at) FROM messages") == [(1,)]
 
@@ -141,16 +142,24 @@ def test_fifty_messages_of_the_same_second_keep_their_order_in_another_process(
 
 def read_out(line: Connection, url: str, chat: str) -> None:
     with closing(Database(url, encryption_key=ENCRYPTION_KEY)) as database:
-        for message in database.chat_sessions.messages(database.people.local(), chat):
+        for message in database.chat_sessions.conversation(database.people.local(), chat).messages:
             line.send(message.content)
 
 
 def test_only_what_leads_to_the_last_message_is_the_conversation(
-    database: Database, me: Person, chat: ChatSession, start: CallStart, sql: Sql
+    database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report, sql: Sql
 ) -> None:
-    turns = [database.chat_sessions.begin_turn(me, chat.id, str(n), start) for n in range(3)]
+    turns = []
+    for number in range(3):
+        turns.append(database.turns.begin(me, chat.id, str(number), start))
+        database.turns.finish(me, turns[-1], content="", report=report())
     sql("UPDATE messages SET parent_id = ? WHERE id = ?", turns[0].answer_id, turns[2].user_message_id)
-    assert [message.content for message in database.chat_sessions.messages(me, chat.id)] == ["0", "", "2", ""]
+    assert [message.content for message in database.chat_sessions.conversation(me, chat.id).messages] == [
+        "0",
+        "",
+        "2",
+        "",
+    ]
 
 
 def test_an_update_changes_what_is_given(database: Database, me: Person, chat: ChatSession, clock: Any) -> None:
@@ -164,15 +173,18 @@ def test_an_update_changes_what_is_given(database: Database, me: Person, chat: C
 
 
 def test_a_deleted_chat_takes_its_messages_and_leaves_its_calls(
-    database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report, sql: Sql
+    database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report, sql: Sql, clock: Any
 ) -> None:
     other = database.chat_sessions.create(me, title="Other", configuration_id=None)
     for each in (chat, other):
-        turn = database.chat_sessions.begin_turn(me, each.id, "Hello?", start)
-        database.chat_sessions.finish_turn(me, turn, content="Hello.", report=report(usage=USAGE))
+        turn = database.turns.begin(me, each.id, "Hello?", start)
+        database.turns.finish(me, turn, content="Hello.", report=report(usage=USAGE))
     database.chat_sessions.delete(me, chat.id)
     with pytest.raises(NotFound):
-        database.chat_sessions.messages(me, chat.id)
+        database.chat_sessions.conversation(me, chat.id)
+    assert [each.id for each in database.chat_sessions.all(me)] == [other.id]
+    clock.now += UNDO + timedelta(seconds=1)
+    database.chat_sessions.delete(me, database.chat_sessions.create(me, title="Any", configuration_id=None).id)
     assert sql("SELECT DISTINCT session_id FROM messages") == [(other.id,)]
     assert [call.total_tokens for call in database.calls.recent(me)] == [8, 8]
 
@@ -180,23 +192,23 @@ def test_a_deleted_chat_takes_its_messages_and_leaves_its_calls(
 def test_a_call_is_booked_though_its_chat_was_deleted_meanwhile(
     database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report
 ) -> None:
-    turn = database.chat_sessions.begin_turn(me, chat.id, "Hello?", start)
+    turn = database.turns.begin(me, chat.id, "Hello?", start)
     database.chat_sessions.delete(me, chat.id)
-    database.chat_sessions.finish_turn(me, turn, content="Hello.", report=report(usage=USAGE))
+    database.turns.finish(me, turn, content="Hello.", report=report(usage=USAGE))
     assert [(call.status, call.total_tokens) for call in database.calls.recent(me)] == [(CallStatus.DONE, 8)]
 
 
 def test_a_chat_outlives_its_configuration(
     database: Database, me: Person, chat: ChatSession, saved: SavedConfiguration, start: CallStart
 ) -> None:
-    database.chat_sessions.begin_turn(me, chat.id, "Hello?", start)
+    database.turns.begin(me, chat.id, "Hello?", start)
     database.configurations.delete(me, saved.id)
     assert database.chat_sessions.get(me, chat.id).configuration_id is None
-    call = database.chat_sessions.messages(me, chat.id)[-1].call
+    call = database.chat_sessions.conversation(me, chat.id).messages[-1].call
     assert call is not None
     assert (call.configuration_id, call.configuration_name) == (None, "Mine")
     with pytest.raises(NotFound, match="configuration"):
-        database.chat_sessions.begin_turn(me, chat.id, "Again?", start)
+        database.turns.begin(me, chat.id, "Again?", start)
 
 
 USAGE = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}

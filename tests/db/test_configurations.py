@@ -511,15 +511,15 @@ def test_a_deleted_configuration_leaves_its_chats_and_calls_readable(
     sql: Sql,
 ) -> None:
     chat = database.chat_sessions.create(me, title="A chat", configuration_id=saved.id, model="gpt-4o")
-    turn = database.chat_sessions.begin_turn(me, chat.id, "Hello", start)
+    turn = database.turns.begin(me, chat.id, "Hello", start)
     usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
-    database.chat_sessions.finish_turn(me, turn, content="Hi", report=report(usage=usage))
+    database.turns.finish(me, turn, content="Hi", report=report(usage=usage))
     running = database.calls.begin(me, start)
     totals = [database.calls.totals(me, by) for by in UsageGroup]
     database.configurations.delete(me, saved.id)
 
     assert database.chat_sessions.all(me) == [replace(chat, configuration_id=None)]
-    question, answer = database.chat_sessions.messages(me, chat.id)
+    question, answer = database.chat_sessions.conversation(me, chat.id).messages
     assert (question.content, answer.content) == ("Hello", "Hi")
     assert answer.call is not None
     assert (answer.call.configuration_id, answer.call.configuration_name, answer.call.total_tokens) == (None, "Mine", 3)
@@ -528,5 +528,5 @@ def test_a_deleted_configuration_leaves_its_chats_and_calls_readable(
     database.calls.finish(me, running, report())
     assert database.calls.get(me, running).configuration_name == "Mine"
     with pytest.raises(NotFound, match="configuration does not exist"):
-        database.chat_sessions.begin_turn(me, chat.id, "Again", start)
+        database.turns.begin(me, chat.id, "Again", start)
     assert sql("SELECT * FROM configurations") == []

@@ -48,8 +48,8 @@ def test_what_eight_threads_do_at_random_leaves_everything_whole(
         def talk() -> None:
             start = CallStart("chat", "execute_with_history", id, "Account", "m")
             chat = chats.create(me, title=str(number), configuration_id=id)
-            turn = chats.begin_turn(me, chat.id, "Hello", start)
-            chats.finish_turn(me, turn, content="Hi", report=report())
+            turn = database.turns.begin(me, chat.id, "Hello", start)
+            database.turns.finish(me, turn, content="Hi", report=report())
 
         def back_up() -> None:
             file = tmp_path / f"{number}.db"
@@ -89,7 +89,7 @@ def test_what_eight_threads_do_at_random_leaves_everything_whole(
         assert key.endswith(each.key_hint)
     assert sum(each.is_default for each in stored) <= 1
     for chat in database.chat_sessions.all(me):
-        statuses = [message.status.value for message in database.chat_sessions.messages(me, chat.id)]
+        statuses = [message.status.value for message in database.chat_sessions.conversation(me, chat.id).messages]
         assert statuses in ([], ["complete", "complete"], ["complete", "interrupted"])
     created = {
         entry.configuration_id

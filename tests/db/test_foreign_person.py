@@ -20,6 +20,7 @@ from db import (
     SavedConfiguration,
     Turn,
     UsageGroup,
+    Written,
 )
 from db.base import Record
 
@@ -50,7 +51,7 @@ def owned(
     report: Callable[..., CallReport],
 ) -> Owned:
     chat = database.chat_sessions.create(me, title="Private", configuration_id=saved.id)
-    turn = database.chat_sessions.begin_turn(me, chat.id, "Private?", start)
+    turn = database.turns.begin(me, chat.id, "Private?", start)
     database.calls.finish(me, database.calls.begin(me, start), report())
     running = database.calls.begin(me, start)
     other = Configuration(**{**dict(configuration), "display_name": "Other"})
@@ -91,13 +92,33 @@ ATTEMPTS: dict[str, tuple[Callable[[Owned, Person], object], object]] = {
         ANYTHING,
     ),
     "chat_sessions.get": (lambda it, who: it.database.chat_sessions.get(who, it.chat.id), NotFound),
-    "chat_sessions.messages": (lambda it, who: it.database.chat_sessions.messages(who, it.chat.id), NotFound),
-    "chat_sessions.begin_turn": (
-        lambda it, who: it.database.chat_sessions.begin_turn(who, it.chat.id, "Mine", it.start),
+    "chat_sessions.conversation": (
+        lambda it, who: it.database.chat_sessions.conversation(who, it.chat.id),
         NotFound,
     ),
-    "chat_sessions.finish_turn": (
-        lambda it, who: it.database.chat_sessions.finish_turn(who, it.turn, content="Mine", report=it.report),
+    "chat_sessions.images": (lambda it, who: it.database.chat_sessions.images(who, it.chat.id), NotFound),
+    "chat_sessions.choose": (
+        lambda it, who: it.database.chat_sessions.choose(who, it.chat.id, it.turn.answer_id),
+        NotFound,
+    ),
+    "chat_sessions.send_along": (lambda it, who: it.database.chat_sessions.send_along(who, it.chat.id, 0), NotFound),
+    "chat_sessions.undelete": (lambda it, who: it.database.chat_sessions.undelete(who, it.chat.id), NotFound),
+    "turns.begin": (
+        lambda it, who: it.database.turns.begin(who, it.chat.id, "Mine", it.start),
+        NotFound,
+    ),
+    "turns.keep": (
+        lambda it, who: it.database.turns.keep(who, [Written(it.turn, "Mine")]),
+        ANYTHING,
+    ),
+    "turns.ask_to_stop": (lambda it, who: it.database.turns.ask_to_stop(who, it.turn.answer_id), NotFound),
+    "turns.written": (lambda it, who: it.database.turns.written(who, it.turn.answer_id), NotFound),
+    "calls.characters_per_token": (
+        lambda it, who: it.database.calls.characters_per_token(who, it.saved.id, it.start.model_asked),
+        None,
+    ),
+    "turns.finish": (
+        lambda it, who: it.database.turns.finish(who, it.turn, content="Mine", report=it.report),
         NotFound,
     ),
     "chat_sessions.update": (
@@ -174,8 +195,8 @@ def test_a_turn_put_together_from_two_peoples_does_not_reach_the_others_answer(
 ) -> None:
     foreigner = database.people.add(me, "Foreigner", PersonRole.USER)
     chat = database.chat_sessions.create(foreigner, title="Mine", configuration_id=None)
-    mine = database.chat_sessions.begin_turn(foreigner, chat.id, "Mine?", owned.start)
+    mine = database.turns.begin(foreigner, chat.id, "Mine?", owned.start)
     forged = replace(owned.turn, call_id=mine.call_id)
-    database.chat_sessions.finish_turn(foreigner, forged, content="Mine", report=owned.report)
-    assert database.chat_sessions.messages(me, owned.chat.id)[-1].content == ""
-    assert database.chat_sessions.messages(foreigner, chat.id)[-1].content == "Mine"
+    database.turns.finish(foreigner, forged, content="Mine", report=owned.report)
+    assert database.chat_sessions.conversation(me, owned.chat.id).messages[-1].content == ""
+    assert database.chat_sessions.conversation(foreigner, chat.id).messages[-1].content == "Mine"

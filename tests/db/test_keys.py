@@ -36,7 +36,7 @@ def test_a_key_file_is_made_once_for_its_owner_only(path: Path) -> None:
     database.close()
     Database(f"sqlite:///{path}").close()
     assert file.read_bytes() == key
-    assert {each.name for each in path.parent.iterdir()} == {"workbench.db", "encryption.key"}
+    assert {each.name for each in path.parent.iterdir()} == {"workbench.db", "workbench.db.in-use", "encryption.key"}
 
 
 def test_a_key_that_was_set_needs_no_file(path: Path, key_file: Callable[..., str]) -> None:

@@ -120,7 +120,7 @@ def content(url: str) -> object:
     return sorted(run_sql(url, columns)), [(name, run_sql(url, f"SELECT * FROM {name}")) for (name,) in tables]
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
 def test_an_old_database_goes_on_with_all_its_rows(new_url: str, revision: str) -> None:
     make(new_url, revision)
     database = Database(new_url, encryption_key=ENCRYPTION_KEY)
@@ -137,14 +137,14 @@ def test_an_old_database_goes_on_with_all_its_rows(new_url: str, revision: str) 
         assert (saved.price, learnt) == (Price(input=1, output=2, since=date(2026, 1, 31)), ["temperature"])
 
     (chat,) = database.chat_sessions.all(me)
-    question, answer = database.chat_sessions.messages(me, chat.id)
+    question, answer = database.chat_sessions.conversation(me, chat.id).messages
     assert (question.content, answer.content, answer.status) == ("How are you?", "Fine.", MessageStatus.COMPLETE)
     assert answer.call is not None
     assert (answer.call.status, answer.call.total_tokens) == (CallStatus.DONE, 12)
     assert database.audit.recent(me) == []
 
     changed = database.configurations.change(me, ID, {"display_name": "New"}, version=saved.version)
-    assert (changed.version, database.revision) == (2, "0003")
+    assert (changed.version, database.revision) == (2, "0004")
     database.close()
     engine = engine_of(new_url)
     with engine.connect() as connection:
@@ -154,7 +154,7 @@ def test_an_old_database_goes_on_with_all_its_rows(new_url: str, revision: str) 
 
 
 @ON_SQLITE
-@pytest.mark.parametrize("revision", ["0001", "0002"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
 def test_the_file_as_it_was_is_kept_beside_the_new_one_for_its_owner_only(
     new_url: str, path: Path, revision: str
 ) -> None:
@@ -165,7 +165,7 @@ def test_the_file_as_it_was_is_kept_beside_the_new_one_for_its_owner_only(
     kept = path.with_name(f"workbench.db.before-{revision}")
     assert content(f"sqlite:///{kept}") == before
     assert kept.stat().st_mode & 0o777 == 0o600
-    assert {file.name for file in path.parent.iterdir()} == {path.name, kept.name}
+    assert {file.name for file in path.parent.iterdir()} == {path.name, kept.name, f"{path.name}.in-use"}
 
     Database(new_url, encryption_key=ENCRYPTION_KEY).close()
     assert content(f"sqlite:///{kept}") == before
@@ -200,14 +200,16 @@ def start(line: Connection, url: str) -> None:
         line.send((database.revision, [each.display_name for each in database.configurations.all(me)]))
 
 
-@pytest.mark.parametrize(("revision", "names"), [("", []), ("0001", ["Old One"]), ("0002", ["Old One"])])
+@pytest.mark.parametrize(
+    ("revision", "names"), [("", []), ("0001", ["Old One"]), ("0002", ["Old One"]), ("0003", ["Old One"])]
+)
 def test_of_four_processes_that_start_at_once_one_migrates(
     new_url: str, kind: str, path: Path, revision: str, names: list[str]
 ) -> None:
     if revision:
         make(new_url, revision)
     before = content(new_url) if revision else None
-    assert all_at_once(start, new_url) == [[("0003", names)]] * 4
+    assert all_at_once(start, new_url) == [[("0004", names)]] * 4
     assert run_sql(new_url, "SELECT name FROM people") == [("Local administrator",)]
     if kind == "sqlite" and revision:
         assert content(f"sqlite:///{path}.before-{revision}") == before
@@ -225,7 +227,7 @@ def test_threads_of_one_process_may_migrate_each_its_own(tmp_path: Path) -> None
             return database.revision, run_sql(url, "SELECT name FROM people")
 
     with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(name, range(8))) == [("0003", [("Local administrator",)])] * 8
+        assert list(threads.map(name, range(8))) == [("0004", [("Local administrator",)])] * 8
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(new_url: str) -> None:

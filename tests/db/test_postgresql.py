@@ -97,9 +97,9 @@ def test_an_answer_with_a_nul_is_stored_all_the_same(
     database: Database, me: Person, start: CallStart, report: Callable[..., CallReport]
 ) -> None:
     chat = database.chat_sessions.create(me, title="A chat", configuration_id=None)
-    turn = database.chat_sessions.begin_turn(me, chat.id, "Nu\0l?", start)
-    database.chat_sessions.finish_turn(me, turn, content="a\0b", report=report(model="m\0"))
-    question, answer = database.chat_sessions.messages(me, chat.id)
+    turn = database.turns.begin(me, chat.id, "Nu\0l?", start)
+    database.turns.finish(me, turn, content="a\0b", report=report(model="m\0"))
+    question, answer = database.chat_sessions.conversation(me, chat.id).messages
     assert (question.content, answer.content, answer.status) == ("Nu\ufffdl?", "a\ufffdb", MessageStatus.COMPLETE)
     assert database.calls.get(me, turn.call_id).model_answered == "m\ufffd"
 

@@ -100,8 +100,8 @@ def test_a_price_that_cannot_be_read_takes_nothing_else_along(
 
 def test_a_turn_of_a_chat_has_its_cost(database: Database, me: Person, start: CallStart, listed: CallReport) -> None:
     chat = database.chat_sessions.create(me, title="Chat", configuration_id=start.configuration_id)
-    turn = database.chat_sessions.begin_turn(me, chat.id, "What is it?", start)
-    database.chat_sessions.finish_turn(me, turn, content="Hello.", report=listed)
+    turn = database.turns.begin(me, chat.id, "What is it?", start)
+    database.turns.finish(me, turn, content="Hello.", report=listed)
     assert database.calls.get(me, turn.call_id).cost == 3.5
 
 

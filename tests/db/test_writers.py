@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from db import CallStart, ChangedMeanwhile, Database, Person, SavedConfiguration, UsageGroup
+from db import CallStart, ChangedMeanwhile, Database, Person, SavedConfiguration, StillWriting, Turn, UsageGroup
 from tests.db.conftest import ENCRYPTION_KEY, make_report
 from tests.db.processes import all_at_once
 
@@ -31,13 +31,20 @@ def work(database: Database, start: CallStart, chat: str, threads: int, rounds: 
         except ChangedMeanwhile:
             return False
 
+    def begin() -> Turn | None:
+        try:
+            return database.turns.begin(me, chat, "Hello", start)
+        except StillWriting:  # another one's answer
+            return None
+
     def one_thread(number: int) -> None:
         for _ in range(rounds):
-            turn = database.chat_sessions.begin_turn(me, chat, "Hello", start)
+            while (turn := begin()) is None:
+                pass
             database.calls.book(me, replace(start, page="tuner"), make_report(usage=USAGE))
             while number % 4 == 0 and not count_up():
                 pass
-            database.chat_sessions.finish_turn(me, turn, content="Hi", report=make_report(usage=USAGE))
+            database.turns.finish(me, turn, content="Hi", report=make_report(usage=USAGE))
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(one_thread, range(threads)))
@@ -64,7 +71,7 @@ def all_is_there(database: Database, me: Person, saved: SavedConfiguration, sql:
         assert len(database.audit.recent(me, limit=number)) == changes + 1
         assert sql("SELECT position FROM messages ORDER BY position") == [(at,) for at in range(1, 2 * number + 1)]
         (chat,) = database.chat_sessions.all(me)
-        conversation = database.chat_sessions.messages(me, chat.id)
+        conversation = database.chat_sessions.conversation(me, chat.id).messages
         assert [message.content for message in conversation] == ["Hello", "Hi"] * number
         totals = database.calls.totals(me, UsageGroup.PAGE)
         assert {row.group: (row.calls, row.total_tokens, row.failed) for row in totals} == {

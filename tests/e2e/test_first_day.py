@@ -126,11 +126,11 @@ def two_turns(visitor: Visitor, account: Account) -> None:
 def found_again_after_a_reload_and_a_restart(visitor: Visitor, app: App) -> None:
     page = visitor.page
     messages = page.get_by_test_id("stChatMessage")
-    visitor.settle()
+    expect(messages.last.get_by_text("View code")).to_be_visible()
     said = messages.all_inner_texts()
     assert len(said) == 4
     page.reload()
-    visitor.settle()
+    expect(messages.last.get_by_text("View code")).to_be_visible()
     expect(messages).to_have_count(4)
     assert messages.all_inner_texts() == said
     app.__exit__()

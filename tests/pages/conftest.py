@@ -142,8 +142,23 @@ def press(at: AppTest, label: str, *, nth: int = 0) -> AppTest:
 
 
 def say(at: AppTest, text: str) -> AppTest:
-    """Send a message in the chat."""
-    return at.chat_input[0].set_value(text).run()
+    """Send a message in the chat, and wait for the answer."""
+    return answered(at.chat_input[0].set_value(text).run())
+
+
+def _writing() -> list[tuple[int]]:
+    with runtime.database()._storage.reading() as session:
+        rows = session.connection().exec_driver_sql("SELECT id FROM messages WHERE status = 'writing'")
+        return [(row[0],) for row in rows]
+
+
+def answered(at: AppTest) -> AppTest:
+    """Wait until all answers are written, and draw the page anew, as a browser does then."""
+    while "Stop" in labels(at):
+        for (answer_id,) in _writing():
+            assert runtime.answers().wait(answer_id, 10)
+        at.run()
+    return at
 
 
 def said(part: AppTest | Block) -> str:

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import ChatMessage, Text
 
 from pages.shared import runtime
-from tests.pages.conftest import Workbench, go, labels, lines, press, said, say, visit
+from tests.pages.conftest import Workbench, go, lines, press, said, say, visit
 from tests.provider.answers import chunk, usage
 from tests.provider.server import Chunks
 
@@ -18,6 +18,11 @@ THREE = ["One", "Two", "Three"]
 def spoken(at: AppTest) -> list[tuple[str, str]]:
     """Who said what on the page, without the lines below an answer."""
     return [(message.name, first_line(message)) for message in at.chat_message]
+
+
+def listed(at: AppTest) -> list[str]:
+    """The chats in the list."""
+    return [button.label for button in at.button if str(button.key).startswith("chat:")]
 
 
 def first_line(message: ChatMessage) -> str:
@@ -83,7 +88,8 @@ def test_a_chat_is_found_again_by_its_address_after_a_restart(workbench: Workben
 
 def test_what_will_be_sent_is_what_is_sent(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
-    announced = json.loads(at.json[0].value)
+    at.session_state["sent:chat"] = True  # opens the box
+    announced = json.loads(at.run().json[0].value)
     assert "Sends 2 earlier messages with yours" in said(at)
     say(at, "your next message")
     assert workbench.bodies()[-1]["messages"] == announced
@@ -101,11 +107,11 @@ def test_a_new_chat_knows_nothing_of_the_last_one(workbench: Workbench, at: AppT
 
 def test_an_earlier_chat_is_opened_from_the_list(workbench: Workbench, at: AppTest) -> None:
     say(press(say(at, "One"), "New chat"), "Two")
-    assert labels(at)[2:4] == [":primary[**Two**]", "One"]
+    assert listed(at) == [":primary[**Two**]", "One"]
     press(at, "One")
     assert spoken(at) == turns("One")
     assert lines(at.title) == ["One"]
-    assert labels(at)[2:4] == ["Two", ":primary[**One**]"]
+    assert listed(at) == ["Two", ":primary[**One**]"]
 
 
 def test_a_chat_goes_on_after_a_visit_to_another_page(workbench: Workbench, at: AppTest) -> None:

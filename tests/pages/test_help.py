@@ -196,7 +196,8 @@ def test_below_an_answer_stands_what_it_cost(workbench: Workbench) -> None:
 def test_a_price_of_nothing_is_no_unknown_one(workbench: Workbench) -> None:
     saved = workbench.connect()
     runtime.database().configurations.change(runtime.person(), saved.id, {"price": Price(input=0, output=0)})
-    assert said(say(visit("chat"), "Hello")).count("$0.00") == 1
+    # Of the answer, and of what goes along with the next message.
+    assert said(say(visit("chat"), "Hello")).count("$0.00") == 2
     workbench.server.next(Reply(200, completion("Hm.", usage=None)))
     assert "price" not in lines(tuned().caption)[1]
 
