@@ -399,11 +399,11 @@ def filtered_of(response: ChatCompletionsResponse) -> dict[str, str]:
 
 
 def filtered_categories(results: object) -> dict[str, str]:
-    """Those of Azure's `content_filter_results` that were filtered: category -> how grave."""
+    """Those of Azure's `content_filter_results` that were stopped: category -> how grave."""
     if not isinstance(results, Mapping):
         return {}
     return {
-        str(name).replace("_", " "): str(result.get("severity", "detected"))
+        str(name): str(result.get("severity", "detected"))
         for name, result in results.items()
         if isinstance(result, Mapping) and result.get("filtered")
     }

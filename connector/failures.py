@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 import openai
 
+from connector.chat_completions import filtered_categories
 from connector.configuration import ApiType, Configuration
 from connector.endpoint import read_endpoint
 from connector.errors import (
@@ -288,16 +289,10 @@ def _words(body: object, said: Mapping[str, Any]) -> str:
     return words if isinstance(words, str) and not words.lstrip().startswith("<") else ""
 
 
-def _filtered_categories(said: Mapping[str, Any]) -> dict[str, object]:
+def _filtered_categories(said: Mapping[str, Any]) -> dict[str, str]:
     inner = said.get("innererror") or said.get("inner_error")
     inner = inner if isinstance(inner, Mapping) else {}
-    results = inner.get("content_filter_result") or inner.get("content_filter_results")
-    results = results if isinstance(results, Mapping) else {}
-    return {
-        str(name): result.get("severity", "detected")
-        for name, result in results.items()
-        if isinstance(result, Mapping) and result.get("filtered")
-    }
+    return filtered_categories(inner.get("content_filter_result") or inner.get("content_filter_results"))
 
 
 def redacted(words: object, configuration: Configuration) -> str:

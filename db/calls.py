@@ -328,7 +328,7 @@ def finish_call(
     record.request_id = report.request_id
     record.prompt_characters = _characters_of(report.request.get("messages"))
     found = filtered_of(report.response) if report.response else {}
-    record.filtered = ", ".join(f"{name} ({severity})" for name, severity in found.items()) or None
+    record.filtered = ", ".join(f"{name.replace('_', ' ')} ({severity})" for name, severity in found.items()) or None
     own_price = price_of(session, record.configuration_id)
     if cost := cost_of(report, own_price) if own_price else list_price:
         record.cost, record.price_source = float(cost.amount), str(cost)

@@ -4,7 +4,7 @@ from functools import partial
 
 import streamlit as st
 
-from pages.shared import chat_export, conversation, picker, runtime
+from pages.shared import chat_export, picker, runtime, stored_chat
 from pages.shared.words import plain
 
 LISTED = 30
@@ -32,8 +32,9 @@ def rail(session_id: str | None) -> None:
 
 def settings(session_id: str | None) -> None:
     """What belongs to the whole chat: its name, its system prompt, its export, its end."""
-    with st.popover("This chat", icon=":material/tune:", width="content"):
-        chat = conversation.session(session_id)
+    # A key of its own: the box of a chat that is deleted in it closes.
+    with st.popover("This chat", icon=":material/tune:", width="content", key=f"settings:{session_id}"):
+        chat = stored_chat.session(session_id)
         if chat is not None:
             key = f"title:{chat.id}"
             st.text_input("Title", chat.title, key=key, max_chars=200, on_change=_rename, args=(chat.id, key))
@@ -87,7 +88,7 @@ def _tell(session_id: str | None, key: str) -> None:
 
 
 def _delete(session_id: str) -> None:
-    title = conversation.title(session_id)
+    title = stored_chat.title(session_id)
     runtime.database().chat_sessions.delete(runtime.person(), session_id)
     st.session_state["deleted"] = session_id, title
     st.query_params.clear()

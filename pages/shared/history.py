@@ -30,6 +30,10 @@ class Earlier:
     """How many because they would not fit."""
 
     @property
+    def characters(self) -> int:
+        return sum(len(each.content) for each in self.messages)
+
+    @property
     def sent(self) -> int:
         return self.turns - self.unwanted - self.too_long
 

@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, Message
 from db import SavedConfiguration
 from pages.shared import answer as answers
-from pages.shared import conversation, picker, runtime
+from pages.shared import chat_outgoing, chat_turn, conversation, picker, runtime, stored_chat
 from pages.shared.words import plain
 
 # How much of a prompt one token is, roughly, in English text (platform.openai.com/tokenizer).
@@ -117,8 +117,8 @@ def with_history(
     """
     page = picker.page_name()
     configuration = picker.current()
-    said = conversation.conversation(session_id)
-    conversation.offer_again(page, said)
+    said = stored_chat.conversation(session_id)
+    chat_turn.offer_again(page, said)
     with talk:
         if session_id is not None:
             conversation.draw(session_id, said)
@@ -127,12 +127,12 @@ def with_history(
             return
         if not said.said:
             st.markdown(":gray[Nothing said yet. Each message goes along with all that was said before it.]")
-            conversation.suggestions(page, session_id, suggestions)
-        conversation.trouble(page)
+            chat_turn.suggestions(page, session_id, suggestions)
+        chat_turn.trouble(page)
     with below:
-        conversation.what_will_be_sent(page, session_id, said, configuration)
+        chat_outgoing.line(page, session_id, said, configuration)
     # In no container: only then Streamlit keeps the end of the talk in sight.
-    conversation.input_box(page, session_id)
+    chat_turn.input_box(page, session_id)
 
 
 def _stream(page: str, configuration: SavedConfiguration, request: ChatCompletionsRequest, operation: str) -> None:

@@ -5,7 +5,7 @@ Group: talk. Icon: chat.
 
 import streamlit as st
 
-from pages.shared import chats, conversation, use_case
+from pages.shared import chats, stored_chat, use_case
 
 SUGGESTIONS = (
     "Explain tokens to a colleague in three sentences.",
@@ -13,8 +13,8 @@ SUGGESTIONS = (
     "Write a limerick about a lost umbrella.",
 )
 
-chat = conversation.from_address()
-actions = use_case.head(conversation.title(chat), "With history: all that was said goes along with each message.")
+chat = stored_chat.from_address()
+actions = use_case.head(stored_chat.title(chat), "With history: all that was said goes along with each message.")
 with actions:
     chats.settings(chat)
 talk, rail = st.columns([3.4, 1], gap="large")

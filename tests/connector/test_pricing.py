@@ -16,7 +16,9 @@ from connector import (
     Client,
     InvalidConfiguration,
     Price,
+    context_window,
     cost_of,
+    cost_of_prompt,
 )
 from tests.connector.conftest import PATIENCE, REQUEST, account
 from tests.provider.answers import completion, error
@@ -178,3 +180,28 @@ def test_the_report_of_a_real_call_has_what_a_price_needs(server: ProviderServer
     costs = [cost_of(report, Price(input=1, output=1)) for report in reports]
     assert costs[0]
     assert costs[0] == costs[1]
+
+
+# -- before it is sent
+
+
+def test_a_prompt_has_the_price_of_its_tokens_and_nothing_else() -> None:
+    cost = cost_of_prompt(OPENAI, "gpt-4o", 1_000_000)
+    assert cost is not None
+    assert (cost.amount, "gpt-4o at OpenAI" in cost.source) == (Decimal("2.5"), True)
+    own = cost_of_prompt(OPENAI, "gpt-4o", 1_000, Price(input=10, output=20, per_request=0.5))
+    assert own is not None
+    assert (own.amount, own.source) == (Decimal("0.51"), "own price")
+
+
+@pytest.mark.parametrize(
+    ("url", "model"), [(OPENAI, "no-such-model"), ("http://127.0.0.1:8080/v1/chat/completions", "gpt-4o"), (OPENAI, "")]
+)
+def test_what_is_on_no_list_has_neither_price_nor_window(url: str, model: str) -> None:
+    assert cost_of_prompt(url, model, 1_000) is None
+    assert context_window(url, model) is None
+
+
+def test_the_list_tells_how_much_a_model_takes() -> None:
+    assert context_window(OPENAI, "gpt-4o") == 128_000
+    assert context_window(OPENAI.replace("api.openai.com", "api.openai.com.example.org"), "gpt-4o") is None

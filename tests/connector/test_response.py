@@ -7,11 +7,13 @@ import pytest
 from connector import (
     CallReport,
     CallStatus,
+    ChatCompletionsResponse,
     ChatCompletionsSession,
     Client,
     Role,
     UnreadableAnswer,
     UsageSource,
+    filtered_of,
     text_of,
 )
 from tests.connector.conftest import REQUEST, account, each_form
@@ -211,3 +213,18 @@ def test_what_is_no_chat_completion_is_not_taken_for_one(
 def test_an_answer_without_choices_is_empty(server: ProviderServer, client: Client) -> None:
     server.next(Reply(200, completion("x", choices=[])))
     assert client.execute_without_history("Hi") == ""
+
+
+def test_what_the_content_filter_stopped_is_told_by_category() -> None:
+    stopped = {
+        "hate": {"filtered": False, "severity": "safe"},
+        "self_harm": {"filtered": True, "severity": "medium"},
+        "jailbreak": {"filtered": True, "detected": True},
+        "odd": "yes",
+    }
+    answer = completion("One", "Two")
+    answer["choices"][0]["content_filter_results"] = stopped
+    answer["choices"][1]["content_filter_results"] = {"violence": {"filtered": True, "severity": "high"}}
+    response = ChatCompletionsResponse.model_validate(answer)
+    assert filtered_of(response) == {"self_harm": "medium", "jailbreak": "detected"}
+    assert filtered_of(ChatCompletionsResponse.model_validate(completion("One"))) == {}

@@ -88,8 +88,7 @@ def test_a_chat_is_found_again_by_its_address_after_a_restart(workbench: Workben
 
 def test_what_will_be_sent_is_what_is_sent(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
-    at.session_state["sent:chat"] = True  # opens the box
-    announced = json.loads(at.run().json[0].value)
+    announced = json.loads(press(at, "What will be sent").json[0].value)
     assert "Sends 2 earlier messages with yours" in said(at)
     say(at, "your next message")
     assert workbench.bodies()[-1]["messages"] == announced

@@ -1,0 +1,91 @@
+"""What will be sent with the next message of a chat, before it is: how much, how long, how dear."""
+
+import streamlit as st
+
+from db import ChatSession, Conversation, SavedConfiguration
+from pages.shared import history, picker, runtime, stored_chat
+from pages.shared.words import count, dollars, plain
+
+
+def line(page: str, session_id: str | None, said: Conversation, configuration: SavedConfiguration) -> None:
+    """Above the input: what goes along with the next message, how long that is, what it costs; and how much shall."""
+    chat, system = stored_chat.session(session_id), stored_chat.system_prompt(session_id)
+    measured = history.measure(configuration, picker.current_model(), said.messages)
+    along = history.earlier(said.said, chat.history_turns if chat else None, measured, besides=system)
+    tokens = measured.tokens(len(system) + along.characters)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(plain(_summary(along, tokens, measured)), width="stretch")
+        if chat and along.turns:
+            st.toggle(
+                "Also ask without history",
+                key=f"both:{page}",
+                persist_state="session",
+                help="Asks the same message a second time on its own: both answers, tokens and prices side by side.",
+            )
+        if st.button("What will be sent", type="tertiary", icon=":material/visibility:"):
+            _show_what_will_be_sent(page, session_id)
+
+
+@st.dialog("What will be sent", width="medium", position="right", on_dismiss="rerun")
+def _show_what_will_be_sent(page: str, session_id: str | None) -> None:
+    """The exact messages, and how much of what was said before shall go along."""
+    chat, system = stored_chat.session(session_id), stored_chat.system_prompt(session_id)
+    said = stored_chat.conversation(session_id)
+    configuration = picker.current()
+    if configuration is None:
+        return
+    measured = history.measure(configuration, picker.current_model(), said.messages)
+    along = history.earlier(said.said, chat.history_turns if chat else None, measured, besides=system)
+    if chat and along.turns:
+        _how_much(chat, along.turns)
+    for sentence in _sentences(along, measured.tokens(len(system) + along.characters), measured):
+        st.caption(plain(sentence))
+    request = history.messages(system, along.messages, None, {})
+    pending = {"role": "user", "content": "your next message"}
+    st.json([*(message.body() for message in request), pending], expanded=2)
+
+
+def _summary(along: history.Earlier, tokens: int, measured: history.Measure) -> str:
+    if not along.turns:
+        return "Sends your message"
+    earlier, is_cut = len(along.messages), along.sent != along.turns
+    what = f"Sends {earlier} earlier messages with yours" if earlier else "Sends your message alone"
+    left_out = f", leaves out {along.turns - along.sent} of {along.turns} turns" if is_cut else ""
+    cost = measured.cost(tokens) if tokens else None
+    price = f", {dollars(float(cost.amount))}" if cost else ""
+    return f"{what}{left_out} · about {count(tokens)} tokens{price}"
+
+
+def _sentences(along: history.Earlier, tokens: int, measured: history.Measure) -> list[str]:
+    ratio = f"{measured.characters_per_token:.1f} characters a token"
+    source = f"as this model counted before: {ratio}" if measured.is_learnt else f"estimated: {ratio}"
+    sentences = [f"About {count(tokens)} tokens beside your message, {source}."]
+    if along.unwanted:
+        sentences.append(f"The oldest {along.unwanted} of {along.turns} turns are left out, as chosen above.")
+    if along.too_long:
+        sentences.append(
+            f"{along.too_long} more of the oldest turns are left out: they do not fit into the {measured.window:,} "
+            "tokens that this model takes."
+        )
+    if cost := measured.cost(tokens):
+        sentences.append(f"That is {dollars(float(cost.amount))} ({cost}), without the answer.")
+    return sentences
+
+
+def _how_much(chat: ChatSession, turns: int) -> None:
+    key = f"turns:{chat.id}:{turns}"
+    st.slider(
+        "Earlier turns to send along",
+        0,
+        turns,
+        turns if chat.history_turns is None else min(chat.history_turns, turns),
+        key=key,
+        on_change=_send_along,
+        args=(chat.id, turns, key),
+        help="None: the model knows only your next message and the system prompt. The oldest turns are left out first.",
+    )
+
+
+def _send_along(session_id: str, turns: int, key: str) -> None:
+    chosen = st.session_state[key]
+    runtime.database().chat_sessions.send_along(runtime.person(), session_id, None if chosen == turns else chosen)

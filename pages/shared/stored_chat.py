@@ -1,0 +1,53 @@
+"""The chat that a page is about, as it is stored; `None` is a new one, of which nothing is stored yet."""
+
+import streamlit as st
+
+from db import ChatSession, Conversation
+from pages.shared import runtime
+
+SHOWN = 40
+"""Messages that are drawn at first, and how many more at a time: each costs its share of every run of the page."""
+NOBODY = Conversation((), (), {}, None)
+
+
+def from_address() -> str | None:
+    """The chat that the address names, None for a new one. One that is not this person's does not exist."""
+    session_id = st.query_params.get("chat")
+    if not session_id:
+        return None
+    try:
+        return runtime.database().chat_sessions.get(runtime.person(), session_id).id
+    except runtime.NotFound:
+        st.warning("This chat does not exist, or is somebody else's. Here is a new one.", icon=":material/search_off:")
+        del st.query_params["chat"]
+        return None
+
+
+def session(session_id: str | None) -> ChatSession | None:
+    """The chat, None for a new one."""
+    return None if session_id is None else runtime.database().chat_sessions.get(runtime.person(), session_id)
+
+
+def title(session_id: str | None) -> str:
+    """The title of a chat, "Chat" for a new one."""
+    chat = session(session_id)
+    return chat.title if chat else "Chat"
+
+
+def conversation(session_id: str | None) -> Conversation:
+    """What was said so far; as many whole messages as are to be drawn."""
+    if session_id is None:
+        return NOBODY
+    shown = st.session_state.get(f"shown:{session_id}", SHOWN)
+    return runtime.database().chat_sessions.conversation(runtime.person(), session_id, last=shown)
+
+
+def system_prompt(session_id: str | None) -> str:
+    """What the model is told before all else."""
+    chat = session(session_id)
+    return chat.system_prompt if chat else str(st.session_state.get("system:new", ""))
+
+
+def show_more(session_id: str) -> None:
+    """Draw more of its messages from now on."""
+    st.session_state[f"shown:{session_id}"] = st.session_state.get(f"shown:{session_id}", SHOWN) + 5 * SHOWN

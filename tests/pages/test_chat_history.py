@@ -1,0 +1,265 @@
+"""What goes along with a message, seen before it is sent: how much of the history, how long, how dear; and branches."""
+
+import json
+import re
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from connector import Price
+from pages.shared import runtime
+from tests.pages.conftest import Workbench, answered, lines, press, said, say, visit
+from tests.pages.test_chat import answer_of, listed, sent, spoken, turns
+from tests.provider.answers import chunk, error, usage
+from tests.provider.server import Chunks, Hang, Reply
+
+FILTERED = {"hate": {"filtered": False, "severity": "safe"}, "self_harm": {"filtered": True, "severity": "medium"}}
+
+
+@pytest.fixture
+def at(workbench: Workbench) -> AppTest:
+    workbench.connect()
+    return visit("chat")
+
+
+def summary(at: AppTest) -> str:
+    """The line above the input."""
+    return next(line for line in lines(at.caption) if line.startswith("Sends "))
+
+
+def system(at: AppTest, text: str) -> AppTest:
+    return next(area for area in at.text_area if area.label == "System prompt").set_value(text).run()
+
+
+# -- how much
+
+
+def test_fewer_turns_go_along_when_fewer_are_asked_for(workbench: Workbench, at: AppTest) -> None:
+    for prompt in ("One", "Two", "Three"):
+        say(at, prompt)
+    press(at, "What will be sent").slider[0].set_value(1).run()
+    assert summary(at.run()).startswith("Sends 2 earlier messages with yours, leaves out 2 of 3 turns")
+    announced = json.loads(press(at, "What will be sent").json[0].value)
+    assert "The oldest 2 of 3 turns are left out, as chosen above." in said(at)
+    say(at, "your next message")
+    assert workbench.bodies()[-1]["messages"] == announced
+    assert sent(workbench) == [*turns("Three"), ("user", "your next message")]
+    assert workbench.sql("SELECT earlier_sent FROM messages WHERE role = 'assistant'") == [(0,), (2,), (4,), (2,)]
+
+
+def test_no_turn_goes_along_when_none_is_asked_for_but_the_system_prompt_does(
+    workbench: Workbench, at: AppTest
+) -> None:
+    system(at, "Be brief.")
+    say(at, "One")
+    press(at, "What will be sent").slider[0].set_value(0).run()
+    assert summary(at.run()).startswith("Sends your message alone, leaves out 1 of 1 turns")
+    say(at, "Two")
+    assert sent(workbench) == [("system", "Be brief."), ("user", "Two")]
+    again = visit("chat", chat=str(at.query_params["chat"]))
+    assert summary(again).startswith("Sends your message alone")
+
+
+def test_what_does_not_fit_is_left_out_and_said(workbench: Workbench, at: AppTest) -> None:
+    for prompt in ("A" * 400, "B" * 400):
+        workbench.server.next(Chunks([chunk("C" * 400), chunk(finish_reason="stop")]))  # nobody tells the tokens
+        say(at, prompt)
+    workbench.server.next(
+        Reply(400, error("This model's maximum context length is 300 tokens.", code="context_length_exceeded"))
+    )
+    say(at, "Too long?")
+    assert "300 tokens" in said(at)
+    assert "leaves out 1 of 2 turns" in summary(at)
+    press(at, "What will be sent")
+    assert (
+        "1 more of the oldest turns are left out: they do not fit into the 300 tokens that this model takes."
+        in said(at)
+    )
+    say(at, "Now?")
+    assert [content[:1] for _, content in sent(workbench)] == ["B", "C", "N"]
+
+
+# -- how long, how dear
+
+
+def test_the_estimate_is_learnt_from_what_the_model_counted(workbench: Workbench, at: AppTest) -> None:
+    saved = runtime.database().configurations.all(runtime.person())[0]
+    runtime.database().configurations.change(runtime.person(), saved.id, {"price": Price(input=1000, output=0)})
+    press(at, "What will be sent")
+    assert "estimated: 4.0 characters a token" in said(at)
+    workbench.server.next(
+        Chunks([chunk("b" * 10), chunk(finish_reason="stop"), chunk(choices=[], usage=usage(5, "b"))])
+    )
+    say(at, "a" * 10)
+    assert summary(at) == "Sends 2 earlier messages with yours · about 10 tokens, $0.01"
+    press(at, "What will be sent")
+    assert "About 10 tokens beside your message, as this model counted before: 2.0 characters a token." in said(at)
+    assert "That is $0.01 (own price" in said(at)
+
+
+# -- with and without
+
+
+def test_the_same_question_is_asked_with_and_without_history(workbench: Workbench, at: AppTest) -> None:
+    say(at, "One")
+    at.toggle[0].set_value(True)
+    say(at, "Two")
+    both = sorted((body["messages"] for body in workbench.bodies()[1:]), key=len)
+    assert [[message["content"] for message in messages] for messages in both] == [
+        ["Two"],
+        ["One", "Answer 0 to: One", "Two"],
+    ]
+    assert "With 2 earlier messages" in said(at)
+    assert "On its own" in said(at)
+    assert workbench.sql("SELECT status, count(*) FROM calls GROUP BY status") == [("done", 3)]
+    press(at, "Go on with this one")
+    assert "On its own" not in said(at)
+    at.toggle[0].set_value(False)
+    say(at, "Three")
+    assert sent(workbench) == [*turns("One", "Two"), ("user", "Three")]
+
+
+# -- branches
+
+
+def test_another_answer_stands_beside_the_first_one(workbench: Workbench, at: AppTest) -> None:
+    say(at, "One")
+    workbench.server.next(answer_of("Another one."))
+    answered(press(at, "Ask again"))
+    assert spoken(at) == [("user", "One"), ("assistant", "Another one.")]
+    assert "2 of 2" in said(at)
+    at.button(key=next(str(b.key) for b in at.button if str(b.key).endswith("chevron_left"))).click().run()
+    assert spoken(at) == turns("One")
+    say(at, "Two")
+    assert sent(workbench) == [*turns("One"), ("user", "Two")]
+    assert workbench.sql("SELECT count(*) FROM messages WHERE content = 'Another one.'") == [(1,)]
+
+
+def test_an_edited_message_goes_on_from_there_and_the_old_branch_stays(workbench: Workbench, at: AppTest) -> None:
+    say(say(at, "One"), "Two")
+    press(at, "Edit")
+    next(area for area in at.text_area if area.label == "Your message").set_value("Uno")
+    answered(press(at, "Send"))
+    assert sent(workbench) == [("user", "Uno")]
+    assert spoken(at) == turns("Uno")
+    at.button(key=next(str(b.key) for b in at.button if str(b.key).endswith("chevron_left"))).click().run()
+    assert spoken(at) == turns("One", "Two")
+
+
+def test_an_edit_that_cannot_be_sent_stays_in_its_field(workbench: Workbench, at: AppTest) -> None:
+    say(at, "One")
+    press(at, "Edit")
+    next(area for area in at.text_area if area.label == "Your message").set_value("Uno")
+    workbench.break_keys()
+    press(at, "Send")
+    assert len(lines(at.error)) == 1
+    assert next(area for area in at.text_area if area.label == "Your message").value == "Uno"
+
+
+# -- one at a time
+
+
+def test_a_second_message_while_an_answer_is_written_is_refused_and_offered_again(
+    workbench: Workbench, at: AppTest
+) -> None:
+    workbench.server.next(Hang())
+    at.chat_input[0].set_value("One").run()
+    at.chat_input[0].set_value("Two").run()
+    assert "An answer is still being written in this chat. Wait until it has ended, or stop it." in lines(at.error)
+    assert at.chat_input[0].proto.value == "Two"
+    answered(press(at, "Stop"))
+    assert workbench.sql("SELECT content, status FROM messages") == [("One", "complete"), ("", "stopped")]
+    say(at, "Two")
+    assert sent(workbench) == [("user", "Two")]
+
+
+# -- what the filter stopped, pictures, reasoning
+
+
+def test_an_answer_that_the_filter_stopped_says_which_category(workbench: Workbench, at: AppTest) -> None:
+    last = chunk(finish_reason="content_filter")
+    last["choices"][0]["content_filter_results"] = FILTERED
+    workbench.server.next(Chunks([chunk("Half"), last]))
+    say(at, "One")
+    assert "What it stopped: self harm (medium)." in said(at.chat_message[1])
+
+
+def test_a_prompt_that_the_filter_stopped_says_which_category(workbench: Workbench, at: AppTest) -> None:
+    inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": FILTERED}
+    refusal = error("Filtered.", code="content_filter")
+    refusal["error"]["innererror"] = inner
+    workbench.server.next(Reply(400, refusal))
+    say(at, "One")
+    assert "The content filter blocked this prompt (self harm: medium)" in lines(at.error)[0]
+
+
+def test_reasoning_is_shown_apart_and_not_sent_back(workbench: Workbench, at: AppTest) -> None:
+    thought = chunk()
+    thought["choices"][0]["delta"]["reasoning_content"] = "Hm, let me see."
+    workbench.server.next(Chunks([thought, chunk("Yes."), chunk(finish_reason="stop")]))
+    say(at, "One")
+    assert [box.label for box in at.expander] == ["Reasoning"]
+    assert "Hm, let me see." in said(at.expander[0])
+    say(at, "Two")
+    assert sent(workbench) == [("user", "One"), ("assistant", "Yes."), ("user", "Two")]
+
+
+def test_a_file_that_is_no_picture_is_refused_and_the_text_offered_again(workbench: Workbench, at: AppTest) -> None:
+    at.chat_input[0].upload("notes.png", b"just text", "image/png").set_value("Look").run()
+    assert lines(at.error) == ["notes.png is no picture that a model takes. Choose a PNG, JPEG, GIF or WebP file."]
+    assert at.chat_input[0].proto.value == "Look"
+    assert workbench.server.requests == []
+
+
+# -- the list
+
+
+def test_a_search_finds_titles_and_messages(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(answer_of("It is called 100%_sure."))
+    say(at, "Apples")
+    say(press(at, "New chat"), "Pears")
+    search = next(field for field in at.text_input if field.label == "Search")
+
+    def found(words: str) -> list[str]:
+        search.set_value(words).run()
+        return [re.sub(r"\W|primary", "", label) for label in listed(at)]
+
+    assert found("apple") == ["Apples"]
+    assert found("100%_s") == ["Apples"]
+    assert found("1%s") == []
+    assert "No chat holds these words." in said(at)
+    assert len(found("")) == 2
+
+
+def test_a_deleted_chat_is_brought_back(workbench: Workbench, at: AppTest) -> None:
+    say(at, "One")
+    press(at, "Delete this chat")
+    assert spoken(at) == []
+    assert at.query_params == {}
+    press(at, "Undo")
+    assert spoken(at) == turns("One")
+
+
+def test_a_chat_gets_another_name(workbench: Workbench, at: AppTest) -> None:
+    say(at, "One")
+    next(field for field in at.text_input if field.label == "Title").set_value("Numbers").run()
+    assert lines(at.title) == ["Numbers"]
+
+
+def test_a_long_chat_shows_its_end_and_the_rest_on_demand(workbench: Workbench, at: AppTest) -> None:
+    say(at, "The first")
+    chat = str(at.query_params["chat"])
+    ((last,),) = workbench.sql("SELECT max(id) FROM messages")
+    for number in range(50):
+        workbench.sql(
+            "INSERT INTO messages (session_id, position, parent_id, role, content, reasoning, status, is_stop_asked, "
+            "created_at) VALUES (?, ?, ?, ?, ?, '', 'complete', 0, 0)",
+            *(chat, 3 + number, last + number, ["user", "assistant"][number % 2], f"Message {number}"),
+        )
+    workbench.sql("UPDATE chat_sessions SET last_message_id = (SELECT max(id) FROM messages)")
+    again = visit("chat", chat=chat)
+    assert len(again.chat_message) == 40
+    assert "Sends 52 earlier messages" in summary(again)
+    press(again, "Show earlier messages (12)")
+    assert len(again.chat_message) == 52
+    assert "The first" in said(again)
