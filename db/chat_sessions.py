@@ -23,6 +23,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    type_coerce,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -34,6 +35,7 @@ from db.errors import NotFound
 from db.people import Person
 from db.storage import Storage
 
+_ROLES = {role.value: role for role in Role}
 UNDO = timedelta(minutes=10)
 """How long a deleted chat can be brought back."""
 
@@ -215,18 +217,12 @@ class ChatSessions:
         """What was said on the current branch; whole `messages` only for the `last` ones."""
         with self._storage.reading() as session:
             branch_end = own_chat(session, person, id).last_message_id
-            rows = {
-                row.id: row
-                for row in session.execute(
-                    select(
-                        MessageRecord.id,
-                        MessageRecord.parent_id,
-                        MessageRecord.beside_id,
-                        MessageRecord.role,
-                        MessageRecord.content,
-                    ).where(MessageRecord.session_id == id)
-                )
-            }
+            of_it = MessageRecord.session_id == id
+            # Ten thousand messages are read here with each run of a page: no records, and no enumerations.
+            tree = select(MessageRecord.id, MessageRecord.parent_id, MessageRecord.beside_id).where(of_it)
+            rows = {row.id: row for row in session.execute(tree)}
+            spoken = select(MessageRecord.id, type_coerce(MessageRecord.role, String), MessageRecord.content)
+            texts = {id_: (role, content) for id_, role, content in session.execute(spoken.where(of_it))}
             branch = []
             while branch_end is not None:
                 branch.append(rows[branch_end])
@@ -239,7 +235,7 @@ class ChatSessions:
                 session.execute(
                     select(ImageRecord.message_id, func.count())
                     .join(MessageRecord, MessageRecord.id == ImageRecord.message_id)
-                    .where(MessageRecord.session_id == id)
+                    .where(of_it)
                     .group_by(ImageRecord.message_id)
                 ).all()
             )
@@ -248,7 +244,11 @@ class ChatSessions:
             by_parent.setdefault(row.parent_id, []).append(row.id)
         versions = {each: tuple(by_parent[rows[each].parent_id]) for each in shown}
         return Conversation(
-            said=tuple(Said(row.id, row.role, row.content, images.get(row.id, 0)) for row in branch),
+            said=tuple(
+                Said(row.id, _ROLES[role], content, images.get(row.id, 0))
+                for row in branch
+                for role, content in [texts[row.id]]
+            ),
             messages=tuple(whole[each] for each in shown),
             versions={each: others for each, others in versions.items() if len(others) > 1},
             beside=whole[beside[-1]] if beside else None,

@@ -75,14 +75,14 @@ class SQLite:
             return False
         try:
             self._presence = self.path.with_name(f"{self.path.name}.in-use").open("ab")
-        except OSError:  # a folder that is read-only
+            try:
+                fcntl.flock(self._presence, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_alone = True
+            except BlockingIOError:
+                is_alone = False
+            fcntl.flock(self._presence, fcntl.LOCK_SH)
+        except OSError:  # a folder that is read-only, a file system without locks
             return False
-        try:
-            fcntl.flock(self._presence, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_alone = True
-        except OSError:
-            is_alone = False
-        fcntl.flock(self._presence, fcntl.LOCK_SH)
         return is_alone
 
     def keep(self, revision: str) -> None:

@@ -20,6 +20,11 @@ RECOVER = 5.0
 PATIENCE = 60
 """How often the end of an answer is tried to be stored, a second apart."""
 
+SOON = 2.0
+"""Seconds in which a stopped answer is stored, unless the database is in the way."""
+ENDED = "ended"
+"""The key to nothing."""
+
 ClientOf = Callable[[Callable[[CallReport], None]], Client]
 """Makes the client of one call, given what takes its report."""
 
@@ -45,10 +50,12 @@ class Answers:
 
     def follow(self, person: Person, answer_id: int) -> str:
         """The key to the words of an answer; it may be written by another process. `NotFound` for somebody else's."""
-        self._database.turns.written(person, answer_id)
+        _, _, status = self._database.turns.written(person, answer_id)
         with self._lock:
             if writer := self._writing.get(answer_id):
                 return writer.words.key
+            if status is not MessageStatus.WRITING:
+                return ENDED
             elsewhere = self._elsewhere.setdefault(answer_id, _Elsewhere(self._database, person, answer_id))
             return elsewhere.words.key
 
@@ -60,9 +67,12 @@ class Answers:
 
     def stop(self, person: Person, answer_id: int) -> None:
         """Hang up on the provider and store what came. Harmless when it has ended; `NotFound` for somebody else's."""
-        self._database.turns.ask_to_stop(person, answer_id)
-        if writer := self._writing.get(answer_id):
+        writer = self._writing.get(answer_id)
+        if writer is not None and writer.person == person:
             writer.stop()
+            writer.join(SOON)  # so that a page that is drawn next knows of it
+        else:
+            self._database.turns.ask_to_stop(person, answer_id)
 
     def wait(self, answer_id: int, seconds: float) -> bool:
         """Until this process does not write that answer any more; whether it came to that."""
@@ -140,24 +150,27 @@ class _Writer(threading.Thread):
         self._began = time.monotonic()
         self._stream: AnswerStream | None = None
         self._is_stopped = False
+        self._report: CallReport | None = None
         self._is_booked = False
         self._booking = threading.Lock()
 
     def run(self) -> None:
+        failure = None
         try:
             self._read()
         except ConnectorError as error:
-            self._book(self._report(CallStatus.FAILED, error))  # unless the client did
+            failure = error
         except Exception:
             log.exception("answer %s", self.turn.answer_id)
             failure = ConnectorError("Something went wrong that nobody expected. Ask again; the log tells more.")
-            self._book(self._report(CallStatus.FAILED, failure))
         finally:
+            self._book(self._report or self._made_up(CallStatus.FAILED, failure))
             self._ended(self.turn.answer_id)
             self.words.end()
 
     def _read(self) -> None:
-        with self._client_of(self._book).stream(self._request) as self._stream:
+        # The report is booked by this thread once all is over: whoever stops it hangs up without waiting for a disk.
+        with self._client_of(self._take).stream(self._request) as self._stream:
             if self._is_stopped:  # before the provider began to answer
                 return
             for index, kind, text in self._stream.deltas():
@@ -170,12 +183,17 @@ class _Writer(threading.Thread):
         if self._stream is not None:
             self._stream.close()
         else:
-            self._book(self._report(CallStatus.STOPPED))
+            self._book(self._made_up(CallStatus.STOPPED))
+            self._ended(self.turn.answer_id)
+            self.words.end()
 
     def written(self) -> Written:
         return Written(self.turn, self.words.text("content", "refusal"), self.words.text("reasoning"))
 
-    def _report(self, status: CallStatus, error: ConnectorError | None = None) -> CallReport:
+    def _take(self, report: CallReport) -> None:
+        self._report = report
+
+    def _made_up(self, status: CallStatus, error: ConnectorError | None = None) -> CallReport:
         """Where no client has one."""
         return CallReport(
             request={}, status=status, started_at=self._began_at, duration=time.monotonic() - self._began, error=error

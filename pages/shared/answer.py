@@ -125,7 +125,7 @@ def show(answer: Kept) -> None:
     call = call_of(answer)
     if not answer["text"] and call.status is CallStatus.DONE:
         empty()
-    below(call, ChatCompletionsRequest.of_body(answer["request"]))
+    below(call, lambda: ChatCompletionsRequest.of_body(answer["request"]))
 
 
 def call_of(answer: Kept) -> Call:
@@ -134,7 +134,10 @@ def call_of(answer: Kept) -> Call:
 
 
 def below(
-    call: Call, request: ChatCompletionsRequest | None = None, *, actions: Callable[[], None] = lambda: None
+    call: Call,
+    request: Callable[[], ChatCompletionsRequest] | None = None,
+    *,
+    actions: Callable[[], None] = lambda: None,
 ) -> None:
     """What stands under an answer: trouble, or how it ended, and the quiet line; with the request, also its code.
 

@@ -133,7 +133,10 @@ def _begin(
     said = stored_chat.conversation(session_id)
     before = said.said
     if instead_of is not None:  # what is behind it is another branch from here on
-        before = before[: next((at for at, each in enumerate(before) if each.id == instead_of), len(before))]
+        at = next((at for at, each in enumerate(before) if each.id == instead_of), None)
+        if at is None:
+            raise runtime.NotFound("Another version of this chat is shown by now. Reload the page.")
+        before = before[:at]
     if question is None:
         *before_, asked = before
         before = tuple(before_)

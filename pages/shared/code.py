@@ -1,5 +1,7 @@
 """View code: the request of a page as code to take away, without a key in it."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from connector import ChatCompletionsRequest, Client, connector_code, curl_command, key_variable, sdk_code
@@ -7,13 +9,13 @@ from db import SavedConfiguration
 from pages.shared import configurations, runtime
 
 
-def button(key: str, configuration_id: str | None, request: ChatCompletionsRequest) -> None:
-    """Opens the code of a request; nothing where its configuration was deleted."""
+def button(key: str, configuration_id: str | None, request: Callable[[], ChatCompletionsRequest]) -> None:
+    """Opens the code of a request, which is made up only then; nothing where its configuration was deleted."""
     saved = {each.id: each for each in runtime.database().configurations.all(runtime.person())}
     if configuration_id not in saved:
         return
     if st.button("View code", key=f"code:{key}", icon=":material/code:", type="tertiary"):
-        drawer(saved[configuration_id], request)
+        drawer(saved[configuration_id], request())
 
 
 @st.dialog("View code", width="medium", position="right")

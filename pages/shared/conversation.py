@@ -90,7 +90,8 @@ def _draw_answer(session_id: str, said: Conversation, message: StoredMessage) ->
     is_last = message.id == said.said[-1].id
     answers.below(
         message.call,
-        _request_of(session_id, said) if is_last else None,
+        # A picture would make its code megabytes long.
+        partial(_request_of, session_id, said) if is_last and not any(each.images for each in said.said) else None,
         actions=partial(_actions, session_id, said, message, is_last=is_last, is_beside=message is said.beside),
     )
 
@@ -155,18 +156,14 @@ def _versions(session_id: str, said: Conversation, message: StoredMessage) -> No
         )
 
 
-def _request_of(session_id: str, said: Conversation) -> ChatCompletionsRequest | None:
-    """The request that the last message is the answer to; None where pictures are in it, or nobody knows any more."""
+def _request_of(session_id: str, said: Conversation) -> ChatCompletionsRequest:
+    """The request that the last message is the answer to."""
     answer = said.messages[-1]
-    if answer.role is not Role.ASSISTANT or answer.call is None:
-        return None
     spoken = history.earlier(said.said[:-2], None, None).messages
     if answer.earlier_sent is not None:
         spoken = spoken[len(spoken) - answer.earlier_sent :] if answer.earlier_sent else ()
-    if any(each.images for each in (*spoken, said.said[-2])):
-        return None
     messages = history.messages(stored_chat.system_prompt(session_id), spoken, said.said[-2], {})
-    return ChatCompletionsRequest(messages=messages, model=answer.call.model_asked)
+    return ChatCompletionsRequest(messages=messages, model=answer.call.model_asked if answer.call else None)
 
 
 def _set(name: str, value: object) -> None:

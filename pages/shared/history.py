@@ -96,7 +96,9 @@ def earlier(said: tuple[Said, ...], limit: int | None, measured: Measure | None,
     first = 0
     if measured is not None and measured.room is not None:
         lengths = [sum(len(each.content) for each in turn) for turn in wanted]
-        while first < len(wanted) and measured.tokens(sum(lengths[first:]) + len(besides)) > measured.room:
+        left = sum(lengths) + len(besides)
+        while first < len(wanted) and measured.tokens(left) > measured.room:
+            left -= lengths[first]
             first += 1
     kept = tuple(message for turn in wanted[first:] for message in turn)
     return Earlier(kept, len(turns), len(turns) - len(wanted), first)

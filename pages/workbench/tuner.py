@@ -1,6 +1,7 @@
 """Tune a request down to its last parameter, and see the full response."""
 
 import json
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -90,5 +91,5 @@ with left:
         answers.show(kept)
     else:
         draw_choices(response)
-        answers.below(answers.call_of(kept), ChatCompletionsRequest.of_body(kept["request"]))
+        answers.below(answers.call_of(kept), partial(ChatCompletionsRequest.of_body, kept["request"]))
         draw_response(response, kept["request"])

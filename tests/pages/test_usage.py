@@ -225,5 +225,5 @@ def test_only_the_answer_keeps_its_tokens_when_a_chat_is_deleted(used: Workbench
     runtime.database().chat_sessions.delete(runtime.person(), id)
     assert metrics(visit("usage")) == before
     at = visit("chat", chat=id)
-    assert labels(at) == ["New chat"]
+    assert labels(at) == ["New chat", "What will be sent"]
     assert len(lines(at.warning)) == 1
