@@ -67,9 +67,9 @@ class _Followed:
         # Before the words are looked at: what comes between the two is not lost.
         has_ended = self.words is None or self.words.is_ended
         if self.words is not None:
-            self._sent, pieces = self.words.since(self._sent)
-            for kind, text in pieces:
-                yield [self._n, self._sent, text, *(["reasoning"] if kind == "reasoning" else [])]
+            for end, kind, text in self.words.since(self._sent):
+                self._sent = end
+                yield [self._n, end, text, *(["reasoning"] if kind == "reasoning" else [])]
         if has_ended:
             self.is_done = True
             yield [self._n]

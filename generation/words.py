@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 Piece = tuple[str, str]
@@ -32,11 +32,12 @@ class Words:
         """What came of these kinds."""
         return "".join(text for kind, text in self._pieces if kind in kinds)
 
-    def since(self, start: int) -> tuple[int, list[Piece]]:
-        """What came behind the first `start` pieces, neighbours of one kind as one; and how many pieces there are."""
-        new = self._pieces[start:]
-        together = groupby(new, key=lambda piece: piece[0])
-        return start + len(new), [(kind, "".join(text for _, text in pieces)) for kind, pieces in together]
+    def since(self, start: int) -> Iterator[tuple[int, str, str]]:
+        """What came behind the first `start` pieces, neighbours of one kind as one: up to which piece, kind, text."""
+        for kind, group in groupby(self._pieces[start:], key=lambda piece: piece[0]):
+            texts = [text for _, text in group]
+            start += len(texts)
+            yield start, kind, "".join(texts)
 
     def _call(self) -> None:
         for watcher in tuple(self._watchers):

@@ -140,20 +140,20 @@ def _versions(session_id: str, said: Conversation, message: StoredMessage) -> No
     ids = said.versions.get(message.id)
     if not ids:
         return
-    at = ids.index(message.id)
-    for icon, label, other in (("chevron_left", "Previous version", at - 1), ("chevron_right", "Next version", at + 1)):
-        if other > at:
-            st.markdown(f":small[:gray[{at + 1} of {len(ids)}]]", width="content")
-        st.button(
-            "",
-            icon=f":material/{icon}:",
-            help=label,
-            key=f"version:{message.id}:{icon}",
-            type="tertiary",
-            disabled=not 0 <= other < len(ids),
-            on_click=chat_turn.choose,
-            args=(session_id, ids[other % len(ids)]),
-        )
+    key = f"version:{message.id}"
+    st.menu_button(
+        f"Version {ids.index(message.id) + 1} of {len(ids)}",
+        list(ids),
+        format_func=lambda id: f"Version {ids.index(id) + 1}",
+        type="tertiary",
+        key=key,
+        on_click=_choose,
+        args=(session_id, key),
+    )
+
+
+def _choose(session_id: str, key: str) -> None:
+    chat_turn.choose(session_id, st.session_state[key])
 
 
 def _request_of(session_id: str, said: Conversation) -> ChatCompletionsRequest:

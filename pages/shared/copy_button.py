@@ -6,7 +6,7 @@ _HTML = '<button type="button">Copy</button>'
 _CSS = """
 button {
   background: none; border: 0; color: var(--st-text-color); cursor: pointer; display: block; font: inherit;
-  font-size: 0.875rem; line-height: 1.6; padding: 0.35rem 0;
+  font-size: 0.875rem; line-height: 1.6; padding: 0.5rem 0 0.2rem;
 }
 button:hover, button:focus-visible {color: var(--st-primary-color)}
 """
