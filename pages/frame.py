@@ -75,4 +75,5 @@ def sending_pages() -> set[str]:
     return {use_case.name for use_case in showcase.use_cases()} | {"tuner"}
 
 
-draw()
+with runtime.one_run():
+    draw()

@@ -11,7 +11,7 @@ from pages.shared import configurations, runtime
 
 def button(key: str, configuration_id: str | None, request: Callable[[], ChatCompletionsRequest]) -> None:
     """Opens the code of a request, which is made up only then; nothing where its configuration was deleted."""
-    saved = {each.id: each for each in runtime.database().configurations.all(runtime.person())}
+    saved = {each.id: each for each in runtime.configurations()}
     if configuration_id not in saved:
         return
     if st.button("View code", key=f"code:{key}", icon=":material/code:", type="tertiary"):

@@ -260,7 +260,10 @@ class View {
   ended() {
     clearInterval(this.clock);
     this.drawNow();
-    this.report("ended", true);
+    // Until the page takes it away: what is reported while the page has lost the app is dropped.
+    const report = () => this.report("ended", Date.now());
+    report();
+    this.clock = setInterval(report, 1000);
   }
 
   leave() {

@@ -81,7 +81,7 @@ def picked() -> SavedConfiguration | None:
 
 def _offered() -> list[SavedConfiguration]:
     """Those that are switched on."""
-    return [each for each in runtime.database().configurations.all(runtime.person()) if each.is_enabled]
+    return [each for each in runtime.configurations() if each.is_enabled]
 
 
 def _first(saved: list[SavedConfiguration]) -> SavedConfiguration:

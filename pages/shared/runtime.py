@@ -2,9 +2,12 @@
 
 import logging
 import secrets
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, TypeVar
 
 import httpx2
 
@@ -55,6 +58,7 @@ __all__ = [
     "StorageError",
     "Turn",
     "answers",
+    "configurations",
     "database",
     "demo_endpoint",
     "examine",
@@ -63,6 +67,8 @@ __all__ = [
     "log_failure",
     "models",
     "models_typed",
+    "once",
+    "one_run",
     "person",
     "reference",
     "start",
@@ -70,6 +76,9 @@ __all__ = [
     "start_turn",
     "stop",
 ]
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -127,7 +136,36 @@ def database() -> Database:
 
 def person() -> Person:
     """Who acts. There is one person, the administrator, until people sign in."""
-    return database().people.local()
+    return once("person", lambda: database().people.local())
+
+
+def configurations() -> list[SavedConfiguration]:
+    """All of them, by name."""
+    return once("configurations", lambda: database().configurations.all(person()))
+
+
+_this_run = threading.local()
+
+
+@contextmanager
+def one_run() -> Iterator[None]:
+    """While a page is drawn: what `once` has read stays so, in this thread."""
+    _this_run.read = {}
+    try:
+        yield
+    finally:
+        _this_run.read = None
+
+
+def once(name: str, read: Callable[[], T]) -> T:
+    """What `read` gives: once for each run of a page, since one asks for it twenty times; elsewhere anew each time."""
+    known: dict[str, Any] | None = getattr(_this_run, "read", None)
+    if known is None:
+        return read()
+    if name not in known:
+        known[name] = read()
+    found: T = known[name]
+    return found
 
 
 def start_call(

@@ -16,7 +16,8 @@ def from_address() -> str | None:
     if not session_id:
         return None
     try:
-        return runtime.database().chat_sessions.get(runtime.person(), session_id).id
+        session(session_id)
+        return session_id
     except runtime.NotFound:
         st.warning("This chat does not exist, or is somebody else's. Here is a new one.", icon=":material/search_off:")
         del st.query_params["chat"]
@@ -25,7 +26,10 @@ def from_address() -> str | None:
 
 def session(session_id: str | None) -> ChatSession | None:
     """The chat, None for a new one."""
-    return None if session_id is None else runtime.database().chat_sessions.get(runtime.person(), session_id)
+    if session_id is None:
+        return None
+    chats, who = runtime.database().chat_sessions, runtime.person()
+    return runtime.once(f"chat:{session_id}", lambda: chats.get(who, session_id))
 
 
 def title(session_id: str | None) -> str:

@@ -12,6 +12,8 @@ from typing import Self
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from connector import ApiType, Configuration
+from db import Database
 from demo.child import Child
 from tests.e2e import chromium
 from tests.provider.real_model import RealModel, free_port
@@ -165,6 +167,30 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 def app() -> Iterator[App]:
     """An app on an empty database."""
     with tempfile.TemporaryDirectory() as folder, App(Path(folder)) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def scripted() -> Iterator[ProviderServer]:
+    """A provider for all tests of a module."""
+    with ProviderServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shared_app(tmp_path_factory: pytest.TempPathFactory, scripted: ProviderServer) -> Iterator[App]:
+    """An app for all tests of a module, with one configuration, which is of `scripted`."""
+    with App(tmp_path_factory.mktemp("shared")) as app:
+        database = Database(f"sqlite:///{app.database}")
+        local = Configuration(
+            display_name="Local",
+            api_type=ApiType.OPENAI,
+            endpoint=scripted.openai_endpoint,
+            api_key=scripted.key,
+            model_default="gpt-test",
+        )
+        database.configurations.add(database.people.local(), local)
+        database.close()
         yield app
 
 

@@ -1,0 +1,368 @@
+"""An answer goes on, whatever becomes of the tab that asked for it, and all of its words are there in the end."""
+
+import re
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, Route, WebSocketRoute, expect
+
+from tests.e2e.conftest import App, Visitor
+from tests.provider.answers import chunk
+from tests.provider.server import Chunks, ProviderServer
+
+pytestmark = pytest.mark.browser
+
+OFFLINE = '[data-testid="stApp"]:not([data-test-connection-state="CONNECTED"])'
+STOPPED = "Stopped. What came until then is kept."
+REFUSED = "An answer is still being written in this chat. Wait until it has ended, or stop it."
+
+
+class Story:
+    """An answer of three parts: the second and the third come when the test says so."""
+
+    def __init__(self, *parts: str) -> None:
+        self.parts = parts or ("Once upon a time", " there was a test", " that waited for nothing.")
+        self.gates = [threading.Event() for _ in self.parts]
+        self.gates[0].set()
+
+    @property
+    def whole(self) -> str:
+        return "".join(self.parts)
+
+    def chunks(self) -> Chunks:
+        pieces: list[dict[str, object] | threading.Event] = []
+        for gate, part in zip(self.gates, self.parts, strict=True):
+            pieces += [gate, *(chunk(word) for word in re.findall(r"\s*\S+", part))]
+        return Chunks([chunk("", role="assistant"), *pieces, chunk(finish_reason="stop")])
+
+    def tell(self, part: int) -> None:
+        self.gates[part].set()
+
+
+class Cable(socketserver.ThreadingTCPServer):
+    """A way to the app that can be cut: all that goes over it ends in the middle, and nothing new gets through."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int) -> None:
+        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+        self.port = self.server_address[1]
+        self._to = port
+        self._is_cut = False
+        self._ends: set[socket.socket] = set()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, args=(0.05,)).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cut()
+        self.shutdown()
+        self.server_close()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        if self._is_cut:
+            return
+        with socket.create_connection(("127.0.0.1", self._to)) as app:
+            self._ends |= {request, app}
+            threading.Thread(target=self._carry, args=(app, request), daemon=True).start()
+            self._carry(request, app)
+
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        for end in (source, target):
+            self._hang_up(end)
+
+    def _hang_up(self, end: socket.socket) -> None:
+        self._ends.discard(end)
+        with suppress(OSError):  # the other end was faster
+            end.shutdown(socket.SHUT_RDWR)
+
+    def cut(self) -> None:
+        self._is_cut = True
+        for end in list(self._ends):
+            self._hang_up(end)
+
+    def mend(self) -> None:
+        self._is_cut = False
+
+
+@pytest.fixture
+def provider(scripted: ProviderServer) -> Iterator[ProviderServer]:
+    scripted.scripted.clear()
+    scripted.requests.clear()
+    scripted.disconnected.clear()
+    yield scripted
+    assert scripted.violations == []
+
+
+@pytest.fixture
+def visitor(context: BrowserContext, shared_app: App) -> Visitor:
+    return Visitor(context.new_page(), shared_app)
+
+
+@pytest.fixture
+def story(provider: ProviderServer) -> Iterator[Story]:
+    """What the next request gets."""
+    story = Story()
+    provider.next(story.chunks())
+    yield story
+    for part in range(3):  # where the test has failed
+        story.tell(part)
+
+
+def writing(page: Page) -> Locator:
+    """The answer that is being written, as it is drawn so far."""
+    return page.get_by_role("group", name="Answer being written")
+
+
+def ask(visitor: Visitor, story: Story, question: str) -> str:
+    """Ask, and wait for the first part; the address of the chat, below that of the app."""
+    visitor.open("chat")
+    visitor.say(question)
+    expect(writing(visitor.page)).to_have_text(story.parts[0])
+    expect(visitor.page).to_have_url(re.compile(r"/chat\?chat=\w+$"))
+    return visitor.page.url.removeprefix(f"{visitor.app.url}/")
+
+
+def it_ends(page: Page, story: Story) -> None:
+    """The third part comes, and the page shows the stored answer: whole, once, and with its numbers."""
+    story.tell(2)
+    it_is_whole(page, story)
+
+
+def it_is_whole(page: Page, story: Story) -> None:
+    expect(writing(page)).to_have_count(0)
+    expect(page.get_by_test_id("stChatMessage")).to_have_count(2)
+    answer = page.get_by_test_id("stChatMessage").last
+    expect(answer).to_contain_text("in all")
+    expect(answer.get_by_text(story.whole, exact=True)).to_have_count(1)
+
+
+def test_a_reload_in_the_middle_loses_no_word(visitor: Visitor, provider: ProviderServer, story: Story) -> None:
+    ask(visitor, story, "Reload")
+    visitor.page.reload()
+    expect(writing(visitor.page)).to_have_text(story.parts[0])
+    story.tell(1)
+    expect(writing(visitor.page)).to_have_text(story.parts[0] + story.parts[1])
+    it_ends(visitor.page, story)
+    assert len(provider.requests) == 1
+
+
+def test_an_answer_goes_on_while_one_looks_at_another_page(
+    visitor: Visitor, provider: ProviderServer, story: Story
+) -> None:
+    page = visitor.page
+    address = ask(visitor, story, "Found in the list")
+    visitor.go("Usage")
+    story.tell(1)
+    visitor.go("Chat")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Chat")
+    expect(writing(page)).to_have_count(0)
+    page.get_by_role("button", name="Found in the list").click()
+    expect(writing(page)).to_have_text(story.parts[0] + story.parts[1])
+    visitor.go("Usage")
+    story.tell(2)
+    page.goto(f"{visitor.app.url}/{address}")
+    it_is_whole(page, story)
+    assert not provider.disconnected.is_set()
+
+
+def test_an_answer_outlives_its_tab(
+    context: BrowserContext, visitor: Visitor, provider: ProviderServer, story: Story
+) -> None:
+    address = ask(visitor, story, "Close the tab")
+    visitor.page.close()
+    story.tell(1)
+    page = context.new_page()
+    page.goto(f"{visitor.app.url}/{address}")
+    expect(writing(page)).to_have_text(story.parts[0] + story.parts[1])
+    it_ends(page, story)
+    assert not provider.disconnected.is_set()
+
+
+def test_a_second_tab_follows_the_same_answer_word_by_word(
+    context: BrowserContext, visitor: Visitor, provider: ProviderServer
+) -> None:
+    words = [f" word{number}" for number in range(6)]
+    story = Story(*words)
+    provider.next(story.chunks())
+    address = ask(visitor, story, "Two tabs")
+    second = Visitor(context.new_page(), visitor.app)
+    second.page.goto(f"{visitor.app.url}/{address}")
+    for at in range(1, len(words)):
+        expect(writing(second.page)).to_have_text("".join(words[:at]).strip())
+        if at < len(words) - 1:
+            story.tell(at)
+    visitor.page.bring_to_front()
+    expect(writing(visitor.page)).to_have_text("".join(words[:-1]).strip())
+    story.tell(len(words) - 1)
+    for page in (visitor.page, second.page):
+        page.bring_to_front()
+        expect(writing(page)).to_have_count(0)
+        expect(page.get_by_text(story.whole.strip(), exact=True)).to_be_visible()
+    assert len(provider.requests) == 1
+
+
+@pytest.fixture
+def cable(shared_app: App) -> Iterator[Cable]:
+    with Cable(shared_app.port) as cable:
+        yield cable
+
+
+def ask_over(cable: Cable, visitor: Visitor, story: Story, question: str) -> None:
+    visitor.page.goto(f"http://localhost:{cable.port}/chat")
+    visitor.say(question)
+    expect(writing(visitor.page)).to_have_text(story.parts[0])
+
+
+def test_a_network_that_is_cut_and_mended_loses_no_word(visitor: Visitor, cable: Cable, story: Story) -> None:
+    ask_over(cable, visitor, story, "Cut the network")
+    cable.cut()
+    story.tell(1)
+    expect(visitor.page.locator(OFFLINE)).to_be_visible()
+    cable.mend()
+    expect(writing(visitor.page)).to_have_text(story.parts[0] + story.parts[1])
+    visitor.settle()
+    it_ends(visitor.page, story)
+
+
+def test_an_answer_that_ends_while_the_page_has_lost_the_app_is_shown_whole_when_it_is_back(
+    visitor: Visitor, story: Story
+) -> None:
+    """A page has two connections: that of Streamlit may be away while the words still come."""
+    page, sockets, is_away = visitor.page, list[WebSocketRoute](), threading.Event()
+
+    def carry(socket: WebSocketRoute) -> None:
+        if is_away.is_set():
+            socket.close()
+        else:
+            socket.connect_to_server()
+            sockets.append(socket)
+
+    page.route_web_socket(re.compile("/_stcore/stream"), carry)
+    ask(visitor, story, "End while I am away")
+    is_away.set()
+    sockets[-1].close()
+    expect(page.locator(OFFLINE)).to_be_visible()
+    story.tell(1)
+    story.tell(2)
+    expect(writing(page)).to_have_text(story.whole)
+    is_away.clear()
+    visitor.settle()
+    it_is_whole(page, story)
+
+
+def test_an_event_stream_that_does_not_come_through_is_tried_again(visitor: Visitor, story: Story) -> None:
+    refusals = iter(["connectionrefused", "connectionreset"])
+    starts: list[str] = []
+
+    def refuse_twice(route: Route) -> None:
+        starts.append(parse_qs(urlsplit(route.request.url).query)["of"][0].rpartition(".")[2])
+        if error := next(refusals, None):
+            route.abort(error)
+        elif len(starts) == 3:  # a stream that ends in the middle of the answer
+            route.fulfill(
+                content_type="text/event-stream", body='event:here\ndata:\n\ndata:[0,3,"Once upon a"]\n\ndata:[0,'
+            )
+        else:
+            route.continue_()
+
+    visitor.page.route("**/answers?*", refuse_twice)
+    ask(visitor, story, "Refuse the stream")
+    story.tell(1)
+    expect(writing(visitor.page)).to_have_text(story.parts[0] + story.parts[1])
+    it_ends(visitor.page, story)
+    assert starts[:3] == ["0", "0", "0"]
+    assert set(starts[3:]) == {"3"}
+
+
+def test_where_event_streams_are_held_back_the_answer_is_asked_for_again_and_again(
+    visitor: Visitor, story: Story
+) -> None:
+    held: list[Route] = []
+    visitor.page.route(re.compile(r"/answers\?(?!.*[&?]now)"), lambda route: held.append(route))
+    ask(visitor, story, "Hold the stream back")
+    story.tell(1)
+    expect(writing(visitor.page)).to_have_text(story.parts[0] + story.parts[1])
+    it_ends(visitor.page, story)
+    assert len(held) == 1
+    assert any("/answers?" in url and "&now" in url for url in visitor.asked)
+
+
+def test_what_was_stopped_stays_after_a_reload_and_goes_along_with_the_next_message(
+    visitor: Visitor, provider: ProviderServer, story: Story
+) -> None:
+    page = visitor.page
+    ask(visitor, story, "Stop it")
+    page.reload()
+    expect(writing(page)).to_have_text(story.parts[0])
+    page.locator(".st-key-stop").get_by_role("button").click()
+    assert provider.disconnected.wait(10)
+    expect(page.get_by_text(STOPPED)).to_be_visible()
+    expect(page.get_by_text(story.parts[0], exact=True)).to_be_visible()
+    page.reload()
+    expect(page.get_by_text(STOPPED)).to_be_visible()
+    expect(page.get_by_text(story.parts[0], exact=True)).to_be_visible()
+    visitor.say("Go on")
+    expect(page.get_by_text("Answer 0 to: Go on")).to_be_visible()
+    said = [message["content"] for message in provider.requests[-1].body["messages"]]
+    assert said == ["Stop it", story.parts[0], "Go on"]
+
+
+def test_a_second_message_is_refused_while_an_answer_is_written_and_stays_in_the_input(
+    visitor: Visitor, provider: ProviderServer, story: Story
+) -> None:
+    page = visitor.page
+    ask(visitor, story, "First")
+    visitor.say("Too early")
+    expect(page.get_by_text(REFUSED)).to_be_visible()
+    expect(page.get_by_test_id("stChatInputTextArea")).to_have_value("Too early")
+    expect(page.get_by_test_id("stChatMessage")).to_have_count(2)
+    assert len(provider.requests) == 1
+    expect(writing(page)).to_have_text(story.parts[0])
+    story.tell(1)
+    expect(writing(page)).to_have_text(story.parts[0] + story.parts[1])
+    it_ends(page, story)
+    expect(page.get_by_test_id("stChatInputTextArea")).to_have_value("Too early")
+    page.get_by_test_id("stChatInputTextArea").press("Enter")
+    expect(page.get_by_text("Answer 0 to: Too early")).to_be_visible()
+    expect(page.get_by_text(REFUSED)).to_have_count(0)
+
+
+def test_nothing_that_a_model_writes_is_loaded_and_it_is_formatted_at_once(
+    visitor: Visitor, provider: ProviderServer
+) -> None:
+    page = visitor.page
+    pixel = f"{provider.url}/pixel.png"
+    story = Story(
+        "A start",
+        f" with **bold words**, `some_code`, ![a picture]({pixel}), [a link]({pixel}) and <img src='{pixel}'>"
+        "\n\n```python\nprint('hello')\n```\n\nBehind it",
+        " the end.",
+    )
+    provider.next(story.chunks())
+    ask(visitor, story, "Do not load")
+    story.tell(1)
+    live = writing(page)
+    expect(live).to_contain_text("Behind it")
+    expect(live.locator("strong")).to_have_text("bold words")
+    expect(live.locator("p code")).to_have_text("some_code")
+    expect(live.locator("pre code")).to_have_text("print('hello')")
+    expect(live.get_by_text("a picture", exact=True)).to_be_visible()
+    live.get_by_text("a link", exact=True).click()
+    expect(live.locator("img, a, iframe, script, link")).to_have_count(0)
+    assert not [url for url in visitor.asked if "pixel.png" in url]
+    story.tell(2)
+    expect(writing(page)).to_have_count(0)
+    expect(page.get_by_test_id("stChatMessage").last).to_contain_text("in all")
+    assert [request.method for request in provider.requests] == ["POST"]
+    assert len(page.context.pages) == 1
