@@ -166,14 +166,22 @@ class Client:
         call.end(CallStatus.DONE, parts)
         return joined(parts)
 
-    def stream(self, request: ChatCompletionsRequest) -> "AnswerStream":
-        """The same, as it is written. The call begins here; use the stream in a `with` block, or close it."""
+    def stream(self, request: ChatCompletionsRequest, *, ended: threading.Event | None = None) -> "AnswerStream":
+        """The same, as it is written. The call begins here; use the stream in a `with` block, or close it.
+
+        `ended` is set once the call has ended. Set it from another thread to give up before the answer begins: nothing
+        is sent again then, and `AnswerInterrupted` is raised as soon as the provider says anything.
+        """
         call = self._call(request, stream=True)
+        call.ended = ended or call.ended
         try:
             call.account = signed_in(self.configuration, self._token)
             return AnswerStream(call, lambda: self._send(call, stream=True))
         except ConnectorError as error:
-            call.end(CallStatus.FAILED, error=error)
+            if call.ended.is_set():
+                call.end(CallStatus.STOPPED)
+            else:
+                call.end(CallStatus.FAILED, error=error)
             raise
         except BaseException:
             call.end(CallStatus.STOPPED)
@@ -195,7 +203,7 @@ class Client:
         """Send through the SDK, and again while that may help; what it raises is a `ConnectorError`."""
         latest = time.monotonic() + RETRY_BUDGET
         tries = 0
-        while not call.is_ended:  # by another thread, which stops a stream
+        while not call.ended.is_set():  # by another thread, which stops a stream
             call.attempts += 1
             try:
                 response = (self._own_line or shared_line()).post(

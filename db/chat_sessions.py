@@ -264,18 +264,18 @@ class ChatSessions:
         """Make the branch with this message current, up to its end: what was said last behind it."""
         with self._storage.writing() as session:
             chat = own_chat(session, person, id)
-            children: dict[int, int] = {}
-            of_it = select(MessageRecord.id, MessageRecord.parent_id).where(MessageRecord.session_id == id)
-            found = set()
-            for id_, parent_id in session.execute(of_it.order_by(MessageRecord.id)):
-                found.add(id_)
-                if parent_id is not None:
-                    children[parent_id] = id_
-            if message_id not in found:
+            chosen = MessageRecord.id == message_id, MessageRecord.session_id == id
+            if session.scalar(select(MessageRecord.id).where(*chosen)) is None:
                 raise NotFound("This message does not exist any more.")
-            while message_id in children:
-                message_id = children[message_id]
-            chat.last_message_id = message_id
+            tree = select(MessageRecord.id, MessageRecord.parent_id, MessageRecord.beside_id)
+            later = tree.where(MessageRecord.session_id == id, MessageRecord.id > message_id)
+            behind, end = {message_id}, message_id
+            for id_, parent_id, beside_id in session.execute(later.order_by(MessageRecord.id)):
+                if parent_id in behind:
+                    behind.add(id_)
+                    if beside_id is None:  # of two that are compared, the one with history
+                        end = id_
+            chat.last_message_id = end
 
     def update(
         self,
@@ -317,7 +317,7 @@ class ChatSessions:
         with self._storage.writing() as session:
             own = ChatSessionRecord.id == id, ChatSessionRecord.owner_id == person.id
             record = session.scalar(select(ChatSessionRecord).where(*own))
-            if record is None:
+            if record is None or (record.deleted_at is not None and record.deleted_at < self._clock() - UNDO):
                 raise NotFound("This chat does not exist any more.")
             record.deleted_at = None
 

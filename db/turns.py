@@ -113,6 +113,8 @@ class Turns:
                 record = own_chat(session, person, chat)
                 record.configuration_id = call.configuration_id
                 record.model = record.model if model is None else model
+            if _is_writing(session, record.id):
+                interrupt(session, now)  # what a dead process left here, too
             _take_lease(session, record, now)
             parent_id = record.last_message_id if instead_of is None else _parent_of(session, record, instead_of)
             if question is None:
@@ -146,11 +148,13 @@ class Turns:
             alive = (
                 select(MessageRecord.id, MessageRecord.session_id, MessageRecord.is_stop_asked)
                 .join(ChatSessionRecord)
+                .join(CallRecord, CallRecord.id == MessageRecord.call_id)
                 .where(
                     MessageRecord.id.in_([row["id_"] for row in rows]),
                     ChatSessionRecord.owner_id == person.id,
                     ChatSessionRecord.deleted_at.is_(None),
                     _UNFINISHED,
+                    CallRecord.duration.is_(None),  # what has ended as interrupted stays so
                 )
             )
             found = {row.id: row for row in session.execute(alive)}

@@ -6,8 +6,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
-from connector import AnswerStream, CallReport, CallStatus, ChatCompletionsRequest, Client, ConnectorError, text_of
+from connector import AnswerStream, CallReport, CallStatus, ChatCompletionsRequest, Client, ConnectorError
 from db import Database, MessageStatus, NotFound, Person, StorageError, Turn, Written
 from generation.words import Words
 
@@ -22,6 +23,9 @@ PATIENCE = 60
 
 SOON = 2.0
 """Seconds in which a stopped answer is stored, unless the database is in the way."""
+REPORTED = 0.2
+"""Seconds within which whoever stops an answer has made its report."""
+UNEXPECTED = "Something went wrong that nobody expected. Ask again; the log tells more."
 ENDED = "ended"
 """The key to nothing."""
 
@@ -70,25 +74,24 @@ class Answers:
         writer = self._writing.get(answer_id)
         if writer is not None and writer.person == person:
             writer.stop()
-            writer.join(SOON)  # so that a page that is drawn next knows of it
+            writer.is_booked.wait(SOON)  # so that a page that is drawn next knows of it
         else:
             self._database.turns.ask_to_stop(person, answer_id)
 
     def wait(self, answer_id: int, seconds: float) -> bool:
         """Until this process does not write that answer any more; whether it came to that."""
         writer = self._writing.get(answer_id)
-        if writer is not None:
-            writer.join(seconds)
-        return writer is None or not writer.is_alive()
+        return writer is None or writer.is_booked.wait(seconds)
 
     def close(self) -> None:
         """Stop them all; what came is stored."""
         self._is_closed.set()
-        for writer in list(self._writing.values()):
+        writers = list(self._writing.values())
+        for writer in writers:
             writer.stop()
-        for writer in list(self._writing.values()):
-            writer.join(5)
-        self._keeper.join(5)
+        for writer in writers:
+            writer.is_booked.wait(SOON)
+        self._keeper.join(SOON)
 
     def _forget(self, answer_id: int) -> None:
         with self._lock:
@@ -97,26 +100,31 @@ class Answers:
     def _keep(self) -> None:
         recovered = -RECOVER
         while not self._is_closed.wait(KEEP):
-            try:
-                self._keep_all()
-                if time.monotonic() - recovered >= RECOVER:
-                    recovered = time.monotonic()
-                    self._database.turns.recover()
-                self._look_elsewhere()
-            except StorageError as error:
-                log.warning("What came of the answers could not be stored. %s", error)
-            except Exception:
-                log.exception("what came of the answers could not be stored")
+            of_person: dict[Person, list[_Writer]] = defaultdict(list)
+            for writer in list(self._writing.values()):
+                of_person[writer.person].append(writer)
+            for person, writers in of_person.items():
+                self._try(partial(self._keep_all, person, writers))
+            if time.monotonic() - recovered >= RECOVER:
+                recovered = time.monotonic()
+                self._try(self._database.turns.recover)
+            self._try(self._look_elsewhere)
 
-    def _keep_all(self) -> None:
-        of_person: dict[Person, list[_Writer]] = defaultdict(list)
-        for writer in list(self._writing.values()):
-            of_person[writer.person].append(writer)
-        for person, writers in of_person.items():
-            to_stop = self._database.turns.keep(person, [writer.written() for writer in writers])
-            for writer in writers:
-                if writer.turn.answer_id in to_stop:
-                    writer.stop()
+    @staticmethod
+    def _try(step: Callable[[], None]) -> None:
+        """What fails now is tried again in a second, and is in the way of nothing else."""
+        try:
+            step()
+        except StorageError as error:
+            log.warning("What came of the answers could not be stored. %s", error)
+        except Exception:
+            log.exception("what came of the answers could not be stored")
+
+    def _keep_all(self, person: Person, writers: list["_Writer"]) -> None:
+        to_stop = self._database.turns.keep(person, [writer.written() for writer in writers])
+        for writer in writers:
+            if writer.turn.answer_id in to_stop:
+                writer.stop()
 
     def _look_elsewhere(self) -> None:
         for answer_id, elsewhere in list(self._elsewhere.items()):
@@ -148,10 +156,14 @@ class _Writer(threading.Thread):
         self._ended = ended
         self._began_at = datetime.now(UTC)
         self._began = time.monotonic()
+        self.is_booked = threading.Event()
+        """How it ended is stored, or cannot be."""
         self._stream: AnswerStream | None = None
         self._is_stopped = False
+        self._over = threading.Event()
+        """Set by the client when the call has ended, and before by whoever stops it."""
         self._report: CallReport | None = None
-        self._is_booked = False
+        self._is_reported = threading.Event()
         self._booking = threading.Lock()
 
     def run(self) -> None:
@@ -162,64 +174,76 @@ class _Writer(threading.Thread):
             failure = error
         except Exception:
             log.exception("answer %s", self.turn.answer_id)
-            failure = ConnectorError("Something went wrong that nobody expected. Ask again; the log tells more.")
-        finally:
-            self._book(self._report or self._made_up(CallStatus.FAILED, failure))
-            self._ended(self.turn.answer_id)
-            self.words.end()
+            failure = ConnectorError(UNEXPECTED)
+        self._end(failure)
 
     def _read(self) -> None:
         # The report is booked by this thread once all is over: whoever stops it hangs up without waiting for a disk.
-        with self._client_of(self._take).stream(self._request) as self._stream:
-            if self._is_stopped:  # before the provider began to answer
+        with self._client_of(self._take).stream(self._request, ended=self._over) as self._stream:
+            if self._is_stopped:  # in the same moment
                 return
             for index, kind, text in self._stream.deltas():
                 if index == 0 and kind != "tool_call":
                     self.words.add(kind, text)
 
+    def _take(self, report: CallReport) -> None:
+        self._report = report
+        self._is_reported.set()
+
     def stop(self) -> None:
-        """Hang up, and book it. Before the provider's first word there is nothing yet to hang up on."""
+        """Hang up, and have it booked. Before the provider's first word there is nothing yet to hang up on."""
         self._is_stopped = True
+        self._over.set()
         if self._stream is not None:
             self._stream.close()
-        else:
-            self._book(self._made_up(CallStatus.STOPPED))
-            self._ended(self.turn.answer_id)
-            self.words.end()
+        else:  # not here: the database may be in the way
+            threading.Thread(target=self._end, name=f"{self.name}: stopped", daemon=True).start()
 
     def written(self) -> Written:
         return Written(self.turn, self.words.text("content", "refusal"), self.words.text("reasoning"))
 
-    def _take(self, report: CallReport) -> None:
-        self._report = report
+    def _end(self, failure: ConnectorError | None = None) -> None:
+        with self._booking:
+            if self.is_booked.is_set():
+                return
+            try:
+                if failure is None and self._is_stopped:
+                    self._is_reported.wait(REPORTED)  # the one who stops it may be about to make the report
+                self._book(self._report or self._made_up(failure))
+            finally:
+                self.is_booked.set()
+                self._ended(self.turn.answer_id)
+                self.words.end()
 
-    def _made_up(self, status: CallStatus, error: ConnectorError | None = None) -> CallReport:
-        """Where no client has one."""
+    def _made_up(self, failure: ConnectorError | None) -> CallReport:
+        """Where no client has a report."""
+        is_stopped = failure is None and self._is_stopped
         return CallReport(
-            request={}, status=status, started_at=self._began_at, duration=time.monotonic() - self._began, error=error
+            request={},
+            status=CallStatus.STOPPED if is_stopped else CallStatus.FAILED,
+            started_at=self._began_at,
+            duration=time.monotonic() - self._began,
+            error=failure,
         )
 
     def _book(self, report: CallReport) -> None:
-        """Store the answer and how it ended, once; while the database is in the way, again and again."""
-        with self._booking:
-            if self._is_booked:
+        """Store the answer and how it ended; while the database is in the way, again and again."""
+        for _ in range(PATIENCE):
+            written = self.written()
+            try:
+                self._database.turns.finish(
+                    self.person, self.turn, content=written.content, reasoning=written.reasoning, report=report
+                )
                 return
-            self._is_booked = True
-            # The one that stops it may have been quicker than the one that reads.
-            read = text_of(report.response) if report.response else ""
-            content = max(self.words.text("content", "refusal"), read, key=len)
-            reasoning = self.words.text("reasoning")
-            for _ in range(PATIENCE):
-                try:
-                    self._database.turns.finish(
-                        self.person, self.turn, content=content, reasoning=reasoning, report=report
-                    )
-                    return
-                except NotFound:  # booked by then, in another process: a restored database, say
-                    return
-                except StorageError as error:
-                    log.warning("The end of answer %s could not be stored yet. %s", self.turn.answer_id, error)
-                    time.sleep(1)
+            except NotFound:  # booked by then, in another process: a restored database, say
+                return
+            except StorageError as error:
+                log.warning("The end of answer %s could not be stored yet. %s", self.turn.answer_id, error)
+                time.sleep(1)
+            except Exception:
+                log.exception("the end of answer %s", self.turn.answer_id)
+                report = self._made_up(ConnectorError(UNEXPECTED))
+                time.sleep(1)
 
 
 class _Elsewhere:

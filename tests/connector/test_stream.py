@@ -27,7 +27,7 @@ from connector import (
     text_of,
 )
 from tests.connector.conftest import PATIENCE, REQUEST, account, each_form
-from tests.provider.answers import UNFILTERED, chunk, completion, usage
+from tests.provider.answers import UNFILTERED, chunk, completion, error, usage
 from tests.provider.server import Chunks, ProviderServer, Reply
 
 LAST = chunk(finish_reason="stop")
@@ -646,3 +646,27 @@ def test_streams_that_are_dropped_unread_are_reported_and_free_their_connections
             client.stream(REQUEST)
         assert client.execute_without_history("Hello") == "Answer 0 to: Hello"
     assert [report.status for report in reports] == [CallStatus.STOPPED] * 210 + [CallStatus.DONE]
+
+
+def test_a_call_that_is_given_up_before_its_answer_begins_is_not_sent_again(server: ProviderServer) -> None:
+    reports: list[CallReport] = []
+    ended = threading.Event()
+
+    def refuse(_: object) -> Reply:
+        ended.set()  # somebody gives up while it is on its way
+        return Reply(429, error("Slow down."), headers={"retry-after": "5"})
+
+    server.objection = refuse
+    client = Client(account(server, "OpenAI"), on_call=reports.append)
+    with pytest.raises(AnswerInterrupted):
+        client.stream(REQUEST, ended=ended)
+    assert len(server.requests) == 1
+    assert [(report.status, report.attempts) for report in reports] == [(CallStatus.STOPPED, 1)]
+
+
+def test_the_event_of_a_call_is_set_when_it_has_ended(server: ProviderServer) -> None:
+    ended = threading.Event()
+    with Client(account(server, "OpenAI")).stream(REQUEST, ended=ended) as stream:
+        assert not ended.is_set()
+        "".join(stream)
+        assert ended.is_set()
