@@ -112,7 +112,8 @@ def _ask(page: str, session_id: str | None, question: Question | None, *, instea
         return False
     st.session_state.pop(f"trouble:{page}", None)
     try:
-        turn = _begin(page, session_id, configuration, question, instead_of)
+        with runtime.one_run():
+            turn = _begin(page, session_id, configuration, question, instead_of)
     except (runtime.ConnectorError, runtime.StorageError, runtime.NotFound, runtime.StillWriting) as error:
         _trouble(page, str(error), draft)
         return False

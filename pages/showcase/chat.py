@@ -15,12 +15,12 @@ SUGGESTIONS = (
 
 chat = stored_chat.from_address()
 actions = use_case.head(stored_chat.title(chat), "With history: all that was said goes along with each message.")
-with actions:
-    chats.settings(chat)
 talk, rail = st.columns([3.4, 1], gap="large")
-with rail, st.container(key="rail"):
-    chats.rail(chat)
 with st.bottom:
     below = st.container()
 
-use_case.with_history(chat, talk=talk, below=below, suggestions=SUGGESTIONS)
+use_case.with_history(chat, talk=talk, below=below, suggestions=SUGGESTIONS)  # first: it is what one waits for
+with rail, st.container(key="rail"):
+    chats.rail(chat)
+with actions:
+    chats.settings(chat)
