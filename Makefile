@@ -24,7 +24,7 @@ test: setup
 	$(BIN)/python -m tests.postgresql
 ifneq ($(PYTHON_3_13),)
 	@$(MAKE) --no-print-directory .venv-3.13/.dev
-	.venv-3.13/bin/python -m pytest -q $(AT_ONCE) tests/connector tests/db
+	.venv-3.13/bin/python -m pytest -q $(AT_ONCE) tests/connector tests/db -k "not postgresql"
 endif
 	$(BIN)/python -m pytest $(AT_ONCE) -m "not browser"
 	$(BIN)/python -m pytest -m browser

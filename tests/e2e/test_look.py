@@ -1,7 +1,6 @@
 """What hangs on Streamlit's markup, on its address handling, or on the browser: each has its test."""
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
@@ -118,20 +117,6 @@ def test_pictures_and_scripts_in_an_answer_carry_nothing_away(visitor: Visitor, 
     }
 
 
-def test_a_chat_is_deleted_only_after_a_second_thought(visitor: Visitor, provider: ProviderServer, app: App) -> None:
-    visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
-    visitor.go("Chat")
-    visitor.say("Hello")
-    expect(visitor.page.get_by_text(re.compile("in all"))).to_be_visible()
-    visitor.press("Delete this chat")
-    visitor.page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
-    expect(visitor.page.get_by_role("dialog")).to_have_count(0)
-    visitor.press("Delete this chat")
-    visitor.page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
-    expect(visitor.page.get_by_text("Nothing said yet")).to_be_visible()
-    assert chats(app.database) == []
-
-
 def test_a_configuration_is_deleted_with_its_key(visitor: Visitor, provider: ProviderServer, app: App) -> None:
     visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
     visitor.press("Edit")
@@ -141,14 +126,6 @@ def test_a_configuration_is_deleted_with_its_key(visitor: Visitor, provider: Pro
     database = Database(f"sqlite:///{app.database}")
     assert database.configurations.all(database.people.local()) == []
     database.close()
-
-
-def chats(path: Path) -> list[object]:
-    database = Database(f"sqlite:///{path}")
-    try:
-        return list(database.chat_sessions.all(database.people.local()))
-    finally:
-        database.close()
 
 
 def test_a_tab_whose_account_was_deleted_goes_on_with_another_and_loses_nothing(
