@@ -118,6 +118,9 @@ def _ask(page: str, session_id: str | None, question: Question | None, *, instea
         _trouble(page, str(error), draft)
         return False
     st.query_params["chat"] = turn.session_id
+    if session_id is None:  # it stands with the chat now, and not with the next new one
+        st.session_state.pop("system:new", None)
+        st.session_state.pop("system:new:field", None)
     if question:
         st.session_state[f"asked:{page}"] = turn.answer_id, question.text
     return True

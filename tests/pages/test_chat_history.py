@@ -62,6 +62,8 @@ def test_no_turn_goes_along_when_none_is_asked_for_but_the_system_prompt_does(
     assert sent(workbench) == [("system", "Be brief."), ("user", "Two")]
     again = visit("chat", chat=str(at.query_params["chat"]))
     assert summary(again).startswith("Sends your message alone")
+    say(press(at, "New chat"), "Three")
+    assert sent(workbench) == [("user", "Three")]
 
 
 def test_what_does_not_fit_is_left_out_and_said(workbench: Workbench, at: AppTest) -> None:
