@@ -1,18 +1,19 @@
 """What will be sent with the next message of a chat, before it is: how much, how long, how dear."""
 
+from typing import Any
+
 import streamlit as st
 
 from db import ChatSession, Conversation, SavedConfiguration
 from pages.shared import history, picker, runtime, stored_chat
+from pages.shared.callbacks import told
 from pages.shared.words import count, dollars, plain
 
 
 def line(page: str, session_id: str | None, said: Conversation, configuration: SavedConfiguration) -> None:
     """Above the input: what goes along with the next message, how long that is, what it costs; and how much shall."""
-    chat, system = stored_chat.session(session_id), stored_chat.system_prompt(session_id)
-    measured = history.measure(configuration, picker.current_model(), said.messages)
-    along = history.earlier(said.said, chat.history_turns if chat else None, measured, besides=system)
-    tokens = measured.tokens(len(system) + along.characters)
+    chat = stored_chat.session(session_id)
+    along, tokens, measured = _outgoing(session_id, said, configuration)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(plain(_summary(along, tokens, measured)), width="stretch")
         if chat and along.turns:
@@ -23,26 +24,54 @@ def line(page: str, session_id: str | None, said: Conversation, configuration: S
                 help="Asks the same message a second time on its own: both answers, tokens and prices side by side.",
             )
         if st.button("What will be sent", type="tertiary", icon=":material/visibility:"):
-            _show_what_will_be_sent(page, session_id)
+            _show_what_will_be_sent(session_id)
+
+
+def _outgoing(
+    session_id: str | None, said: Conversation, configuration: SavedConfiguration
+) -> tuple[history.Earlier, int, history.Measure]:
+    """What goes along, about how many tokens that is, by what measure."""
+    chat, system = stored_chat.session(session_id), stored_chat.system_prompt(session_id)
+    measured = history.measure(configuration, picker.current_model(), said.messages)
+    along = history.earlier(said.said, chat.history_turns if chat else None, measured, besides=system)
+    return along, measured.tokens(len(system) + along.characters), measured
 
 
 @st.dialog("What will be sent", width="medium", position="right", on_dismiss="rerun")
-def _show_what_will_be_sent(page: str, session_id: str | None) -> None:
+def _show_what_will_be_sent(session_id: str | None) -> None:
     """The exact messages, and how much of what was said before shall go along."""
-    chat, system = stored_chat.session(session_id), stored_chat.system_prompt(session_id)
-    said = stored_chat.conversation(session_id)
-    configuration = picker.current()
+    try:
+        _draw_what_will_be_sent(session_id)
+    except (runtime.StorageError, runtime.NotFound) as error:  # drawn again by itself, without the frame
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def _draw_what_will_be_sent(session_id: str | None) -> None:
+    chat, said, configuration = stored_chat.session(session_id), stored_chat.conversation(session_id), picker.current()
     if configuration is None:
+        picker.guidance()
         return
-    measured = history.measure(configuration, picker.current_model(), said.messages)
-    along = history.earlier(said.said, chat.history_turns if chat else None, measured, besides=system)
+    along, tokens, measured = _outgoing(session_id, said, configuration)
     if chat and along.turns:
         _how_much(chat, along.turns)
-    for sentence in _sentences(along, measured.tokens(len(system) + along.characters), measured):
+    for sentence in _sentences(along, tokens, measured):
         st.caption(plain(sentence))
-    request = history.messages(system, along.messages, None, {})
+    images = runtime.database().chat_sessions.images(runtime.person(), session_id) if session_id else {}
+    request = history.messages(stored_chat.system_prompt(session_id), along.messages, None, images)
     pending = {"role": "user", "content": "your next message"}
-    st.json([*(message.body() for message in request), pending], expanded=2)
+    st.json([*(_shortened(message.body()) for message in request), pending], expanded=2)
+
+
+def _shortened(body: dict[str, Any]) -> dict[str, Any]:
+    """A message to read, without the megabytes of its pictures."""
+    if isinstance(body["content"], str):
+        return body
+    return body | {"content": [part if part["type"] == "text" else _of_picture(part) for part in body["content"]]}
+
+
+def _of_picture(part: dict[str, Any]) -> dict[str, Any]:
+    url = part["image_url"]["url"]
+    return part | {"image_url": {"url": f"{url[:40]}… ({len(url) // 1024:,} kB)"}}
 
 
 def _summary(along: history.Earlier, tokens: int, measured: history.Measure) -> str:
@@ -67,6 +96,13 @@ def _sentences(along: history.Earlier, tokens: int, measured: history.Measure) -
             f"{along.too_long} more of the oldest turns are left out: they do not fit into the {measured.window:,} "
             "tokens that this model takes."
         )
+    if pictures := sum(each.images for each in along.messages):
+        what = (
+            "1 picture goes along; how many tokens it counts"
+            if pictures == 1
+            else (f"{pictures} pictures go along; how many tokens they count")
+        )
+        sentences.append(f"{what} is known afterwards.")
     if cost := measured.cost(tokens):
         sentences.append(f"That is {dollars(float(cost.amount))} ({cost}), without the answer.")
     return sentences
@@ -86,6 +122,7 @@ def _how_much(chat: ChatSession, turns: int) -> None:
     )
 
 
+@told
 def _send_along(session_id: str, turns: int, key: str) -> None:
     chosen = st.session_state[key]
     runtime.database().chat_sessions.send_along(runtime.person(), session_id, None if chosen == turns else chosen)

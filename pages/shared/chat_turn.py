@@ -10,6 +10,7 @@ import streamlit as st
 from connector import ChatCompletionsRequest, Role
 from db import Conversation, MessageStatus, NewChat, Question, Said, SavedConfiguration
 from pages.shared import history, picker, pictures, runtime, stored_chat
+from pages.shared.callbacks import told
 from pages.shared.words import plain
 
 TITLE_LENGTH = 60
@@ -62,6 +63,7 @@ def suggestions(page: str, session_id: str | None, prompts: tuple[str, ...]) -> 
     )
 
 
+@told
 def say(page: str, session_id: str | None) -> None:
     """Send what was written in the input."""
     written = st.session_state.get(f"prompt:{page}")
@@ -76,12 +78,14 @@ def say(page: str, session_id: str | None) -> None:
         _ask(page, session_id, Question(text, images))
 
 
+@told
 def suggest(page: str, session_id: str | None, key: str) -> None:
     """Send what was suggested."""
     if text := st.session_state.get(key):
         _ask(page, session_id, Question(text))
 
 
+@told
 def edit(page: str, session_id: str, message_id: int, key: str) -> None:
     """Ask an earlier question anew, in other words, and go on from there."""
     text = st.session_state.get(key, "")
@@ -90,32 +94,39 @@ def edit(page: str, session_id: str, message_id: int, key: str) -> None:
         st.session_state["editing"] = None
 
 
+@told
 def again(page: str, session_id: str, answer_id: int) -> None:
     """Another answer to the same question."""
     _ask(page, session_id, None, instead_of=answer_id)
 
 
+@told
 def choose(session_id: str, message_id: int) -> None:
     """Go on with another version."""
-    try:
-        runtime.database().chat_sessions.choose(runtime.person(), session_id, message_id)
-    except runtime.NotFound as error:
-        st.toast(str(error), icon=":material/info:")
+    runtime.database().chat_sessions.choose(runtime.person(), session_id, message_id)
+
+
+@told
+def stop(answer_id: int) -> None:
+    """Write this answer no further."""
+    runtime.answers().stop(runtime.person(), answer_id)
 
 
 def _ask(page: str, session_id: str | None, question: Question | None, *, instead_of: int | None = None) -> bool:
     """Begin a turn; whether it has begun. When anything is in the way, the message is offered again."""
-    configuration = picker.picked()
     draft = question.text if question and instead_of is None else ""
-    if configuration is None:  # it was deleted or switched off meanwhile, which the picker tells
-        st.session_state[f"draft:{page}"] = draft
-        return False
     st.session_state.pop(f"trouble:{page}", None)
     try:
         with runtime.one_run():
+            configuration = picker.picked()
+            if configuration is None:  # it was deleted or switched off meanwhile, which the picker tells
+                st.session_state[f"draft:{page}"] = draft
+                return False
             turn = _begin(page, session_id, configuration, question, instead_of)
     except (runtime.ConnectorError, runtime.StorageError, runtime.NotFound, runtime.StillWriting) as error:
-        _trouble(page, str(error), draft)
+        if question or not isinstance(error, runtime.StillWriting):  # else it was pressed twice
+            lost = " Attach the pictures again." if question and question.images and instead_of is None else ""
+            _trouble(page, f"{error}{lost}", draft)
         return False
     st.query_params["chat"] = turn.session_id
     if session_id is None:  # it stands with the chat now, and not with the next new one

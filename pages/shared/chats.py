@@ -5,6 +5,7 @@ from functools import partial
 import streamlit as st
 
 from pages.shared import chat_export, picker, runtime, stored_chat
+from pages.shared.callbacks import told
 from pages.shared.words import plain
 
 LISTED = 30
@@ -74,11 +75,13 @@ def go_to(session_id: str | None) -> None:
     st.rerun()
 
 
+@told
 def _rename(session_id: str, key: str) -> None:
     if title := st.session_state[key].strip():
         runtime.database().chat_sessions.update(runtime.person(), session_id, title=title)
 
 
+@told
 def _tell(session_id: str | None, key: str) -> None:
     system_prompt = st.session_state[f"{key}:field"]
     if session_id is None:
@@ -87,6 +90,7 @@ def _tell(session_id: str | None, key: str) -> None:
         runtime.database().chat_sessions.update(runtime.person(), session_id, system_prompt=system_prompt)
 
 
+@told
 def _delete(session_id: str) -> None:
     title = stored_chat.title(session_id)
     runtime.database().chat_sessions.delete(runtime.person(), session_id)
@@ -101,11 +105,17 @@ def _undo() -> None:
     session_id, title = st.session_state["deleted"]
     with st.container(border=True, gap="xxsmall"):
         st.caption(f"Deleted: {plain(title)}. It can be brought back for ten minutes.")
-        if st.button("Undo", icon=":material/undo:", type="tertiary"):
-            del st.session_state["deleted"]
-            try:
-                runtime.database().chat_sessions.undelete(runtime.person(), session_id)
-            except runtime.NotFound as error:
-                st.toast(str(error), icon=":material/info:")
-                return
-            go_to(session_id)
+        st.button("Undo", icon=":material/undo:", type="tertiary", on_click=_undelete, args=(session_id,))
+
+
+@told
+def _undelete(session_id: str) -> None:
+    try:
+        runtime.database().chat_sessions.undelete(runtime.person(), session_id)
+        st.query_params.from_dict({"chat": session_id})
+    except runtime.StorageError:  # it may work in a moment
+        raise
+    except runtime.NotFound:
+        del st.session_state["deleted"]
+        raise
+    del st.session_state["deleted"]

@@ -7,7 +7,7 @@ import streamlit as st
 from connector import CallStatus, ChatCompletionsRequest, Role
 from db import Conversation, MessageStatus, StoredMessage
 from pages.shared import answer as answers
-from pages.shared import chat_turn, copy_button, history, live_answer, picker, runtime, stored_chat
+from pages.shared import chat_turn, copy_button, history, live_answer, picker, pictures, runtime, stored_chat
 
 AVATARS = {Role.USER: ":material/person:", Role.ASSISTANT: ":material/bolt:"}
 
@@ -57,7 +57,7 @@ def _draw_question(session_id: str, said: Conversation, message: StoredMessage) 
                 help="Change it and ask again. What was said stays, as another version.",
             )
     if message.images:
-        st.image([image.data for image in message.images], width=160)
+        pictures.draw(message.images)
 
 
 def _draw_editor(session_id: str, message: StoredMessage) -> None:
@@ -105,8 +105,8 @@ def _draw_writing(message: StoredMessage) -> None:
             icon=":material/stop_circle:",
             type="tertiary",
             key=f"stop:{message.id}",
-            on_click=runtime.answers().stop,
-            args=(runtime.person(), message.id),
+            on_click=chat_turn.stop,
+            args=(message.id,),
         )
 
 

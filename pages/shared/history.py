@@ -64,18 +64,20 @@ class Measure:
 
 def measure(configuration: SavedConfiguration, model: str | None, messages: tuple[StoredMessage, ...]) -> Measure:
     """By what this model reported before, and what is known of it."""
-    about = configurations.without_key(configuration)
+    url = asked = ""
     try:
+        about = configurations.without_key(configuration)
+        url = about.url
         asked = about.model_for(model)
-    except runtime.InvalidRequest:  # nobody names a model, which is told when it is sent
-        asked = ""
+    except (runtime.InvalidConfiguration, runtime.InvalidRequest):
+        pass  # what is wrong is told when a message is sent
     learnt = runtime.database().calls.characters_per_token(runtime.person(), configuration.id, asked)
     calls = [each.call for each in messages if each.call and each.call.configuration_id == configuration.id]
     # The one that answered: on Azure the one that is asked is the name of a deployment.
     answered = next((call.model_answered for call in reversed(calls) if call.model_asked == asked), None) or asked
     told = next((found[1] for call in reversed(calls) if (found := _WINDOW.search(call.error or ""))), None)
-    window = int(told.replace(",", "")) if told else context_window(about.url, answered)
-    return Measure(learnt or CHARACTERS_PER_TOKEN, learnt is not None, window, about.url, answered, configuration)
+    window = int(told.replace(",", "")) if told else context_window(url, answered)
+    return Measure(learnt or CHARACTERS_PER_TOKEN, learnt is not None, window, url, answered, configuration)
 
 
 def turns_of(said: tuple[Said, ...]) -> list[list[Said]]:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from connector import ApiType
 from db import SavedConfiguration
-from pages.shared import runtime
+from pages.shared import runtime, stored_chat
 
 CONFIGURATIONS = "manage/configurations.py"
 
@@ -56,10 +56,10 @@ def _follow_chat(page_name: str, saved: dict[str, SavedConfiguration]) -> None:
         return
     st.session_state[f"followed:{page_name}"] = chat_id
     try:
-        chat = runtime.database().chat_sessions.get(runtime.person(), chat_id)
+        chat = stored_chat.session(chat_id)
     except runtime.NotFound:
         return
-    if chat.configuration_id in saved:
+    if chat and chat.configuration_id in saved:
         st.session_state[_key(page_name)] = chat.configuration_id
         st.session_state[f"model:{page_name}:{chat.configuration_id}"] = chat.model
     else:

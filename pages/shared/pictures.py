@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Protocol
 
+import streamlit as st
+
 from db import Image
 
 FILE_TYPES = ["png", "jpg", "jpeg", "gif", "webp"]
@@ -14,6 +16,16 @@ _BEGINNINGS = {
     b"GIF8": "image/gif",
     b"RIFF": "image/webp",
 }
+
+
+def draw(images: Iterable[Image]) -> None:
+    """Small, side by side."""
+    with st.container(horizontal=True, gap="small"):
+        for image in images:
+            try:
+                st.image(image.data, width=160)
+            except Exception:  # whatever the library that reads it raises: a chat must not be lost by what is in it
+                st.caption("This picture is damaged and cannot be shown.")
 
 
 class Upload(Protocol):

@@ -31,7 +31,7 @@ PAGES = {name: f"showcase/{name}.py" for name in USE_CASES} | {
 SENDING = [*USE_CASES, "tuner"]
 CANNOT_OPEN = "The stored key of this configuration cannot be opened. Enter the key again."
 
-_MARKDOWN = {"title", "header", "subheader", "caption", "markdown", "error", "warning", "info", "success"}
+_MARKDOWN = {"title", "header", "subheader", "caption", "markdown", "error", "warning", "info", "success", "toast"}
 _AS_IT_IS = {"text", "code", "json", "page_link", "link_button"}
 
 

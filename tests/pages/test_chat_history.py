@@ -269,3 +269,15 @@ def test_a_long_chat_shows_its_end_and_the_rest_on_demand(workbench: Workbench, 
     press(again, "Show earlier messages (12)")
     assert len(again.chat_message) == 52
     assert "The first" in said(again)
+
+
+def test_pictures_are_shown_among_what_will_be_sent(workbench: Workbench, at: AppTest) -> None:
+    picture = b"\x89PNG\r\n\x1a\n" + b"x" * 3000
+    at.chat_input[0].upload("cat.png", picture, "image/png").set_value("Look").run()
+    answered(at)
+    announced = json.loads(press(at, "What will be sent").json[0].value)
+    text, image = announced[0]["content"]
+    assert (text, image["type"]) == ({"type": "text", "text": "Look"}, "image_url")
+    assert image["image_url"]["url"].startswith("data:image/png;base64,")
+    assert len(image["image_url"]["url"]) < 80
+    assert "1 picture goes along; how many tokens it counts is known afterwards." in said(at)

@@ -1,11 +1,13 @@
 """The chat when something goes wrong: nothing that was typed is lost, and nothing that failed goes along."""
 
+from collections.abc import Callable
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from db import PersonRole
 from pages.shared import runtime
-from tests.pages.conftest import CANNOT_OPEN, Workbench, everything, lines, press, said, say, visit
+from tests.pages.conftest import CANNOT_OPEN, Workbench, answered, everything, lines, press, said, say, visit
 from tests.pages.test_chat import answer_of, sent, spoken, turns
 from tests.provider.answers import chunk, completion, error
 from tests.provider.server import Chunks, Drop, Reply
@@ -80,11 +82,12 @@ def test_an_offered_text_is_sent_once(workbench: Workbench, at: AppTest) -> None
 
 
 def test_a_connection_that_breaks_before_the_answer_is_told(workbench: Workbench, at: AppTest) -> None:
-    workbench.server.next(Drop(), Drop())  # the first may meet a kept connection, which is replaced
+    say(at, "Before")
+    workbench.server.next(Drop(), Drop())  # the first meets the kept connection, which is replaced
     say(at, "One")
     assert len(lines(at.error)) == 1
     assert offered(at) == "One"
-    assert statuses(workbench) == [("failed", "failed")]
+    assert statuses(workbench) == [("complete", "done"), ("failed", "failed")]
 
 
 def test_an_answer_that_breaks_off_is_kept_and_goes_along(workbench: Workbench, at: AppTest) -> None:
@@ -238,3 +241,100 @@ def test_tokens_that_were_not_reported_are_said_to_be_unknown(workbench: Workben
 def test_a_provider_that_does_not_stream_is_read_all_the_same(workbench: Workbench, at: AppTest) -> None:
     workbench.server.next(Reply(200, completion("All at once.")))
     assert spoken(say(at, "One")) == [("user", "One"), ("assistant", "All at once.")]
+
+
+# -- clicks, which run before the page is drawn
+
+
+REFUSED = "The database refused this: nothing was saved."
+
+
+def refuse(workbench: Workbench, what: str) -> None:
+    """The database takes no change of this kind any more."""
+    workbench.sql(f"CREATE TRIGGER refused BEFORE {what} BEGIN SELECT RAISE(FAIL, 'no'); END")
+
+
+def retitle(at: AppTest) -> AppTest:
+    return next(field for field in at.text_input if field.label == "Title").set_value("Another name").run()
+
+
+def instruct(at: AppTest) -> AppTest:
+    return next(area for area in at.text_area if area.label == "System prompt").set_value("Be brief.").run()
+
+
+@pytest.mark.parametrize("act", [retitle, instruct, lambda at: press(at, "Delete this chat")])
+def test_what_the_database_refuses_is_told_and_the_page_stays(
+    workbench: Workbench, at: AppTest, act: Callable[[AppTest], AppTest]
+) -> None:
+    say(at, "One")
+    refuse(workbench, "UPDATE ON chat_sessions")
+    act(at)
+    assert not at.exception
+    assert lines(at.toast) == [REFUSED]
+    assert spoken(at) == turns("One")
+
+
+@pytest.mark.parametrize("act", [retitle, instruct, lambda at: press(at, "Send")])
+def test_a_chat_that_is_deleted_in_another_tab_is_told_and_breaks_nothing(
+    workbench: Workbench, at: AppTest, act: Callable[[AppTest], AppTest]
+) -> None:
+    press(say(at, "One"), "Edit")
+    ((id,),) = workbench.sql("SELECT id FROM chat_sessions")
+    runtime.database().chat_sessions.delete(runtime.person(), id)
+    act(at)
+    assert not at.exception
+    assert lines(at.toast) == ["This chat does not exist any more."]
+
+
+def test_a_chat_that_cannot_be_brought_back_now_can_be_later(workbench: Workbench, at: AppTest) -> None:
+    say(at, "One")
+    press(at, "Delete this chat")
+    refuse(workbench, "UPDATE ON chat_sessions")
+    press(at, "Undo")
+    workbench.sql("DROP TRIGGER refused")
+    press(at, "Undo")
+    assert spoken(at) == turns("One")
+
+
+def test_a_text_is_offered_again_when_the_configurations_cannot_be_read(workbench: Workbench, at: AppTest) -> None:
+    workbench.sql("ALTER TABLE configurations RENAME TO gone")
+    at.chat_input[0].set_value("One").run()
+    workbench.sql("ALTER TABLE gone RENAME TO configurations")
+    assert not at.exception
+    assert offered(at.run()) == "One"
+
+
+def test_a_configuration_that_this_program_would_not_write_leaves_the_chat_usable(
+    workbench: Workbench, at: AppTest
+) -> None:
+    say(at, "One")
+    workbench.sql("UPDATE configurations SET endpoint = 'ftp://nowhere'")
+    at = visit("chat", chat=str(at.query_params["chat"]))
+    assert spoken(at) == turns("One")
+    say(at, "Two")
+    assert len(lines(at.error)) == 1
+    assert offered(at) == "Two"
+
+
+def test_asking_again_twice_is_asked_once(workbench: Workbench, at: AppTest) -> None:
+    say(at, "One")
+    ((id,),) = workbench.sql("SELECT id FROM messages WHERE role = 'assistant'")
+    workbench.sql("UPDATE chat_sessions SET lease_until = 9999999999999")  # the first click's answer
+    press(at, "Ask again")
+    assert lines(at.error) == []
+    assert workbench.sql("SELECT id FROM messages WHERE role = 'assistant'") == [(id,)]
+
+
+def test_pictures_that_were_not_sent_are_asked_for_again(workbench: Workbench, at: AppTest) -> None:
+    workbench.break_keys()
+    at.chat_input[0].upload("cat.png", b"\x89PNG\r\n\x1a\n...", "image/png").set_value("Look").run()
+    assert lines(at.error) == [f"{CANNOT_OPEN} Attach the pictures again."]
+    assert offered(at) == "Look"
+
+
+def test_a_damaged_picture_leaves_the_chat_readable(workbench: Workbench, at: AppTest) -> None:
+    at.chat_input[0].upload("cat.png", b"\x89PNG\r\n\x1a\nno picture at all", "image/png").set_value("Look").run()
+    answered(at)
+    assert lines(at.error) == []
+    assert "This picture is damaged and cannot be shown." in said(at)
+    assert said(at.chat_message[1]).startswith("Answer 0 to: ")
