@@ -310,7 +310,15 @@ class ChatSessions:
         """
         with self._storage.writing() as session:
             own_chat(session, person, id).deleted_at = self._clock()
-            session.execute(delete(ChatSessionRecord).where(ChatSessionRecord.deleted_at < self._clock() - UNDO))
+
+    def forget_deleted(self) -> None:
+        """Clear away what was deleted longer ago than `UNDO`; for nobody, since it concerns everybody."""
+        forgotten = ChatSessionRecord.deleted_at < self._clock() - UNDO
+        with self._storage.reading() as session:
+            if session.scalar(select(ChatSessionRecord.id).where(forgotten).limit(1)) is None:
+                return
+        with self._storage.writing() as session:
+            session.execute(delete(ChatSessionRecord).where(forgotten))
 
     def undelete(self, person: Person, id: str) -> None:
         """Bring back what was just deleted."""

@@ -23,7 +23,7 @@ from db.errors import StorageError
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # there is no such module there, and nothing to call it None
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, bindparam, func, or_, select, update
+from sqlalchemy import CursorResult, bindparam, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from connector import CallReport, CallStatus, Role, cost_of
@@ -237,9 +237,7 @@ def interrupt(session: Session, now: datetime, *, everything: bool = False) -> N
         )
         its_chats = select(MessageRecord.session_id).where(MessageRecord.id.in_(answers))
         session.execute(update(ChatSessionRecord).where(ChatSessionRecord.id.in_(its_chats)).values(lease_until=None))
-    in_chats = select(MessageRecord.call_id).where(MessageRecord.call_id.is_not(None))
-    forgotten = CallRecord.started_at < now - FORGOTTEN
-    _interrupt_calls(session, CallRecord.id.not_in(in_chats) if everything else forgotten)
+    _interrupt_calls(session, true() if everything else CallRecord.started_at < now - FORGOTTEN)
 
 
 def _interrupt_calls(session: Session, which: Any) -> None:

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 KEEP = 1.0
 """Seconds between two times that what has come is stored; a power cut loses so much."""
 RECOVER = 5.0
-"""Seconds between two looks for answers of processes that are dead."""
+"""Seconds between two looks for answers of processes that are dead, and for chats to clear away."""
 PATIENCE = 60
 """How often the end of an answer is tried to be stored, a second apart."""
 
@@ -108,6 +108,7 @@ class Answers:
             if time.monotonic() - recovered >= RECOVER:
                 recovered = time.monotonic()
                 self._try(self._database.turns.recover)
+                self._try(self._database.chat_sessions.forget_deleted)
             self._try(self._look_elsewhere)
 
     @staticmethod
@@ -192,6 +193,8 @@ class _Writer(threading.Thread):
 
     def stop(self) -> None:
         """Hang up, and have it booked. Before the provider's first word there is nothing yet to hang up on."""
+        if self._is_stopped:
+            return
         self._is_stopped = True
         self._over.set()
         if self._stream is not None:
@@ -239,11 +242,10 @@ class _Writer(threading.Thread):
                 return
             except StorageError as error:
                 log.warning("The end of answer %s could not be stored yet. %s", self.turn.answer_id, error)
-                time.sleep(1)
             except Exception:
                 log.exception("the end of answer %s", self.turn.answer_id)
                 report = self._made_up(ConnectorError(UNEXPECTED))
-                time.sleep(1)
+            time.sleep(1)  # nothing tells when the database is out of the way
 
 
 class _Elsewhere:

@@ -174,20 +174,20 @@ function table(lines, at) {
   return [made, at];
 }
 
-function blocks(lines) {
-  const made = [];
-  let at = 0;
-  while (at < lines.length) {
+/** Each block: its node, and the line that it begins with. */
+function* begun(lines) {
+  for (let at = 0; at < lines.length; ) {
     if (!lines[at].trim()) {
       at += 1;
       continue;
     }
     const [node, end] = block(lines, at);
-    made.push(node);
+    yield [node, at];
     at = end;
   }
-  return made;
 }
+
+const blocks = (lines) => Array.from(begun(lines), ([node]) => node);
 
 // -- what is drawn
 
@@ -201,7 +201,7 @@ class View {
     this.reasoning = root.querySelector(".reasoning");
     this.content = root.querySelector(".content");
     this.content.replaceChildren();
-    this.tail = [];
+    this.tail = undefined;
     const state = root.querySelector(".state");
     const tell = () => {
       const seconds = Math.max(0, Math.round((Date.now() - since) / 1000));
@@ -238,23 +238,11 @@ class View {
   /** Draw what is behind the last settled block again: a block is settled once another one has begun. */
   drawNow() {
     const lines = this.rest.split("\n");
-    const starts = [];
-    const nodes = [];
-    let at = 0;
-    while (at < lines.length) {
-      if (!lines[at].trim()) {
-        at += 1;
-        continue;
-      }
-      const [node, end] = block(lines, at);
-      starts.push(at);
-      nodes.push(node);
-      at = end;
-    }
-    for (const each of this.tail) each.remove();
-    this.content.append(...nodes);
-    this.tail = nodes.slice(-1);
-    if (nodes.length > 1) this.rest = lines.slice(starts.at(-1)).join("\n");
+    const drawn = [...begun(lines)];
+    this.tail?.remove();
+    this.content.append(...drawn.map(([node]) => node));
+    this.tail = drawn.at(-1)?.[0];
+    if (drawn.length > 1) this.rest = lines.slice(drawn.at(-1)[1]).join("\n");
   }
 
   ended() {

@@ -184,7 +184,7 @@ def test_a_deleted_chat_takes_its_messages_and_leaves_its_calls(
         database.chat_sessions.conversation(me, chat.id)
     assert [each.id for each in database.chat_sessions.all(me)] == [other.id]
     clock.now += UNDO + timedelta(seconds=1)
-    database.chat_sessions.delete(me, database.chat_sessions.create(me, title="Any", configuration_id=None).id)
+    database.chat_sessions.forget_deleted()
     assert sql("SELECT DISTINCT session_id FROM messages") == [(other.id,)]
     assert [call.total_tokens for call in database.calls.recent(me)] == [8, 8]
 

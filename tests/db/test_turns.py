@@ -513,8 +513,7 @@ def test_pictures_come_back_and_go_with_their_chat(
         database.chat_sessions.images(me, chat.id)
     assert sql("SELECT count(*) FROM images") == [(3,)]
     clock.now += UNDO + MOMENT
-    any_other = database.chat_sessions.create(me, title="Any", configuration_id=None)
-    database.chat_sessions.delete(me, any_other.id)
+    database.chat_sessions.forget_deleted()
     assert (sql("SELECT count(*) FROM images"), sql("SELECT count(*) FROM messages")) == ([(0,)], [(0,)])
 
 
@@ -529,16 +528,18 @@ def test_a_deleted_chat_comes_back_until_it_is_gone_for_good(
         with pytest.raises(NotFound):
             gone()
     clock.now += UNDO
-    any_other = database.chat_sessions.create(me, title="Any", configuration_id=None)
-    database.chat_sessions.delete(me, any_other.id)
+    database.chat_sessions.forget_deleted()
     database.chat_sessions.undelete(me, chat.id)
     assert (database.chat_sessions.get(me, chat.id), chat.said()) == (before, ["One", "1"])
     chat.say("Two", "2")
 
     database.chat_sessions.delete(me, chat.id)
     clock.now += UNDO + MOMENT
+    with pytest.raises(NotFound):  # also where nobody has cleared it away yet
+        database.chat_sessions.undelete(me, chat.id)
     another = database.chat_sessions.create(me, title="Any", configuration_id=None)
     database.chat_sessions.delete(me, another.id)
+    database.chat_sessions.forget_deleted()
     with pytest.raises(NotFound):
         database.chat_sessions.undelete(me, chat.id)
     database.chat_sessions.undelete(me, another.id)

@@ -39,12 +39,6 @@ FAILED_STEP = {
 
 
 @pytest.fixture(scope="module")
-def scripted() -> Iterator[ProviderServer]:
-    with ProviderServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory, scripted: ProviderServer) -> Iterator[App]:
     """An app with one configuration for each trouble."""
     with App(tmp_path_factory.mktemp("broken")) as app:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from connector import CallReport, CallStatus, ChatCompletionsRequest, Client, UsageSource
-from db import Call, MessageStatus, NotFound, Person, StillWriting
+from db import UNDO, Call, MessageStatus, NotFound, Person, StillWriting, utc_now
 from generation import Words
 from tests.db.conftest import run_sql
 from tests.generation.conftest import LAST, App, until
@@ -571,3 +572,19 @@ def test_many_answers_at_once_end_whole(server: ProviderServer, app: App) -> Non
     assert [app.stored(turn).content for turn in turns] == [f"Answer 0 to: {question}" for question in questions]
     assert {app.stored(turn).status for turn in turns} == {MessageStatus.COMPLETE}
     assert all(call_of(app, turn).total_tokens for turn in turns)
+
+
+def test_a_deleted_chat_is_gone_for_good_though_nobody_does_anything(
+    server: ProviderServer, app: App, open_app: Callable[..., App], path: Path
+) -> None:
+    turn = app.ask("A secret question")
+    until(lambda: app.has_ended(turn))
+    app.database.chat_sessions.delete(app.me, turn.session_id)
+    app.close()
+    open_app(clock=lambda: utc_now() + UNDO + timedelta(seconds=1))
+
+    def left() -> list[tuple[str]]:
+        with closing(sqlite3.connect(path)) as database:
+            return database.execute("SELECT content FROM messages").fetchall()
+
+    until(lambda: left() == [])
