@@ -104,7 +104,7 @@ def _undo() -> None:
         return
     session_id, title = st.session_state["deleted"]
     with st.container(border=True, gap="xxsmall"):
-        st.caption(f"Deleted: {plain(title)}. It can be brought back for ten minutes.")
+        st.caption(f"Deleted “{plain(title)}”. It can be brought back for ten minutes.")
         st.button("Undo", icon=":material/undo:", type="tertiary", on_click=_undelete, args=(session_id,))
 
 
