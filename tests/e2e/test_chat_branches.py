@@ -218,7 +218,7 @@ def test_a_deleted_chat_is_brought_back(visitor: Visitor) -> None:
     ask(visitor, "Delete me")
     address = page.url
     opened(page, "This chat").get_by_role("button", name="Delete this chat").click()
-    expect(page.get_by_text("Deleted: Delete me.")).to_be_visible()
+    expect(page.get_by_text("Deleted “Delete me”.")).to_be_visible()
     expect(messages(page)).to_have_count(0)
     expect(page.get_by_role("button", name="Delete me")).to_have_count(0)
     visitor.settle()
@@ -226,7 +226,7 @@ def test_a_deleted_chat_is_brought_back(visitor: Visitor) -> None:
     expect(page).to_have_url(address)
     shown(page, "Delete me", "Answer 0 to: Delete me")
     expect(page.get_by_role("button", name="Delete me")).to_be_visible()
-    expect(page.get_by_text("Deleted: Delete me.")).to_have_count(0)
+    expect(page.get_by_text("Deleted “Delete me”.")).to_have_count(0)
 
 
 def test_a_chat_is_exported_to_read_to_process_and_to_train_with(visitor: Visitor) -> None:
