@@ -25,6 +25,8 @@ SOON = 2.0
 """Seconds in which a stopped answer is stored, unless the database is in the way."""
 REPORTED = 0.2
 """Seconds within which whoever stops an answer has made its report."""
+BEGUN = 50
+"""Pieces of an answer that count as its first words."""
 UNEXPECTED = "Something went wrong that nobody expected. Ask again; the log tells more."
 ENDED = "ended"
 """The key to nothing."""
@@ -68,6 +70,11 @@ class Answers:
         with self._lock:
             found = [each.words for each in self._writing.values()] + [each.words for each in self._elsewhere.values()]
         return next((words for words in found if words.key == key), None)
+
+    def begun(self, key: str) -> list[tuple[int, str, str]]:
+        """The first words, if there are any yet: what is drawn with them need not wait for them; see `Words.since`."""
+        words = self.words(key)
+        return list(words.since(0, BEGUN)) if words else []
 
     def stop(self, person: Person, answer_id: int) -> None:
         """Hang up on the provider and store what came. Harmless when it has ended; `NotFound` for somebody else's."""

@@ -32,9 +32,12 @@ class Words:
         """What came of these kinds."""
         return "".join(text for kind, text in self._pieces if kind in kinds)
 
-    def since(self, start: int) -> Iterator[tuple[int, str, str]]:
-        """What came behind the first `start` pieces, neighbours of one kind as one: up to which piece, kind, text."""
-        for kind, group in groupby(self._pieces[start:], key=lambda piece: piece[0]):
+    def since(self, start: int, end: int | None = None) -> Iterator[tuple[int, str, str]]:
+        """What came behind the first `start` pieces, neighbours of one kind as one: up to which piece, kind, text.
+
+        With `end`, no more than the first so many pieces.
+        """
+        for kind, group in groupby(self._pieces[start:end], key=lambda piece: piece[0]):
             texts = [text for _, text in group]
             start += len(texts)
             yield start, kind, "".join(texts)

@@ -14,6 +14,7 @@ from pages.shared.callbacks import told
 from pages.shared.words import plain
 
 TITLE_LENGTH = 60
+NEXT = "next turn"  # the fragment that draws it
 QUESTION = -1  # an id that no message has: what is being asked
 
 
@@ -74,8 +75,8 @@ def say(page: str, session_id: str | None) -> None:
     images, refusal = pictures.read(files)
     if refusal:
         _trouble(page, refusal, text)
-    elif text.strip() or images:
-        _ask(page, session_id, Question(text, images))
+    elif (text.strip() or images) and _ask(page, session_id, Question(text, images)) and session_id is not None:
+        st.rerun(NEXT)  # all of the page follows when the answer has ended; a new chat's title and place at once
 
 
 @told
@@ -110,6 +111,7 @@ def choose(session_id: str, message_id: int) -> None:
 def stop(answer_id: int) -> None:
     """Write this answer no further."""
     runtime.answers().stop(runtime.person(), answer_id)
+    st.rerun()  # all of the page, also where only the next turn was drawn
 
 
 def _ask(page: str, session_id: str | None, question: Question | None, *, instead_of: int | None = None) -> bool:

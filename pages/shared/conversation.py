@@ -3,17 +3,23 @@
 from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from connector import CallStatus, ChatCompletionsRequest, Role
 from db import Conversation, MessageStatus, StoredMessage
 from pages.shared import answer as answers
 from pages.shared import chat_turn, copy_button, history, live_answer, picker, pictures, runtime, stored_chat
+from pages.shared.words import plain
 
+TURN = 4
+"""Messages of a turn, and of one before it whose end the page does not know of yet."""
 AVATARS = {Role.USER: ":material/person:", Role.ASSISTANT: ":material/bolt:"}
 
 
-def draw(session_id: str, said: Conversation) -> None:
-    """All messages, the last ones at first."""
+def draw(session_id: str | None, said: Conversation) -> DeltaGenerator:
+    """All messages, the last ones at first; returns where `draw_next` goes."""
+    if session_id is None:
+        return st.empty()
     if len(said.said) > len(said.messages):
         st.button(
             f"Show earlier messages ({len(said.said) - len(said.messages):,})",
@@ -22,11 +28,38 @@ def draw(session_id: str, said: Conversation) -> None:
             on_click=stored_chat.show_more,
             args=(session_id,),
         )
-    for message in said.messages[:-1] if said.beside else said.messages:
+    until_now = st.container()
+    with until_now:
+        _draw_all(session_id, said, said.messages[:-2])
+    next_turn = st.empty()  # the turn that was drawn there goes in the moment in which it is drawn above
+    with until_now:
+        _draw_all(session_id, said, said.messages[-2:])
+    return next_turn
+
+
+@st.fragment(key=chat_turn.NEXT)
+def draw_next(page: str, session_id: str | None, last: int) -> None:
+    """What was said behind the message `last`: a message that is sent runs this, and nothing else of the page.
+
+    The browser takes its time for each element of a page whose script runs as a whole.
+    """
+    try:
+        with runtime.one_run():
+            said = stored_chat.conversation(session_id, last=TURN)
+            if session_id is not None:
+                _draw_all(session_id, said, tuple(message for message in said.messages if message.id > last))
+            chat_turn.trouble(page)
+    except (runtime.StorageError, runtime.NotFound) as error:  # drawn without the frame
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def _draw_all(session_id: str, said: Conversation, messages: tuple[StoredMessage, ...]) -> None:
+    beside = said.beside if messages and messages[-1].id == said.messages[-1].id else None
+    for message in messages[:-1] if beside else messages:
         _draw(session_id, said, message)
-    if said.beside:
+    if beside:
         both = st.columns(2, gap="medium")
-        for column, message in zip(both, (said.messages[-1], said.beside), strict=True):
+        for column, message in zip(both, (messages[-1], beside), strict=True):
             with column:
                 _draw(session_id, said, message)
 

@@ -62,8 +62,7 @@ function take(keys, [n, end, text, kind = "content"]) {
     if (!followed.size) disconnect();
     view.ended();
   } else if (end > view.end) {
-    view.end = end;
-    view.add(kind, text);
+    view.take(end, kind, text);
   }
 }
 
@@ -212,14 +211,17 @@ class View {
     this.tell = tell;
   }
 
-  add(kind, text) {
+  take(end, kind, text) {
+    this.end = end;
     if (kind === "reasoning") {
       this.reasoning.hidden = false;
       this.reasoning.lastElementChild.append(text);
     } else {
-      if (!this.rest && !this.content.hasChildNodes()) this.reasoning.open = false;
+      const isFirst = !this.rest && !this.content.hasChildNodes();
+      if (isFirst) this.reasoning.open = false;
       this.rest += text;
-      this.draw();
+      if (isFirst) this.drawNow();
+      else this.draw();
     }
     this.tell();
   }
@@ -271,6 +273,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
   if (view?.key !== data.key) {
     view?.leave();
     view = new View(parentElement, data.key, data.waiting_for, data.since);
+    for (const [end, kind, text] of data.begun) view.take(end, kind, text);
+    view.drawNow();
     views.set(parentElement, view);
     followed.set(view.key, view);
     connect();

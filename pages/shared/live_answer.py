@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from db import StoredMessage
+from pages.shared import runtime
 
 _HERE = Path(__file__).parent
 _HTML = """
@@ -26,5 +27,10 @@ _follow = st.components.v2.component(
 
 def follow(answer: StoredMessage, key: str, waiting_for: str) -> None:
     """Draw what comes of an answer, from its first word on; when it has ended, the page runs again."""
-    data = {"key": key, "waiting_for": waiting_for, "since": int(answer.created_at.timestamp() * 1000)}
-    _follow(key=f"live:{answer.id}", data=data, on_ended_change=lambda: None)
+    data = {
+        "key": key,
+        "waiting_for": waiting_for,
+        "since": int(answer.created_at.timestamp() * 1000),
+        "begun": runtime.answers().begun(key),
+    }
+    _follow(key=f"live:{answer.id}", data=data, on_ended_change=st.rerun)

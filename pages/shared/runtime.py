@@ -150,6 +150,9 @@ _this_run = threading.local()
 @contextmanager
 def one_run() -> Iterator[None]:
     """While a page is drawn: what `once` has read stays so, in this thread."""
+    if getattr(_this_run, "read", None) is not None:
+        yield
+        return
     _this_run.read = {}
     try:
         yield

@@ -38,12 +38,13 @@ def title(session_id: str | None) -> str:
     return chat.title if chat else "Chat"
 
 
-def conversation(session_id: str | None) -> Conversation:
-    """What was said so far; as many whole messages as are to be drawn."""
+def conversation(session_id: str | None, *, last: int | None = None) -> Conversation:
+    """What was said so far; the last whole messages, or as many as are to be drawn."""
     if session_id is None:
         return NOBODY
-    shown = st.session_state.get(f"shown:{session_id}", SHOWN)
-    return runtime.database().chat_sessions.conversation(runtime.person(), session_id, last=shown)
+    shown = last or st.session_state.get(f"shown:{session_id}", SHOWN)
+    chats, who = runtime.database().chat_sessions, runtime.person()
+    return runtime.once(f"conversation:{session_id}:{shown}", lambda: chats.conversation(who, session_id, last=shown))
 
 
 def system_prompt(session_id: str | None) -> str:

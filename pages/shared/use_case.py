@@ -120,15 +120,15 @@ def with_history(
     said = stored_chat.conversation(session_id)
     chat_turn.offer_again(page, said)
     with talk:
-        if session_id is not None:
-            conversation.draw(session_id, said)
+        next_turn = conversation.draw(session_id, said)
         if configuration is None:
             picker.guidance()
             return
         if not said.said:
             st.markdown(":gray[Nothing said yet. Each message goes along with all that was said before it.]")
             chat_turn.suggestions(page, session_id, suggestions)
-        chat_turn.trouble(page)
+        with next_turn:
+            conversation.draw_next(page, session_id, said.said[-1].id if said.said else 0)
     with below:
         chat_outgoing.line(page, session_id, said, configuration)
     # In no container: only then Streamlit keeps the end of the talk in sight.

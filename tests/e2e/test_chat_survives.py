@@ -22,6 +22,17 @@ OFFLINE = '[data-testid="stApp"]:not([data-test-connection-state="CONNECTED"])'
 STOPPED = "Stopped. What came until then is kept."
 REFUSED = "An answer is still being written in this chat. Wait until it has ended, or stop it."
 
+# How many messages stand there, whenever that changes from one drawn frame to the next.
+COUNT_MESSAGES = """() => {
+  window.seen = [];
+  const look = () => {
+    const now = document.querySelectorAll('[data-testid="stChatMessage"]').length;
+    if (now !== window.seen.at(-1)) window.seen.push(now);
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
 
 class Story:
     """An answer of three parts: the second and the third come when the test says so."""
@@ -277,7 +288,11 @@ def test_an_event_stream_that_does_not_come_through_is_tried_again(visitor: Visi
             route.continue_()
 
     visitor.page.route("**/answers?*", refuse_twice)
-    ask(visitor, story, "Refuse the stream")
+    story.gates[0].clear()  # no word comes along with the page
+    visitor.open("chat")
+    visitor.say("Refuse the stream")
+    expect(writing(visitor.page)).to_have_count(1)
+    story.tell(0)
     story.tell(1)
     expect(writing(visitor.page)).to_have_text(story.parts[0] + story.parts[1])
     it_ends(visitor.page, story)
@@ -366,3 +381,46 @@ def test_nothing_that_a_model_writes_is_loaded_and_it_is_formatted_at_once(
     expect(page.get_by_test_id("stChatMessage").last).to_contain_text("in all")
     assert [request.method for request in provider.requests] == ["POST"]
     assert len(page.context.pages) == 1
+
+
+def test_a_second_message_stands_there_once_from_its_sending_to_its_end(
+    visitor: Visitor, provider: ProviderServer, story: Story
+) -> None:
+    page = visitor.page
+    ask(visitor, story, "The first one")
+    story.tell(1)
+    it_ends(page, story)
+    second = Story("Behind it", " comes", " another one.")
+    provider.next(second.chunks())
+    page.evaluate(COUNT_MESSAGES)
+    visitor.say("The second one")
+    expect(writing(page)).to_have_text("Behind it")
+    expect(page.get_by_test_id("stChatMessage")).to_contain_text(["The first one", story.whole, "The second one", ""])
+    second.tell(1)
+    second.tell(2)
+    expect(writing(page)).to_have_count(0)
+    visitor.settle()
+    expect(page.get_by_test_id("stChatMessage")).to_contain_text(
+        ["The first one", story.whole, "The second one", second.whole]
+    )
+    expect(page.get_by_text("in all")).to_have_count(2)
+    assert page.evaluate("window.seen") == [2, 4]
+
+
+def test_a_second_answer_that_is_stopped_leaves_the_page_as_it_is_for_any_stopped_answer(
+    visitor: Visitor, provider: ProviderServer, story: Story
+) -> None:
+    page = visitor.page
+    ask(visitor, story, "The first one")
+    story.tell(1)
+    it_ends(page, story)
+    second = Story("Behind it", " comes", " nothing.")
+    provider.next(second.chunks())
+    visitor.say("The second one")
+    expect(writing(page)).to_have_text("Behind it")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text(STOPPED)).to_have_count(1)
+    expect(page.get_by_role("button", name="Ask again")).to_have_count(1)
+    expect(page.get_by_test_id("stChatMessage")).to_contain_text(
+        ["The first one", story.whole, "The second one", "Behind it"]
+    )
