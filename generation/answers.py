@@ -56,10 +56,11 @@ class Answers:
 
     def follow(self, person: Person, answer_id: int) -> str:
         """The key to the words of an answer; it may be written by another process. `NotFound` for somebody else's."""
+        writer = self._writing.get(answer_id)
+        if writer is not None and writer.person == person:
+            return writer.words.key
         _, _, status = self._database.turns.written(person, answer_id)
         with self._lock:
-            if writer := self._writing.get(answer_id):
-                return writer.words.key
             if status is not MessageStatus.WRITING:
                 return ENDED
             elsewhere = self._elsewhere.setdefault(answer_id, _Elsewhere(self._database, person, answer_id))

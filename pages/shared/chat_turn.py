@@ -14,7 +14,6 @@ from pages.shared.callbacks import told
 from pages.shared.words import plain
 
 TITLE_LENGTH = 60
-NEXT = "next turn"  # the fragment that draws it
 QUESTION = -1  # an id that no message has: what is being asked
 
 
@@ -75,8 +74,10 @@ def say(page: str, session_id: str | None) -> None:
     images, refusal = pictures.read(files)
     if refusal:
         _trouble(page, refusal, text)
-    elif (text.strip() or images) and _ask(page, session_id, Question(text, images)) and session_id is not None:
-        st.rerun(NEXT)  # all of the page follows when the answer has ended; a new chat's title and place at once
+    elif text.strip() or images:
+        has_begun = _ask(page, session_id, Question(text, images))
+        if not has_begun or session_id is None:
+            st.rerun()  # all of the page: a new chat has a title and a place, and what is in the way may concern both
 
 
 @told
@@ -147,7 +148,7 @@ def _begin(
     instead_of: int | None,
 ) -> runtime.Turn:
     chat, model = stored_chat.session(session_id), picker.current_model()
-    said = stored_chat.conversation(session_id)
+    said = stored_chat.conversation(session_id, last=history.RECENT)
     before = said.said
     if instead_of is not None:  # what is behind it is another branch from here on
         at = next((at for at, each in enumerate(before) if each.id == instead_of), None)
@@ -163,9 +164,9 @@ def _begin(
     measured = history.measure(configuration, model, said.messages)
     limit = chat.history_turns if chat else None
     along = history.earlier(before, limit, measured, besides=system + asked.content)
-    images = runtime.database().chat_sessions.images(runtime.person(), session_id) if session_id else {}
-    if question:
-        images = images | {QUESTION: question.images}
+    images = {QUESTION: question.images} if question else {}
+    if session_id and any(each.images for each in said.said):
+        images |= runtime.database().chat_sessions.images(runtime.person(), session_id)
     request = partial(ChatCompletionsRequest, model=model)
     on_its_own = st.session_state.get(f"both:{page}") and along.messages and question
     return runtime.start_turn(

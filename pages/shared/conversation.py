@@ -19,7 +19,7 @@ AVATARS = {Role.USER: ":material/person:", Role.ASSISTANT: ":material/bolt:"}
 def draw(session_id: str | None, said: Conversation) -> DeltaGenerator:
     """All messages, the last ones at first; returns where `draw_next` goes."""
     if session_id is None:
-        return st.empty()
+        return st.container()
     if len(said.said) > len(said.messages):
         st.button(
             f"Show earlier messages ({len(said.said) - len(said.messages):,})",
@@ -31,15 +31,16 @@ def draw(session_id: str | None, said: Conversation) -> DeltaGenerator:
     until_now = st.container()
     with until_now:
         _draw_all(session_id, said, said.messages[:-2])
-    next_turn = st.empty()  # the turn that was drawn there goes in the moment in which it is drawn above
+    # The turn that was drawn in one of them goes in the moment in which it is drawn above: the next one has the other.
+    places = st.empty(), st.empty()
     with until_now:
         _draw_all(session_id, said, said.messages[-2:])
-    return next_turn
+    return places[len(said.said) // 2 % 2]
 
 
-@st.fragment(key=chat_turn.NEXT)
+@st.fragment
 def draw_next(page: str, session_id: str | None, last: int) -> None:
-    """What was said behind the message `last`: a message that is sent runs this, and nothing else of the page.
+    """What was said behind the message `last`, and the input: a message that is sent runs nothing else of the page.
 
     The browser takes its time for each element of a page whose script runs as a whole.
     """
@@ -49,6 +50,8 @@ def draw_next(page: str, session_id: str | None, last: int) -> None:
             if session_id is not None:
                 _draw_all(session_id, said, tuple(message for message in said.messages if message.id > last))
             chat_turn.trouble(page)
+            with st._main:  # in no container: only then Streamlit keeps the end of the talk in sight
+                chat_turn.input_box(page, session_id)
     except (runtime.StorageError, runtime.NotFound) as error:  # drawn without the frame
         st.error(plain(str(error)), icon=":material/error:")
 
@@ -87,7 +90,6 @@ def _draw_question(session_id: str, said: Conversation, message: StoredMessage) 
                 type="tertiary",
                 on_click=_set,
                 args=("editing", message.id),
-                help="Change it and ask again. What was said stays, as another version.",
             )
     if message.images:
         pictures.draw(message.images)
@@ -96,6 +98,7 @@ def _draw_question(session_id: str, said: Conversation, message: StoredMessage) 
 def _draw_editor(session_id: str, message: StoredMessage) -> None:
     key = f"edited:{message.id}"
     st.text_area("Your message", message.content, key=key, label_visibility="collapsed", height="content")
+    st.caption("Asks again from here on. What was said stays, as another version.")
     with st.container(horizontal=True, gap="small"):
         st.button(
             "Send", type="primary", on_click=chat_turn.edit, args=(picker.page_name(), session_id, message.id, key)

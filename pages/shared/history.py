@@ -10,6 +10,8 @@ from pages.shared import configurations, runtime
 
 # How much of a prompt one token is, roughly, in English text (platform.openai.com/tokenizer); until a model told.
 CHARACTERS_PER_TOKEN = 4.0
+RECENT = 10
+"""Messages whose calls tell what the model is and takes."""
 FOR_THE_ANSWER = 4096
 """Tokens of the context window that are left free, or a quarter of it where that is less."""
 
@@ -72,7 +74,7 @@ def measure(configuration: SavedConfiguration, model: str | None, messages: tupl
     except (runtime.InvalidConfiguration, runtime.InvalidRequest):
         pass  # what is wrong is told when a message is sent
     learnt = runtime.database().calls.characters_per_token(runtime.person(), configuration.id, asked)
-    calls = [each.call for each in messages if each.call and each.call.configuration_id == configuration.id]
+    calls = [each.call for each in messages[-RECENT:] if each.call and each.call.configuration_id == configuration.id]
     # The one that answered: on Azure the one that is asked is the name of a deployment.
     answered = next((call.model_answered for call in reversed(calls) if call.model_asked == asked), None) or asked
     told = next((found[1] for call in reversed(calls) if (found := _WINDOW.search(call.error or ""))), None)

@@ -131,8 +131,6 @@ def with_history(
             conversation.draw_next(page, session_id, said.said[-1].id if said.said else 0)
     with below:
         chat_outgoing.line(page, session_id, said, configuration)
-    # In no container: only then Streamlit keeps the end of the talk in sight.
-    chat_turn.input_box(page, session_id)
 
 
 def _stream(page: str, configuration: SavedConfiguration, request: ChatCompletionsRequest, operation: str) -> None:
