@@ -34,7 +34,7 @@ from db.encryption_keys import EncryptionKeys, KeyUsage, Rotation
 from db.errors import CannotOpen, ChangedMeanwhile, NotAllowed, NotFound, StillWriting, StorageError
 from db.people import People, Person, PersonRole
 from db.storage import Storage
-from db.turns import LEASE, NewChat, Question, Turn, Turns, Written, interrupt
+from db.turns import LEASE, LoneAnswer, NewChat, Question, Turn, Turns, Written, interrupt
 
 __all__ = [
     "LEASE",
@@ -57,6 +57,7 @@ __all__ = [
     "KeyUsage",
     "LearntAdaptation",
     "LearntAdaptations",
+    "LoneAnswer",
     "MessageStatus",
     "NewChat",
     "NotAllowed",

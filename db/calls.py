@@ -1,7 +1,7 @@
 """The ledger: one row per call to a provider, whatever became of it. Unknown numbers are None, never 0."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
@@ -46,7 +46,8 @@ from db.storage import Storage
 
 N = TypeVar("N", int, float)
 _QUARTER_HOUR = 15 * 60  # seconds
-_LAST = 20  # calls that tell how many characters make a token
+_LAST = 20  # calls that tell something of a model
+_REFUSED = ("request_refused", "not_found", "provider_unavailable")
 
 
 class CallRecord(Record):
@@ -263,6 +264,23 @@ class Calls:
         with self._storage.reading() as session:
             record = session.scalar(select(CallRecord).where(*of_it).order_by(CallRecord.id.desc()).limit(1))
             return call_of(record) if record else None
+
+    def refusals(self, person: Person, configuration_id: str, model: str, pages: Sequence[str]) -> list[str]:
+        """What was last told instead of an answer, the newest first, on these pages and in tests of the configuration.
+
+        Of this model or deployment, since it last answered there.
+        """
+        of_it = _seen_by(person), CallRecord.configuration_id == configuration_id, CallRecord.model_asked == model
+        there = CallRecord.page.in_(pages)
+        answered = select(func.max(CallRecord.id)).where(*of_it, there, CallRecord.status == CallStatus.DONE)
+        refused = select(CallRecord.error).where(
+            *of_it,
+            or_(there, CallRecord.operation == "probe"),
+            CallRecord.error_kind.in_(_REFUSED),
+            CallRecord.id > func.coalesce(answered.scalar_subquery(), 0),
+        )
+        with self._storage.reading() as session:
+            return [error for error in session.scalars(refused.order_by(CallRecord.id.desc()).limit(_LAST)) if error]
 
     def characters_per_token(self, person: Person, configuration_id: str, model: str) -> float | None:
         """Of this model's last prompts, as the provider counted them; None before the first."""

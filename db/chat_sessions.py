@@ -5,7 +5,7 @@ answer to the same question, or an edited question, is a branch beside the old o
 the branch that is current. The order is that of `position` and of the parents, never of a clock.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -56,6 +56,8 @@ class ChatSessionRecord(Record):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     owner_id: Mapped[int] = mapped_column(ForeignKey("people.id"))
+    page: Mapped[str] = mapped_column(default="chat")
+    """Where it is held; for an answer that stands alone, its place there, too."""
     title: Mapped[str]
     configuration_id: Mapped[str | None] = mapped_column(
         String(32), ForeignKey("configurations.id", ondelete="SET NULL"), index=True
@@ -92,6 +94,11 @@ class MessageRecord(Record):
     is_stop_asked: Mapped[bool] = mapped_column(default=False)
     call_id: Mapped[int | None] = mapped_column(ForeignKey("calls.id", ondelete="SET NULL"), index=True)
     created_at: Mapped[datetime]
+    request: Mapped[str | None] = mapped_column(Text, deferred=True)
+    """Of an answer that stands alone: the JSON that was asked for."""
+    sent: Mapped[str | None] = mapped_column(Text, deferred=True)
+    """What of it was sent in the end; without its messages, where they are those of `request`."""
+    response: Mapped[str | None] = mapped_column(Text, deferred=True)
 
 
 class ImageRecord(Record):
@@ -181,10 +188,11 @@ class ChatSessions:
         self._storage = storage
         self._clock = clock
 
-    def all(self, person: Person, *, search: str = "", limit: int = 100) -> list[ChatSession]:
-        """The last changed first; with `search`, those with that text in the title or in a message."""
+    def all(self, person: Person, *, page: str = "chat", search: str = "", limit: int = 100) -> list[ChatSession]:
+        """Those of a page, the last changed first; with `search`, those with that text in title or messages."""
         newest = ChatSessionRecord.changed_at.desc(), ChatSessionRecord.created_at.desc(), ChatSessionRecord.id
-        found = select(ChatSessionRecord).where(*_owned_by(person)).order_by(*newest).limit(limit)
+        there = *owned_by(person), ChatSessionRecord.page == page
+        found = select(ChatSessionRecord).where(*there).order_by(*newest).limit(limit)
         if search:
             said = select(MessageRecord.session_id).where(MessageRecord.content.icontains(search, autoescape=True))
             in_title = ChatSessionRecord.title.icontains(search, autoescape=True)
@@ -335,7 +343,7 @@ def create_chat(
     person: Person,
     title: str,
     configuration_id: str | None,
-    fields: dict[str, str | int | None],
+    fields: Mapping[str, str | int | None],
     now: datetime,
 ) -> ChatSessionRecord:
     """`ChatSessions.create` inside a transaction."""
@@ -356,13 +364,13 @@ def create_chat(
 
 def own_chat(session: Session, person: Person, id: str) -> ChatSessionRecord:
     """The person's own chat; `NotFound` where it is not, or was deleted."""
-    record = session.scalar(select(ChatSessionRecord).where(ChatSessionRecord.id == id, *_owned_by(person)))
+    record = session.scalar(select(ChatSessionRecord).where(ChatSessionRecord.id == id, *owned_by(person)))
     if record is None:
         raise NotFound("This chat does not exist any more.")
     return record
 
 
-def _owned_by(person: Person) -> tuple[ColumnElement[bool], ...]:
+def owned_by(person: Person) -> tuple[ColumnElement[bool], ...]:
     return ChatSessionRecord.owner_id == person.id, ChatSessionRecord.deleted_at.is_(None)
 
 

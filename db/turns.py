@@ -1,21 +1,33 @@
-"""A turn of a chat: a question and the answer that is being written to it, from before the network to how it ended.
+"""A turn: a question and the answer that is being written to it, from before the network to how it ended.
 
 One answer at a time is written in a session. Whoever writes it holds the session's lease and renews it about every
 second, with the text so far; where that stops, the process is dead and anybody may call the answer interrupted. Should
-it live after all, its next word makes the answer `writing` again.
+it live after all, its next word makes the answer `writing` again. The same goes for an answer that stands alone, whose
+session is its place on a page, and holds nothing else.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, bindparam, func, or_, select, true, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, CursorResult, bindparam, delete, func, or_, select, true, update
+from sqlalchemy.orm import Session, undefer
 
-from connector import CallReport, CallStatus, Role, cost_of
-from db.calls import CallRecord, CallStart, begin_call, finish_call, finish_reason_of
-from db.chat_sessions import ChatSessionRecord, Image, ImageRecord, MessageRecord, MessageStatus, create_chat, own_chat
+from connector import CallReport, CallStatus, ChatCompletionsResponse, Role, cost_of
+from db.base import as_value
+from db.calls import Call, CallRecord, CallStart, begin_call, call_of, finish_call, finish_reason_of
+from db.chat_sessions import (
+    ChatSessionRecord,
+    Image,
+    ImageRecord,
+    MessageRecord,
+    MessageStatus,
+    create_chat,
+    own_chat,
+    owned_by,
+)
 from db.configurations import must_exist
 from db.errors import NotFound, StillWriting
 from db.people import Person
@@ -50,6 +62,7 @@ class NewChat:
     title: str
     system_prompt: str = ""
     history_turns: int | None = None
+    page: str = "chat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +71,29 @@ class Turn:
 
     session_id: str
     user_message_id: int
+    """0 where the answer stands alone."""
     answer_id: int
     call_id: int
     beside: "Turn | None" = None
     """The same question with nothing said before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoneAnswer:
+    """The last answer at its place: one to a request that has nothing to do with what was said before."""
+
+    id: int
+    session_id: str
+    content: str
+    reasoning: str
+    status: MessageStatus
+    request: dict[str, Any]
+    """Its JSON, as it was asked for."""
+    sent: dict[str, Any]
+    """Its JSON, as it was sent in the end; as long as nobody knows, as it was asked for."""
+    response: ChatCompletionsResponse | None
+    call: Call
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +139,7 @@ class Turns:
                     "model": model or "",
                     "system_prompt": chat.system_prompt,
                     "history_turns": chat.history_turns,
+                    "page": chat.page,
                 }
                 record = create_chat(session, person, chat.title, call.configuration_id, fields, now)
             else:
@@ -134,6 +167,45 @@ class Turns:
             )
             record.last_message_id = turn.answer_id
             return Turn(turn.session_id, turn.user_message_id, turn.answer_id, turn.call_id, beside=other)
+
+    def begin_alone(self, person: Person, place: str, request: dict[str, Any], call: CallStart) -> Turn:
+        """Store an empty answer and the call's row for a request that stands alone; as `begin` does.
+
+        `place` is the name of a page, or of a part of it. The person's last answer there is gone then. Raises
+        `StillWriting` while that one is being written.
+        """
+        now = self._clock()
+        with self._storage.writing() as session:
+            must_exist(session, call.configuration_id)
+            record = session.scalar(select(ChatSessionRecord).where(*_at(person, place)))
+            if record is None:
+                record = create_chat(session, person, "", None, {"model": "", "system_prompt": "", "page": place}, now)
+            if _is_writing(session, record.id):
+                interrupt(session, now)
+            _take_lease(session, record, now)
+            session.execute(delete(MessageRecord).where(MessageRecord.session_id == record.id))
+            return _begin_answer(session, person, record, None, call, now, request=json.dumps(request))
+
+    def last_alone(self, person: Person, place: str) -> LoneAnswer | None:
+        """The person's last answer at a place, however far it is; None before the first."""
+        its_call = CallRecord.id == MessageRecord.call_id
+        last = select(MessageRecord, CallRecord).join(ChatSessionRecord).join(CallRecord, its_call)
+        last = last.where(*_at(person, place)).options(undefer("*")).order_by(MessageRecord.id.desc()).limit(1)
+        with self._storage.reading() as session:
+            row = session.execute(last).first()
+            if row is None:
+                return None
+            message, call = row
+            request = json.loads(message.request or "{}")
+            response = json.loads(message.response) if message.response else None
+            return as_value(
+                LoneAnswer,
+                message,
+                call=call_of(call),
+                request=request,
+                sent={"messages": request["messages"], **json.loads(message.sent)} if message.sent else request,
+                response=ChatCompletionsResponse.construct(**response) if response else None,
+            )
 
     def keep(self, person: Person, written: Sequence[Written]) -> set[int]:
         """Store how far these answers are and renew their leases: all in one transaction.
@@ -181,6 +253,8 @@ class Turns:
             message.content, message.reasoning = content, reasoning
             message.status = _STATUS_AFTER[report.status]
             message.finish_reason = finish_reason_of(report.response)
+            if message.request is not None:
+                _note_request_and_response(message, report)
             session.flush()
             chat = session.get_one(ChatSessionRecord, message.session_id)
             chat.changed_at = self._clock()
@@ -251,6 +325,19 @@ def _lapsed(now: datetime) -> Any:
     return select(MessageRecord.id).join(ChatSessionRecord).where(MessageRecord.status == MessageStatus.WRITING, ended)
 
 
+def _at(person: Person, place: str) -> tuple[ColumnElement[bool], ...]:
+    return *owned_by(person), ChatSessionRecord.page == place
+
+
+def _note_request_and_response(message: MessageRecord, report: CallReport) -> None:
+    sent = report.request
+    if sent and sent.get("messages") == json.loads(message.request or "{}").get("messages"):
+        sent = {name: value for name, value in sent.items() if name != "messages"}  # which may be megabytes
+    message.sent = json.dumps(sent) if sent else None
+    if report.response is not None:
+        message.response = report.response.to_json(indent=None)
+
+
 def _take_lease(session: Session, chat: ChatSessionRecord, now: datetime) -> None:
     session.flush()
     free = or_(ChatSessionRecord.lease_until.is_(None), ChatSessionRecord.lease_until < now)
@@ -283,16 +370,16 @@ def _begin_answer(
     session: Session,
     person: Person,
     chat: ChatSessionRecord,
-    question_id: int,
+    question_id: int | None,
     call: CallStart,
     now: datetime,
-    **columns: int | None,
+    **columns: int | str | None,
 ) -> Turn:
     call_id = begin_call(session, person, call, now)
     answer = _append(
         session, chat, now, question_id, Role.ASSISTANT, "", MessageStatus.WRITING, call_id=call_id, **columns
     )
-    return Turn(chat.id, question_id, answer, call_id)
+    return Turn(chat.id, question_id or 0, answer, call_id)
 
 
 def _append(
@@ -303,7 +390,7 @@ def _append(
     role: Role,
     content: str,
     status: MessageStatus,
-    **columns: int | None,
+    **columns: int | str | None,
 ) -> int:
     """Add a message behind its parent, where the conversation stands from now on; its id."""
     last = session.scalar(select(func.max(MessageRecord.position)).where(MessageRecord.session_id == chat.id))

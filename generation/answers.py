@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
-from connector import AnswerStream, CallReport, CallStatus, ChatCompletionsRequest, Client, ConnectorError
+from connector import AnswerStream, CallReport, CallStatus, ChatCompletionsRequest, Client, ConnectorError, text_of
 from db import Database, MessageStatus, NotFound, Person, StorageError, Turn, Written
 from generation.words import Words
 
@@ -47,9 +47,17 @@ class Answers:
         self._keeper = threading.Thread(target=self._keep, name="answers: keeper", daemon=True)
         self._keeper.start()
 
-    def write(self, person: Person, turn: Turn, client_of: ClientOf, request: ChatCompletionsRequest) -> None:
-        """Write the answer of a turn that has begun; returns at once."""
-        writer = _Writer(self._database, person, turn, client_of, request, self._forget)
+    def write(
+        self,
+        person: Person,
+        turn: Turn,
+        client_of: ClientOf,
+        request: ChatCompletionsRequest,
+        *,
+        is_streamed: bool = True,
+    ) -> None:
+        """Write the answer of a turn that has begun; returns at once. What is not streamed comes in one piece."""
+        writer = _Writer(self._database, person, turn, client_of, request, self._forget, is_streamed=is_streamed)
         with self._lock:
             self._writing[turn.answer_id] = writer
         writer.start()
@@ -154,6 +162,8 @@ class _Writer(threading.Thread):
         client_of: ClientOf,
         request: ChatCompletionsRequest,
         ended: Callable[[int], None],
+        *,
+        is_streamed: bool,
     ) -> None:
         super().__init__(name=f"answer {turn.answer_id}", daemon=True)
         self.person = person
@@ -163,6 +173,7 @@ class _Writer(threading.Thread):
         self._client_of = client_of
         self._request = request
         self._ended = ended
+        self._is_streamed = is_streamed
         self._began_at = datetime.now(UTC)
         self._began = time.monotonic()
         self.is_booked = threading.Event()
@@ -188,7 +199,11 @@ class _Writer(threading.Thread):
 
     def _read(self) -> None:
         # The report is booked by this thread once all is over: whoever stops it hangs up without waiting for a disk.
-        with self._client_of(self._take).stream(self._request, ended=self._over) as self._stream:
+        client = self._client_of(self._take)
+        if not self._is_streamed:
+            self.words.add("content", text_of(client.call_api(self._request)))
+            return
+        with client.stream(self._request, ended=self._over) as self._stream:
             if self._is_stopped:  # in the same moment
                 return
             for index, kind, text in self._stream.deltas():

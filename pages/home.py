@@ -8,4 +8,5 @@ use_case.head(
     "embeddings, images or speech.",
 )
 home.check_list()
+home.places()
 home.cards()

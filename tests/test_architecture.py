@@ -29,6 +29,7 @@ def rule(*may: str, only_this: tuple[str, ...] = (), inside_functions: tuple[str
 
 
 SECRET = "pydantic.SecretStr"
+SCHEMA = "pydantic.BaseModel", "pydantic.Field"
 DRAWING = ("streamlit", "pandas", "altair")
 CONNECTOR = rule(
     "connector",
@@ -43,9 +44,17 @@ DB = rule(
 )
 DB_MAIN = rule("db", "settings")
 GENERATION = rule("generation", "connector", "db", "starlette")
-SHARED = rule("pages.shared", "connector", "db", "generation", "settings", *DRAWING, only_this=(SECRET,))
+SHARED = rule(
+    "pages.shared",
+    "connector",
+    "db",
+    "generation",
+    "settings",
+    *DRAWING,
+    only_this=(SECRET, *SCHEMA, "pydantic.ValidationError"),
+)
 RUNTIME = rule("pages.shared", "connector", "db", "generation", "settings", "httpx2", *DRAWING, only_this=(SECRET,))
-PAGE = rule("pages.shared", "connector", *DRAWING)
+PAGE = rule("pages.shared", "connector", *DRAWING, only_this=SCHEMA)
 DEMO = rule("demo", "connector", "db", "settings", only_this=(SECRET,))
 APP = rule("pages.shared", "settings", "generation", "streamlit", "starlette")
 SETTINGS = rule()

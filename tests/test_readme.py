@@ -18,6 +18,7 @@ import pytest
 
 from demo.child import Child
 from demo.start import taken
+from pages.shared.showcase import title_of
 from tests.provider.real_model import free_port
 from tests.provider.server import ProviderServer
 
@@ -234,7 +235,7 @@ def test_every_setting_is_in_the_readme_and_no_other() -> None:
 def test_every_page_but_a_use_case_is_in_the_readme() -> None:
     """Adding a use case is one file, and needs no line there."""
     files = [file for file in (ROOT / "pages").glob("*/*.py") if file.parent.name != "shared"]
-    titles = {file: file.stem.replace("_", " ").capitalize() for file in [*files, ROOT / "pages" / "home.py"]}
+    titles = {file: title_of(file.stem) for file in [*files, ROOT / "pages" / "home.py"]}
     named = set(re.findall(r"^\| ([A-Z][a-z ]+) \|", README, re.MULTILINE))
     needed = {title for file, title in titles.items() if file.parent.name != "showcase"}
     assert needed <= named <= set(titles.values())

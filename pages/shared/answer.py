@@ -1,25 +1,17 @@
-"""An answer on a page: while it is written, what it came to, and what it cost.
+"""An answer on a page: while it is written, what it came to, and what it cost."""
 
-What a page keeps of its last answer is a plain dictionary in the session's state, so that it stays while one types on:
-`call` (the number in the ledger, which knows the rest), `text`, `response` (as JSON) and `request` (as JSON).
-"""
-
-import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
 
 import streamlit as st
 
-from connector import AnswerStream, CallStatus, ChatCompletionsRequest, ChatCompletionsResponse, Client, text_of
-from db import Call, SavedConfiguration
-from pages.shared import code, runtime
+from connector import CallStatus, ChatCompletionsRequest, ChatCompletionsResponse
+from db import Call, LoneAnswer, MessageStatus, StoredMessage
+from pages.shared import code, copy_button, live_answer, runtime
+from pages.shared.callbacks import told
 from pages.shared.words import count, dollars, plain, seconds
 
-Kept = dict[str, Any]
-# Seconds. Streamlit sends the whole text again with each update, so there are few of them; and it stops a script only
-# where that draws something, so it draws now and then while nothing comes.
-PAUSE, PATIENCE = 0.1, 0.5
+Draw = Callable[[ChatCompletionsResponse, ChatCompletionsRequest], None]
+"""Draws the shape of a response to this request, where it has one of its own."""
 
 _ENDINGS = {
     "length": ":orange[:material/content_cut: Cut off: the answer reached its token limit.]",
@@ -33,104 +25,51 @@ _STATES = {
 }
 
 
-def kept(page: str) -> Kept | None:
-    """The last answer of this page, None before the first."""
-    return st.session_state.get(f"answer:{page}")
+def writing(answer: StoredMessage | LoneAnswer) -> None:
+    """An answer that is being written: what there is of it, what comes, and a way to stop it."""
+    key = runtime.answers().follow(runtime.person(), answer.id)
+    live_answer.follow(answer, key, answer.call.configuration_name if answer.call else "the provider")
+    with st.container(key="stop"):
+        st.button(
+            "Stop",
+            icon=":material/stop_circle:",
+            type="tertiary",
+            key=f"stop:{answer.id}",
+            on_click=_stop,
+            args=(answer.id,),
+        )
 
 
-def keep(page: str, call: int, request: dict[str, Any]) -> Kept:
-    """Begin a new answer of this page; it is changed in place while it grows."""
-    fresh: Kept = {"call": call, "text": "", "response": None, "request": request}
-    st.session_state[f"answer:{page}"] = fresh
-    return fresh
+@told
+def _stop(answer_id: int) -> None:
+    runtime.answers().stop(runtime.person(), answer_id)
+    st.rerun()  # all of the page, also where only a part of it was drawn
 
 
-def forget(page: str) -> None:
-    st.session_state.pop(f"answer:{page}", None)
-
-
-def waiting(configuration: SavedConfiguration) -> AbstractContextManager[None]:
-    """Says at once what is waited for, and for how long already."""
-    return st.spinner(f"Waiting for {plain(configuration.display_name)}", show_time=True, width="content")
-
-
-def write(
-    configuration: SavedConfiguration, client: Client, request: ChatCompletionsRequest, into: Kept
-) -> ChatCompletionsResponse:
-    """Send, and draw the answer while it comes, with a way to stop it. `into` has what came, whatever happens.
-
-    When the script is stopped, by any click, so is the call.
-    """
-    writer = _Writer(client, request, into)
-    row, box = st.container(horizontal=True, vertical_alignment="center"), st.empty()
-    writer.start()
-    try:
-        with row, waiting(configuration):
-            # Its callback ends the call before the page is drawn again, so that the page knows how it ended.
-            st.button("Stop", icon=":material/stop_circle:", type="tertiary", key="stop", on_click=writer.stop)
-            while writer.is_alive():
-                writer.news.wait(PATIENCE)
-                writer.news.clear()
-                box.markdown(into["text"])  # this is also where Streamlit stops a script
-                writer.join(PAUSE)
-        return writer.result()
-    finally:
-        writer.stop()
-
-
-class _Writer(threading.Thread):
-    """Reads an answer beside the script: one that waits for the provider itself could not be stopped."""
-
-    def __init__(self, client: Client, request: ChatCompletionsRequest, into: Kept) -> None:
-        super().__init__(daemon=True)
-        self.news = threading.Event()
-        self._client, self._request, self._into = client, request, into
-        self._stream: AnswerStream | None = None
-        self._failure: Exception | None = None
-        self._is_stopped = False
-        self._stopping = threading.Lock()
-
-    def run(self) -> None:
-        try:
-            with self._client.stream(self._request) as self._stream:
-                if self._is_stopped:  # before the provider began to answer
-                    return
-                for text in self._stream:
-                    self._into["text"] += text
-                    self.news.set()
-        except Exception as error:
-            self._failure = error
-        finally:
-            self.news.set()
-
-    def stop(self) -> None:
-        """Hang up on the provider and book the call; harmless when the answer has ended."""
-        self._is_stopped = True
-        # The old run of the script and the new one may both come here; the second has to wait until it is booked.
-        with self._stopping:
-            if self._stream is not None:
-                self._stream.close()
-
-    def result(self) -> ChatCompletionsResponse:
-        if self._failure is not None:
-            raise self._failure
-        assert self._stream is not None  # noqa: S101 - a stream or a failure
-        return self._stream.response
-
-
-def show(answer: Kept) -> None:
-    """Draw a kept answer again: text, trouble, and the line below."""
-    if answer["text"]:
-        st.markdown(answer["text"])
-    call = call_of(answer)
-    if not answer["text"] and call.status is CallStatus.DONE:
+def show(answer: LoneAnswer, draw: Draw | None = None) -> None:
+    """An answer that stands alone, however far it is; `draw` is for one that is complete."""
+    if answer.status is MessageStatus.WRITING:
+        writing(answer)
+        return
+    reasoning(answer)
+    if draw and answer.response and answer.status is MessageStatus.COMPLETE:
+        draw(answer.response, ChatCompletionsRequest.of_body(answer.request))
+    elif answer.content:
+        st.markdown(answer.content)
+    elif answer.call.status is CallStatus.DONE:
         empty()
-    below(call, lambda: ChatCompletionsRequest.of_body(answer["request"]))
+    below(
+        answer.call,
+        lambda: ChatCompletionsRequest.of_body(answer.request),
+        actions=lambda: copy_button.draw(answer.content, str(answer.id)) if answer.content else None,
+    )
 
 
-def call_of(answer: Kept) -> Call:
-    """Its row in the ledger."""
-    return runtime.database().calls.get(runtime.person(), answer["call"])
+def reasoning(answer: StoredMessage | LoneAnswer) -> None:
+    """What the model thought, where the provider tells."""
+    if answer.reasoning:
+        with st.expander("Reasoning", type="compact"):
+            st.text(answer.reasoning)
 
 
 def below(
@@ -196,13 +135,3 @@ def changes(call: Call) -> None:
     with st.popover(label, type="tertiary", icon=":material/build:"):
         st.markdown("The model does not take all that was asked for. Sent instead, and remembered for it:")
         st.markdown("\n".join(f"- {plain(each)}" for each in call.adaptations))
-
-
-def response(answer: Kept | None) -> ChatCompletionsResponse | None:
-    """The response of a kept answer, None where there is none."""
-    return ChatCompletionsResponse.construct(**answer["response"]) if answer and answer["response"] else None
-
-
-def remember_response(answer: Kept, received: ChatCompletionsResponse) -> None:
-    answer["response"] = received.model_dump(mode="json", exclude_unset=True)
-    answer["text"] = text_of(received)

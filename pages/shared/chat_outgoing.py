@@ -59,12 +59,12 @@ def _draw_what_will_be_sent(session_id: str | None) -> None:
     images = runtime.database().chat_sessions.images(runtime.person(), session_id) if session_id else {}
     request = history.messages(stored_chat.system_prompt(session_id), along.messages, None, images)
     pending = {"role": "user", "content": "your next message"}
-    st.json([*(_shortened(message.body()) for message in request), pending], expanded=2)
+    st.json([*(shortened(message.body()) for message in request), pending], expanded=2)
 
 
-def _shortened(body: dict[str, Any]) -> dict[str, Any]:
+def shortened(body: dict[str, Any]) -> dict[str, Any]:
     """A message to read, without the megabytes of its pictures."""
-    if isinstance(body["content"], str):
+    if not isinstance(body.get("content"), list):
         return body
     return body | {"content": [part if part["type"] == "text" else _of_picture(part) for part in body["content"]]}
 

@@ -108,13 +108,6 @@ def choose(session_id: str, message_id: int) -> None:
     runtime.database().chat_sessions.choose(runtime.person(), session_id, message_id)
 
 
-@told
-def stop(answer_id: int) -> None:
-    """Write this answer no further."""
-    runtime.answers().stop(runtime.person(), answer_id)
-    st.rerun()  # all of the page, also where only the next turn was drawn
-
-
 def _ask(page: str, session_id: str | None, question: Question | None, *, instead_of: int | None = None) -> bool:
     """Begin a turn; whether it has begun. When anything is in the way, the message is offered again."""
     draft = question.text if question and instead_of is None else ""
@@ -133,8 +126,7 @@ def _ask(page: str, session_id: str | None, question: Question | None, *, instea
         return False
     st.query_params["chat"] = turn.session_id
     if session_id is None:  # it stands with the chat now, and not with the next new one
-        st.session_state.pop("system:new", None)
-        st.session_state.pop("system:new:field", None)
+        stored_chat.forget_system_prompt()
     if question:
         st.session_state[f"asked:{page}"] = turn.answer_id, question.text
     return True
@@ -173,7 +165,7 @@ def _begin(
         configuration,
         request(messages=history.messages(system, along.messages, asked, images)),
         page=page,
-        chat=session_id or NewChat(_title_of(asked.content), system),
+        chat=session_id or NewChat(_title_of(asked.content), system, page=page),
         question=question,
         model=model or "",
         instead_of=instead_of,

@@ -19,7 +19,8 @@ def rail(session_id: str | None) -> None:
         "Search", key="search", persist_state="session", placeholder="Search chats", label_visibility="collapsed"
     )
     _undo()
-    chats = runtime.database().chat_sessions.all(runtime.person(), search=search.strip(), limit=LISTED)
+    there = picker.page_name()
+    chats = runtime.database().chat_sessions.all(runtime.person(), page=there, search=search.strip(), limit=LISTED)
     with st.container(gap="xxsmall"):
         for chat in chats:
             label = f":primary[**{plain(chat.title)}**]" if chat.id == session_id else plain(chat.title)
@@ -39,11 +40,11 @@ def settings(session_id: str | None) -> None:
         if chat is not None:
             key = f"title:{chat.id}"
             st.text_input("Title", chat.title, key=key, max_chars=200, on_change=_rename, args=(chat.id, key))
-        key = f"system:{session_id or 'new'}"
+        key = f"system:{session_id or f'new:{picker.page_name()}'}:field"
         st.text_area(
             "System prompt",
-            chat.system_prompt if chat else st.session_state.get(key, ""),
-            key=f"{key}:field",
+            stored_chat.system_prompt(session_id),
+            key=key,
             height=120,
             placeholder="For example: Answer in one sentence.",
             help="Goes before everything else, with every message of this chat.",
@@ -83,9 +84,9 @@ def _rename(session_id: str, key: str) -> None:
 
 @told
 def _tell(session_id: str | None, key: str) -> None:
-    system_prompt = st.session_state[f"{key}:field"]
+    system_prompt = st.session_state[key]
     if session_id is None:
-        st.session_state[key] = system_prompt
+        stored_chat.tell(system_prompt)
     else:
         runtime.database().chat_sessions.update(runtime.person(), session_id, system_prompt=system_prompt)
 

@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from connector import CallStatus, ChatCompletionsRequest, Role
 from db import Conversation, MessageStatus, StoredMessage
 from pages.shared import answer as answers
-from pages.shared import chat_turn, copy_button, history, live_answer, picker, pictures, runtime, stored_chat
+from pages.shared import chat_turn, copy_button, history, picker, pictures, runtime, stored_chat
 from pages.shared.words import plain
 
 TURN = 4
@@ -112,11 +112,9 @@ def _draw_answer(session_id: str, said: Conversation, message: StoredMessage) ->
         sent = message.earlier_sent
         st.markdown(f"**With {sent} earlier messages**" if message is not said.beside else "**On its own**")
     if message.status is MessageStatus.WRITING:
-        _draw_writing(message)
+        answers.writing(message)
         return
-    if message.reasoning:
-        with st.expander("Reasoning", type="compact"):
-            st.text(message.reasoning)
+    answers.reasoning(message)
     if message.content:
         st.markdown(message.content)
     if message.call is None:
@@ -130,20 +128,6 @@ def _draw_answer(session_id: str, said: Conversation, message: StoredMessage) ->
         partial(_request_of, session_id, said) if is_last and not any(each.images for each in said.said) else None,
         actions=partial(_actions, session_id, said, message, is_last=is_last, is_beside=message is said.beside),
     )
-
-
-def _draw_writing(message: StoredMessage) -> None:
-    key = runtime.answers().follow(runtime.person(), message.id)
-    live_answer.follow(message, key, message.call.configuration_name if message.call else "the provider")
-    with st.container(key="stop"):
-        st.button(
-            "Stop",
-            icon=":material/stop_circle:",
-            type="tertiary",
-            key=f"stop:{message.id}",
-            on_click=chat_turn.stop,
-            args=(message.id,),
-        )
 
 
 def _actions(session_id: str, said: Conversation, message: StoredMessage, *, is_last: bool, is_beside: bool) -> None:

@@ -1,12 +1,11 @@
 """What goes along with a message: how much of what was said before, about how many tokens that is, what it costs."""
 
-import base64
 import re
 from dataclasses import dataclass
 
 from connector import ContentPart, Cost, Message, Role, context_window, cost_of_prompt
 from db import Image, Said, SavedConfiguration, StoredMessage
-from pages.shared import configurations, runtime
+from pages.shared import configurations, pictures, runtime
 
 # How much of a prompt one token is, roughly, in English text (platform.openai.com/tokenizer); until a model told.
 CHARACTERS_PER_TOKEN = 4.0
@@ -121,9 +120,4 @@ def _message(said: Said, images: tuple[Image, ...]) -> Message:
     if not images:
         return Message(role=said.role, content=said.content)
     text: tuple[ContentPart, ...] = ({"type": "text", "text": said.content},) if said.content else ()
-    return Message(role=said.role, content=(*text, *(_picture(image) for image in images)))
-
-
-def _picture(image: Image) -> ContentPart:
-    data = base64.b64encode(image.data).decode()
-    return {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{data}"}}
+    return Message(role=said.role, content=(*text, *pictures.parts(images)))

@@ -1,12 +1,16 @@
-"""The parts of the home page: what is set up, and the use cases as cards."""
+"""The parts of the home page: what is set up, the standing places, and the use cases as cards."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import streamlit as st
 
 from db import UsageGroup
-from pages.shared import picker, runtime, showcase
-from pages.shared.words import plain
+from pages.shared import ability, picker, runtime, showcase
+from pages.shared.words import count, dollars, plain, when, zone
+
+RECENT = 4
+"""Chats that are listed."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +86,67 @@ def _draw(step: Step, *, is_next: bool) -> None:
             st.switch_page(step.page, query_params={"edit": step.address} if step.address else None)
 
 
+def places() -> None:
+    """The standing places, once something was said: the last chats, the tuner, and what this month took."""
+    books, who = runtime.database(), runtime.person()
+    month = f"{datetime.now(zone()):%Y-%m}"
+    days = [row for row in books.calls.totals(who, UsageGroup.DAY, zone=zone()) if str(row.group).startswith(month)]
+    chats = books.chat_sessions.all(who, limit=RECENT)
+    if not chats and not days:
+        return
+    talk, month_card = st.columns([3, 2], gap="small")
+    with talk.container(border=True, height="stretch", gap="xxsmall"):
+        _place("Chat", "showcase/chat.py", "Open chat")
+        for chat in chats:
+            with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+                st.page_link(
+                    "showcase/chat.py", label=plain(chat.title), query_params={"chat": chat.id}, width="stretch"
+                )
+                st.caption(when(chat.changed_at), width="content")
+        if not chats:
+            st.caption("No chat yet.")
+    with month_card.container(border=True, height="stretch", gap="xxsmall"):
+        _place("This month", "manage/usage.py", "Open usage")
+        known = [row.cost for row in days if row.cost is not None]
+        with st.grid(2, min_column_width=110):
+            st.metric("Calls", count(sum(row.calls for row in days)))
+            st.metric("Cost", plain(dollars(sum(known) if known else None)))
+        st.page_link("workbench/tuner.py", label="Tune a request in the tuner", icon=":material/tune:")
+
+
+def _place(title: str, page: str, action: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.header(title, anchor=False, width="stretch")
+        st.page_link(page, label=action, icon=":material/arrow_forward:", icon_position="right", width="content")
+
+
 def cards() -> None:
-    """The use cases in their groups."""
+    """The use cases in their groups; those that are searched for."""
+    search = st.text_input(
+        "Search use cases",
+        key="search:use_cases",
+        placeholder="Search use cases",
+        label_visibility="collapsed",
+        icon=":material/search:",
+    )
+    wanted = search.casefold().split()
+    found = [each for each in showcase.use_cases() if all(word in _text_of(each) for word in wanted)]
+    if not found:
+        st.markdown(":gray[No use case has these words. Try fewer, or one like: table, picture, translate.]")
     for group, title in showcase.GROUPS.items():
-        found = [use_case for use_case in showcase.use_cases() if use_case.group == group]
-        if not found:
+        of_group = [use_case for use_case in found if use_case.group == group]
+        if not of_group:
             continue
         st.header(title, anchor=False)
         with st.grid(4, gap="small", min_column_width=210):
-            for use_case in found:
+            for use_case in of_group:
                 _card(use_case)
+
+
+def _text_of(use_case: showcase.UseCase) -> str:
+    needs = " ".join(ability.NEEDS[need] for need in use_case.needs)
+    group = showcase.GROUPS[use_case.group]
+    return f"{use_case.title} {use_case.sentence} {needs} {group}".casefold()
 
 
 def _card(use_case: showcase.UseCase) -> None:
@@ -100,4 +155,8 @@ def _card(use_case: showcase.UseCase) -> None:
         # page_link has a padding of its own.
         with st.container(horizontal=True, gap=None, wrap=False):
             st.space("xsmall")
-            st.caption(use_case.sentence)
+            with st.container(gap="xxsmall"):
+                st.caption(use_case.sentence)
+                if use_case.needs:
+                    needs = " and ".join(ability.NEEDS[need] for need in use_case.needs)
+                    st.caption(f"Needs a model with {needs}")

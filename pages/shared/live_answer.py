@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from db import StoredMessage
+from db import LoneAnswer, StoredMessage
 from pages.shared import runtime
 
 _HERE = Path(__file__).parent
@@ -25,7 +25,7 @@ _follow = st.components.v2.component(
 )
 
 
-def follow(answer: StoredMessage, key: str, waiting_for: str) -> None:
+def follow(answer: StoredMessage | LoneAnswer, key: str, waiting_for: str) -> None:
     """Draw what comes of an answer, from its first word on; when it has ended, the page runs again."""
     data = {
         "key": key,

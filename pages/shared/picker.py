@@ -11,7 +11,7 @@ CONFIGURATIONS = "manage/configurations.py"
 
 def draw(page_name: str) -> None:
     """The picker in the sidebar, remembered for each page, with the model where the provider lets one choose."""
-    saved = {each.id: each for each in _offered()}
+    saved = {each.id: each for each in offered()}
     if not saved:
         return
     _follow_chat(page_name, saved)
@@ -68,18 +68,23 @@ def _follow_chat(page_name: str, saved: dict[str, SavedConfiguration]) -> None:
 
 def current() -> SavedConfiguration | None:
     """What the picker says on this page; None while there is no configuration at all."""
-    saved = _offered()
+    saved = offered()
     chosen = st.session_state.get(_key(page_name()))
     return next((each for each in saved if each.id == chosen), _first(saved) if saved else None)
+
+
+def pick(page: str, id: str) -> None:
+    """Send to another configuration from this page; for callbacks, before the picker is drawn."""
+    st.session_state[_key(page)] = id
 
 
 def picked() -> SavedConfiguration | None:
     """What was chosen when the page was drawn last; None where it is gone by now, and where there was none."""
     chosen = st.session_state.get(_key(page_name()))
-    return next((each for each in _offered() if each.id == chosen), None)
+    return next((each for each in offered() if each.id == chosen), None)
 
 
-def _offered() -> list[SavedConfiguration]:
+def offered() -> list[SavedConfiguration]:
     """Those that are switched on."""
     return [each for each in runtime.configurations() if each.is_enabled]
 

@@ -1,11 +1,16 @@
 """Pictures that go along with a message."""
 
+import base64
 from collections.abc import Iterable
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
 import streamlit as st
 
+from connector import ContentPart, Message
 from db import Image
+
+EXAMPLE = Path(__file__).parent / "example.png"
 
 FILE_TYPES = ["png", "jpg", "jpeg", "gif", "webp"]
 """What providers take, https://platform.openai.com/docs/guides/images-vision."""
@@ -22,10 +27,58 @@ def draw(images: Iterable[Image]) -> None:
     """Small, side by side."""
     with st.container(horizontal=True, gap="small"):
         for image in images:
-            try:
-                st.image(image.data, width=160)
-            except Exception:  # whatever the library that reads it raises: a chat must not be lost by what is in it
-                st.caption("This picture is damaged and cannot be shown.")
+            _draw(image.data, 160)
+
+
+def draw_sent(message: Message) -> None:
+    """The pictures that went along with a message."""
+    for part in message.content or ():
+        if isinstance(part, dict) and part["type"] == "image_url":
+            _draw(base64.b64decode(part["image_url"]["url"].partition(",")[2]), "stretch")
+
+
+def _draw(data: bytes, width: int | Literal["stretch"]) -> None:
+    try:
+        st.image(data, width=width)
+    except Exception:  # whatever the library that reads it raises: a page must not be lost by what is in it
+        st.caption("This picture is damaged and cannot be shown.")
+
+
+def choose() -> tuple[tuple[Image, ...], str]:
+    """Lets one choose a picture: the example, an upload, or the camera. Returns it, or what is missing or wrong."""
+    source = st.segmented_control("Picture", ["Example", "Upload", "Camera"], default="Example", required=True)
+    file: Upload | None = None
+    if source == "Upload":
+        file = st.file_uploader("A picture", FILE_TYPES, label_visibility="collapsed")
+    elif source == "Camera":
+        file = st.camera_input("A picture", label_visibility="collapsed")
+    if source == "Example":
+        images, refusal = _example()
+    elif file is None:
+        return (), "Choose a picture first."
+    else:
+        images, refusal = read([file])
+    if images and source != "Camera":  # which shows it by itself
+        _draw(images[0].data, "stretch")
+    return images, refusal
+
+
+def _example() -> tuple[tuple[Image, ...], str]:
+    return (Image("image/png", EXAMPLE.read_bytes()),), ""
+
+
+def parts(images: Iterable[Image]) -> tuple[ContentPart, ...]:
+    """Pictures as parts of a message."""
+    return tuple({"type": "image_url", "image_url": {"url": _url_of(image)}} for image in images)
+
+
+def text_part(text: str) -> ContentPart:
+    """A text as the part of a message that it is beside pictures."""
+    return {"type": "text", "text": text}
+
+
+def _url_of(image: Image) -> str:
+    return f"data:{image.media_type};base64,{base64.b64encode(image.data).decode()}"
 
 
 class Upload(Protocol):

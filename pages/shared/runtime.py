@@ -72,7 +72,7 @@ __all__ = [
     "person",
     "reference",
     "start",
-    "start_call",
+    "start_alone",
     "start_turn",
     "stop",
 ]
@@ -171,18 +171,26 @@ def once(name: str, read: Callable[[], T]) -> T:
     return found
 
 
-def start_call(
-    configuration: SavedConfiguration, request: ChatCompletionsRequest, *, page: str, operation: str
-) -> tuple[Client, int]:
-    """A client for one call, and its row in the ledger, where its end is booked.
+def start_alone(
+    configuration: SavedConfiguration,
+    request: ChatCompletionsRequest,
+    *,
+    page: str,
+    place: str,
+    operation: str,
+    is_streamed: bool,
+) -> None:
+    """Store that an answer was asked for, with its call, and begin to write it; see `Turns.begin_alone`.
 
-    Raises before anything is noted when the key does not open (`StorageError`) or no model is named.
+    Raises before anything is stored when the key does not open (`StorageError`), no model is named, or the last answer
+    at this place is still being written (`StillWriting`).
     """
     who, books = person(), database()
     opened = books.configurations.open(who, configuration.id)
-    call = books.calls.begin(who, _call_start(opened, configuration.id, request, page, operation))
-    learnt = books.adaptations.of(who, configuration.id)
-    return _client(opened, learnt, lambda report: books.calls.finish(who, call, report)), call
+    start = _call_start(opened, configuration.id, request, page, operation)
+    client_of = partial(_client, opened, books.adaptations.of(who, configuration.id))
+    turn = books.turns.begin_alone(who, place, request.body(start.model_asked), start)
+    answers().write(who, turn, client_of, request, is_streamed=is_streamed)
 
 
 def start_turn(

@@ -15,11 +15,26 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 FOLDER = Path(__file__).parent.parent / "showcase"
-GROUPS = {"talk": "Talk", "write": "Write", "understand": "Understand", "structure": "Structure", "tools": "Tools"}
-IN_SIDEBAR = ("chat", "product_description")
+GROUPS = {
+    "talk": "Talk",
+    "write": "Write",
+    "understand": "Understand",
+    "structure": "Structure",
+    "tools": "Tools",
+    "see": "See",
+}
+IN_SIDEBAR = (
+    "chat",
+    "product_description",
+    "complexity_reduction",
+    "json_mode",
+    "json_demo_data",
+    "function_calling",
+    "vision",
+)
 """The examples of the original, in its order; all others are cards on the home page."""
 
-_LAST_LINE = re.compile(r"Group: (\w+)\. Icon: (\w+)\.")
+_LAST_LINE = re.compile(r"Group: (\w+)\. Icon: (\w+)\.(?: Needs: ([\w, ]+)\.)?")
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,8 @@ class UseCase:
     sentence: str
     group: str
     icon: str
+    needs: tuple[str, ...]
+    """What a model must take beyond text; see `ability.NEEDS`."""
 
 
 @lru_cache(maxsize=1)
@@ -52,8 +69,14 @@ def _read(path: Path) -> UseCase:
     place = _LAST_LINE.search(lines[-1])
     return UseCase(
         name=path.stem,
-        title=path.stem.replace("_", " ").capitalize(),
+        title=title_of(path.stem),
         sentence=lines[0],
         group=place[1] if place else "write",
         icon=f":material/{place[2] if place else 'description'}:",
+        needs=tuple(place[3].split(", ")) if place and place[3] else (),
     )
+
+
+def title_of(name: str) -> str:
+    """What a page is called: `json_mode` is "JSON mode"."""
+    return name.replace("_", " ").capitalize().replace("Json", "JSON")

@@ -32,10 +32,10 @@ def session(session_id: str | None) -> ChatSession | None:
     return runtime.once(f"chat:{session_id}", lambda: chats.get(who, session_id))
 
 
-def title(session_id: str | None) -> str:
-    """The title of a chat, "Chat" for a new one."""
+def title(session_id: str | None, otherwise: str = "Chat") -> str:
+    """The title of a chat; `otherwise` for a new one."""
     chat = session(session_id)
-    return chat.title if chat else "Chat"
+    return chat.title if chat else otherwise
 
 
 def conversation(session_id: str | None, *, last: int | None = None) -> Conversation:
@@ -50,7 +50,22 @@ def conversation(session_id: str | None, *, last: int | None = None) -> Conversa
 def system_prompt(session_id: str | None) -> str:
     """What the model is told before all else."""
     chat = session(session_id)
-    return chat.system_prompt if chat else str(st.session_state.get("system:new", ""))
+    return chat.system_prompt if chat else str(st.session_state.get(_of_new_chat(), ""))
+
+
+def tell(system_prompt: str) -> None:
+    """What the model is told in the new chat that this page may begin."""
+    st.session_state[_of_new_chat()] = system_prompt
+
+
+def forget_system_prompt() -> None:
+    """The new chat has begun."""
+    st.session_state.pop(_of_new_chat(), None)
+    st.session_state.pop(f"{_of_new_chat()}:field", None)
+
+
+def _of_new_chat() -> str:
+    return f"system:new:{st.session_state['page']}"
 
 
 def show_more(session_id: str) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from db import UsageGroup, UsageRow
-from pages.shared import runtime
+from pages.shared import runtime, showcase
 from pages.shared.words import UNKNOWN, count, dollars, plain, unspreadsheet, zone
 
 N = TypeVar("N", int, float)
@@ -75,7 +75,7 @@ def table(by: UsageGroup) -> None:
 
 def _shown(by: UsageGroup, row: UsageRow) -> str:
     if by is UsageGroup.PAGE:
-        return str(row.group).replace("_", " ").capitalize()
+        return showcase.title_of(str(row.group))
     if isinstance(row.group, date):
         return f"{row.group:%a} {row.group.day} {row.group:%b %Y}"
     return unspreadsheet(row.group)

@@ -1,32 +1,44 @@
 """The three doors of a use case, named for the seed's operations.
 
-Each previews what will be sent, sends it, draws and books the answer, and returns the response, or None until something
-was sent. A page calls one of them; what it does with the shape of the result is its own affair.
+Each previews what will be sent, sends it, draws and books the answer, and returns the response, or None until there is
+one. A page calls one of them; what it does with the shape of the result is its own affair. Answers are written beside
+the page and stored: each page shows the person's last one there, whatever happened to the browser meanwhile.
 """
 
-from contextlib import suppress
+import re
+from typing import NamedTuple
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, Message
-from db import SavedConfiguration
+from db import LoneAnswer, MessageStatus, SavedConfiguration
+from pages.shared import ability, chat_outgoing, chat_turn, conversation, history, picker, runtime, stored_chat
 from pages.shared import answer as answers
-from pages.shared import chat_outgoing, chat_turn, conversation, picker, runtime, stored_chat
-from pages.shared.words import plain
+from pages.shared.words import count, dollars, plain
 
-# How much of a prompt one token is, roughly, in English text (platform.openai.com/tokenizer).
-CHARACTERS_PER_TOKEN = 4
 LONG_PREVIEW = 300  # pixels
-PROMPT_ENGINEERING = "https://platform.openai.com/docs/guides/prompt-engineering"
+MUCH = 20_000
+"""Characters of a message that are shown before it is sent; a browser takes seconds for a million."""
 
 
-def head(title: str, sentence: str) -> DeltaGenerator:
-    """What every page starts with; returns where its actions go, at the right."""
+class Link(NamedTuple):
+    label: str
+    url: str
+
+
+PROMPT_ENGINEERING = Link("How to write a prompt", "https://platform.openai.com/docs/guides/prompt-engineering")
+TEXT_GENERATION = Link("Text generation", "https://platform.openai.com/docs/guides/text-generation")
+API_REFERENCE = Link("Every field of the request", "https://platform.openai.com/docs/api-reference/chat/create")
+
+
+def head(title: str, sentence: str, *links: Link) -> DeltaGenerator:
+    """What every page starts with, and where one reads on; returns where its actions go, at the right."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with st.container(gap=None, width="stretch"):
             st.title(plain(title), anchor=False)
-            st.caption(sentence)
+            more = "".join(f"\u2002[{link.label}]({link.url})" for link in links)
+            st.markdown(f":small[:gray[{sentence}]{more}]")
         actions = st.container(horizontal=True, width="content", gap="small", vertical_alignment="center")
     picker.demo_line()
     return actions
@@ -38,86 +50,59 @@ def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
     return inputs, answer
 
 
-def without_history(
-    *, answer: DeltaGenerator, user_prompt: str = "", system_prompt: str = "", action: str = "Send", missing: str = ""
-) -> ChatCompletionsResponse | None:
-    """One call with one or both prompts; nothing said before goes along. Draws its button here, the answer there.
-
-    `missing` is a sentence that says what is still to be filled in; nothing is sent until it is empty.
-    """
-    page = picker.page_name()
-    configuration = picker.current()
-    if configuration is None:
-        picker.guidance()
-        return None
-    pressed = st.button(
-        action, type="primary", icon=":material/send:", shortcut="ctrl+enter", width="stretch", key=f"send:{page}"
-    )
-    request = None
-    try:
-        request = ChatCompletionsRequest.of_prompts(
-            user_prompt, system_prompt=system_prompt, model=picker.current_model()
-        )
-    except runtime.InvalidRequest as error:
-        missing = missing or str(error)
-    if request is not None:
-        preview(request.messages)
-    with answer:
-        if pressed and missing:
-            st.warning(missing, icon=":material/edit:")
-        elif pressed and request is not None:
-            _stream(page, configuration, request, "execute_without_history")
-        elif kept := answers.kept(page):
-            with st.container(border=True):
-                answers.show(kept)
-        else:
-            st.markdown(":gray[The answer appears here.]")
-    return answers.response(answers.kept(page))
-
-
-def advanced(request: ChatCompletionsRequest, *, pressed: bool) -> ChatCompletionsResponse | None:
-    """The full request in, the full response out. The page draws its own button, and the choices."""
-    page = picker.page_name()
-    configuration = picker.current()
-    if configuration is None:
-        return None
-    if pressed:
-        answers.forget(page)
-        client, call = runtime.start_call(configuration, request, page=page, operation="call_api")
-        kept = answers.keep(page, call, client.body(request))
-        with suppress(runtime.ConnectorError), answers.waiting(configuration):  # booked, and drawn with the answer
-            answers.remember_response(kept, client.call_api(request))
-            kept["request"] = client.body(request)  # as it was sent in the end
-    return answers.response(answers.kept(page))
-
-
 def quoted(text: str) -> str:
     """A person's text, made fit to stand between triple quotes."""
     return text.replace('"""', "'''").strip()
 
 
-def preview(messages: tuple[Message, ...]) -> None:
-    """What will be sent, message by message."""
-    about = sum(len(message.text) for message in messages) // CHARACTERS_PER_TOKEN + 1
-    with st.expander(f"What will be sent · about {about:,} tokens", expanded=True, type="compact"):
-        for message in messages:
-            st.caption(message.role.capitalize())
-            is_long = len(message.text) > 3_000
-            st.code(message.text, language=None, wrap_lines=True, height=LONG_PREVIEW if is_long else "content")
-        st.markdown(f":small[[How to write a prompt]({PROMPT_ENGINEERING})]")
+def unquoted(prompt: str) -> list[str]:
+    """What stands between triple quotes in a prompt."""
+    return re.findall(r'"""(.*?)"""', prompt, re.DOTALL)
+
+
+# -- the doors
+
+
+def without_history(
+    *,
+    answer: DeltaGenerator,
+    user_prompt: str = "",
+    system_prompt: str = "",
+    action: str = "Send",
+    missing: str = "",
+    draw: answers.Draw | None = None,
+) -> ChatCompletionsResponse | None:
+    """One call with one or both prompts; nothing said before goes along. Draws its button here, the answer there.
+
+    `missing` is a sentence that says what is still to be filled in; nothing is sent until it is empty. `draw` is given
+    a complete response and the request that it answers, where its text is not what should be seen.
+    """
+    request = None
+    try:
+        request = ChatCompletionsRequest.of_prompts(user_prompt, system_prompt=system_prompt)
+    except runtime.InvalidRequest as error:
+        missing = missing or str(error)
+    return _alone("execute_without_history", request, answer, action, missing, draw)
 
 
 def with_history(
-    session_id: str | None, *, talk: DeltaGenerator, below: DeltaGenerator, suggestions: tuple[str, ...] = ()
+    session_id: str | None,
+    *,
+    talk: DeltaGenerator,
+    below: DeltaGenerator,
+    suggestions: tuple[str, ...] = (),
+    system_prompt: str | None = None,
 ) -> None:
     """A stored conversation: draws it in `talk`, the input in `below`, sends what goes along with the next message.
 
-    The session begins with its first message, or a suggestion; its id stands in the address then. The answer is written
-    beside the page, which draws what there is of it.
+    The session begins with its first message, or a suggestion; its id stands in the address then, and `system_prompt`
+    with it. The answer is written beside the page, which draws what there is of it.
     """
     page = picker.page_name()
     configuration = picker.current()
     said = stored_chat.conversation(session_id)
+    if session_id is None and system_prompt is not None:
+        stored_chat.tell(system_prompt)
     chat_turn.offer_again(page, said)
     with talk:
         next_turn = conversation.draw(session_id, said)
@@ -133,17 +118,150 @@ def with_history(
         chat_outgoing.line(page, session_id, said, configuration)
 
 
-def _stream(page: str, configuration: SavedConfiguration, request: ChatCompletionsRequest, operation: str) -> None:
-    answers.forget(page)
+def advanced(
+    request: ChatCompletionsRequest | None,
+    *,
+    answer: DeltaGenerator,
+    action: str = "Send",
+    missing: str = "",
+    draw: answers.Draw | None = None,
+    is_streamed: bool = True,
+    is_previewed: bool = True,
+) -> ChatCompletionsResponse | None:
+    """The full request in, the full response out; otherwise as `without_history`.
+
+    `request` may be None where `missing` says why there is none.
+    """
+    return _alone(
+        "call_api", request, answer, action, missing, draw, is_streamed=is_streamed, is_previewed=is_previewed
+    )
+
+
+def _alone(
+    operation: str,
+    request: ChatCompletionsRequest | None,
+    answer: DeltaGenerator,
+    action: str,
+    missing: str,
+    draw: answers.Draw | None,
+    *,
+    is_streamed: bool = True,
+    is_previewed: bool = True,
+) -> ChatCompletionsResponse | None:
+    page, configuration = picker.page_name(), picker.current()
+    if configuration is None:
+        picker.guidance()
+        return None
+    ability.tell(page, configuration)
+    pressed = st.button(
+        action,
+        type="primary",
+        icon=":material/send:",
+        shortcut="ctrl+enter",
+        width="stretch" if is_previewed else "content",
+        key=f"send:{page}",
+        disabled=is_writing(),
+    )
+    if request is not None and is_previewed:
+        preview(request, configuration)
+    with answer:
+        if pressed and missing:
+            st.warning(missing, icon=":material/edit:")
+        elif pressed and request is not None and begin(request, operation, is_streamed=is_streamed):
+            st.rerun()
+        return show(draw, request)
+
+
+# -- what the doors are made of
+
+
+def begin(request: ChatCompletionsRequest, operation: str, *, part: str = "", is_streamed: bool = True) -> bool:
+    """Send a request whose answer stands alone; whether that has begun. What is in the way is told here.
+
+    `part` tells several answers of one page apart.
+    """
+    page, configuration = picker.page_name(), picker.current()
+    if configuration is None:
+        return False
+    asked = ChatCompletionsRequest(**{**dict(request), "model": picker.current_model()})
     try:
-        client, call = runtime.start_call(configuration, request, page=page, operation=operation)
+        runtime.start_alone(
+            configuration, asked, page=page, place=_place(part), operation=operation, is_streamed=is_streamed
+        )
+    except runtime.StillWriting:  # it was pressed twice
+        pass
     except runtime.InvalidRequest as error:
         st.warning(plain(str(error)), icon=":material/edit:")
-        return
-    except runtime.StorageError as error:
+        return False
+    except (runtime.StorageError, runtime.NotFound) as error:
         st.error(plain(str(error)), icon=":material/error:")
+        return False
+    return True
+
+
+def last(part: str = "") -> LoneAnswer | None:
+    """The person's last answer here, however far it is."""
+    place = _place(part)
+    return runtime.once(f"alone:{place}", lambda: runtime.database().turns.last_alone(runtime.person(), place))
+
+
+def is_writing(part: str = "") -> bool:
+    """Whether an answer is being written here."""
+    answer = last(part)
+    return answer is not None and answer.status is MessageStatus.WRITING
+
+
+def show(
+    draw: answers.Draw | None = None, request: ChatCompletionsRequest | None = None, *, part: str = ""
+) -> ChatCompletionsResponse | None:
+    """Draw the last answer here; `request` is what would be sent now. Returns the response of a complete one."""
+    answer = last(part)
+    if answer is None:
+        st.markdown(":gray[The answer appears here.]")
+        return None
+    with st.container(border=True):
+        answers.show(answer, draw)
+        if request is not None and not is_writing(part) and _asked(request.body("")) != _asked(answer.request):
+            st.caption("The inputs have changed since this answer.")
+    return answer.response if answer.status is MessageStatus.COMPLETE else None
+
+
+def forget(part: str = "") -> None:
+    """Delete the last answer here; what its call cost stays in the ledger."""
+    if answer := last(part):
+        runtime.database().chat_sessions.delete(runtime.person(), answer.session_id)
+
+
+def preview(request: ChatCompletionsRequest, configuration: SavedConfiguration) -> None:
+    """What will be sent, message by message, and what goes along with them."""
+    measured = history.measure(configuration, picker.current_model(), ())
+    tokens = measured.tokens(sum(len(message.text) for message in request.messages))
+    cost = measured.cost(tokens)
+    price = f", {dollars(float(cost.amount))}" if cost else ""
+    with st.expander(plain(f"What will be sent · about {count(tokens)} tokens{price}"), expanded=True, type="compact"):
+        for message in request.messages:
+            _preview(message)
+        others = {name: value for name, value in request.body("").items() if name not in ("model", "messages")}
+        if others:
+            st.json(others, expanded=1)
+
+
+def _preview(message: Message) -> None:
+    st.caption(message.role.capitalize())
+    if not isinstance(message.content, str):
+        st.json(chat_outgoing.shortened(message.body()), expanded=2)
         return
-    kept = answers.keep(page, call, client.body(request))
-    with st.container(border=True), suppress(runtime.ConnectorError):  # booked, and drawn with the answer
-        answers.remember_response(kept, answers.write(configuration, client, request, kept))
-    st.rerun()
+    text = message.text
+    if len(text) > MUCH:
+        left_out = len(text) - MUCH
+        text = f"{text[: MUCH // 2]}\n[… {left_out:,} more characters are sent here …]\n{text[-MUCH // 2 :]}"
+    st.code(text, language=None, wrap_lines=True, height=LONG_PREVIEW if len(text) > 3_000 else "content")
+
+
+def _asked(body: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in body.items() if name != "model"}
+
+
+def _place(part: str) -> str:
+    page = picker.page_name()
+    return f"{page}:{part}" if part else page

@@ -17,7 +17,9 @@ KEYWORDS = ["45 litres", "rain cover", "recycled nylon", "hip belt", "laptop sle
 
 use_case.head(
     "Product description",
-    "Turns a name, a tone and a few keywords into a text of a given length. Sends nothing but what you see.",
+    "A prompt is made from a form and shown before it is sent. What people type stands between quotes, and the system "
+    "prompt says that it is data.",
+    use_case.PROMPT_ENGINEERING,
 )
 inputs, answer = use_case.columns()
 with inputs:

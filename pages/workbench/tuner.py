@@ -1,21 +1,19 @@
 """Tune a request down to its last parameter, and see the full response."""
 
 import json
-from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, InvalidRequest
-from pages.shared import answer as answers
-from pages.shared import picker, request_options, runtime, use_case
+from pages.shared import picker, request_options, use_case
 from pages.shared.words import UNKNOWN, count, moment, plain
 
 SYSTEM_PROMPT = "You name things. Answer with one name and one sentence."
 USER_PROMPT = "A small tool that shows which cron jobs overlap."
 
 
-def draw_choices(response: ChatCompletionsResponse) -> None:
+def draw_choices(response: ChatCompletionsResponse, _request: ChatCompletionsRequest) -> None:
     st.header("One choice" if len(response.choices) == 1 else f"{len(response.choices)} choices", anchor=False)
     with st.grid(3, min_column_width=170):
         for choice in sorted(response.choices, key=lambda choice: choice.index or 0):
@@ -69,27 +67,16 @@ with left:
         height=80,
         key="tuner:system",
         persist_state="session",
-        help=f"Who answers, and how. [How to write a prompt]({use_case.PROMPT_ENGINEERING})",
+        help=f"Who answers, and how. [How to write a prompt]({use_case.PROMPT_ENGINEERING.url})",
     )
     user_prompt = st.text_area("User", USER_PROMPT, height=100, key="tuner:user", persist_state="session")
-    pressed = st.button("Send", type="primary", icon=":material/send:", shortcut="ctrl+enter")
+    request, missing = None, ""
     try:
-        request = ChatCompletionsRequest.of_prompts(
-            user_prompt, system_prompt=system_prompt, model=picker.current_model(), **options
-        )
-        response = use_case.advanced(request, pressed=pressed)
+        request = ChatCompletionsRequest.of_prompts(user_prompt, system_prompt=system_prompt, **options)
     except InvalidRequest as error:
-        st.warning(plain(str(error)), icon=":material/edit:")
-        st.stop()
-    except runtime.StorageError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        st.stop()
-    kept = answers.kept("tuner")
-    if kept is None:
-        st.markdown(":gray[The choices and the raw response appear here.]")
-    elif response is None:
-        answers.show(kept)
-    else:
-        draw_choices(response)
-        answers.below(answers.call_of(kept), partial(ChatCompletionsRequest.of_body, kept["request"]))
-        draw_response(response, kept["request"])
+        missing = plain(str(error))
+    response = use_case.advanced(
+        request, answer=st.container(), missing=missing, draw=draw_choices, is_streamed=False, is_previewed=False
+    )
+    if response and (last := use_case.last()):
+        draw_response(response, last.sent)

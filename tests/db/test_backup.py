@@ -120,8 +120,8 @@ def test_an_older_backup_is_brought_up_to_date_and_a_newer_one_is_refused(
         copy.execute("DROP TABLE images")
         copy.execute("DROP INDEX ix_messages_status")
         for table, columns in {
-            "chat_sessions": ("lease_until", "history_turns", "deleted_at"),
-            "messages": ("reasoning", "earlier_sent", "beside_id", "is_stop_asked"),
+            "chat_sessions": ("lease_until", "history_turns", "deleted_at", "page"),
+            "messages": ("reasoning", "earlier_sent", "beside_id", "is_stop_asked", "request", "sent", "response"),
             "calls": ("prompt_characters", "filtered"),
         }.items():
             for column in columns:

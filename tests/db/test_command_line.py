@@ -63,7 +63,7 @@ def test_it_is_a_program(path: Path) -> None:
     command = [sys.executable, "-W", "error", "-m", "db", "status"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     said = [
-        f"Database: sqlite:///{path}, schema 0004",
+        f"Database: sqlite:///{path}, schema 0005",
         "Encryption key: ENCRYPTION_KEY",
         "  key 1 (seals): opens 0 stored keys",
     ]
@@ -80,7 +80,7 @@ def test_the_status_says_how_many_stored_keys_each_encryption_key_opens(
             database.configurations.add(database.people.local(), named)
     code, out, err = run("status", keys=f"{TWO},{ONE}")
     assert code == 0
-    assert out.splitlines()[0].endswith(f"{url.rpartition('@')[2]}, schema 0004")
+    assert out.splitlines()[0].endswith(f"{url.rpartition('@')[2]}, schema 0005")
     assert out.splitlines()[1:] == [
         "Encryption key: ENCRYPTION_KEY",
         "  key 1 (seals): opens 1 stored key",

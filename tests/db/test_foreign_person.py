@@ -52,6 +52,7 @@ def owned(
 ) -> Owned:
     chat = database.chat_sessions.create(me, title="Private", configuration_id=saved.id)
     turn = database.turns.begin(me, chat.id, "Private?", start)
+    database.turns.begin_alone(me, "translate", {"messages": ["Private"]}, start)
     database.calls.finish(me, database.calls.begin(me, start), report())
     running = database.calls.begin(me, start)
     other = Configuration(**{**dict(configuration), "display_name": "Other"})
@@ -113,6 +114,15 @@ ATTEMPTS: dict[str, tuple[Callable[[Owned, Person], object], object]] = {
     ),
     "turns.ask_to_stop": (lambda it, who: it.database.turns.ask_to_stop(who, it.turn.answer_id), NotFound),
     "turns.written": (lambda it, who: it.database.turns.written(who, it.turn.answer_id), NotFound),
+    "turns.begin_alone": (
+        lambda it, who: it.database.turns.begin_alone(who, "translate", {"messages": []}, it.start),
+        ANYTHING,
+    ),
+    "turns.last_alone": (lambda it, who: it.database.turns.last_alone(who, "translate"), None),
+    "calls.refusals": (
+        lambda it, who: it.database.calls.refusals(who, it.saved.id, it.start.model_asked, ["vision"]),
+        [],
+    ),
     "calls.characters_per_token": (
         lambda it, who: it.database.calls.characters_per_token(who, it.saved.id, it.start.model_asked),
         None,

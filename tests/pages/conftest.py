@@ -141,6 +141,11 @@ def press(at: AppTest, label: str, *, nth: int = 0) -> AppTest:
     return [button for button in at.button if button.label == label][nth].click().run()
 
 
+def send(at: AppTest, label: str) -> AppTest:
+    """Press the button that sends, and wait for the answer."""
+    return answered(press(at, label))
+
+
 def say(at: AppTest, text: str) -> AppTest:
     """Send a message in the chat, and wait for the answer."""
     return answered(at.chat_input[0].set_value(text).run())

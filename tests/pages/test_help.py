@@ -12,13 +12,13 @@ from connector import Price
 from db import SavedConfiguration
 from pages.shared import runtime
 from tests.connector.conftest import VERSION
-from tests.pages.conftest import Workbench, everything, labels, lines, press, said, say, visit
+from tests.pages.conftest import Workbench, everything, labels, lines, press, said, say, send, visit
 from tests.provider.answers import completion, error
 from tests.provider.server import ProviderServer, Reply
 
 SENT = {
     "chat": lambda: say(say(visit("chat"), "What is a heap?"), 'And "$(a)" stack?'),
-    "product_description": lambda: press(visit("product_description"), "Write description"),
+    "product_description": lambda: send(visit("product_description"), "Write description"),
     "tuner": lambda: tuned(temperature=0.2, max_tokens=50),
 }
 MAX_TOKENS = error(
@@ -37,7 +37,7 @@ def tuned(**options: float) -> AppTest:
     at = visit("tuner")
     for name, value in options.items():
         at.number_input(key=f"option:{name}").set_value(value)
-    return press(at, "Send")
+    return send(at, "Send")
 
 
 def picky(body: dict[str, Any]) -> Reply | None:
@@ -110,7 +110,7 @@ def test_where_the_configuration_is_gone_there_is_no_code(workbench: Workbench, 
     saved, _ = workbench.connect(), workbench.connect("Azure with a key")
     at = visit(page)
     at.sidebar.selectbox[0].select(saved.display_name).run()
-    at = say(at, "One") if page == "chat" else press(at, at.button[0].label)
+    at = say(at, "One") if page == "chat" else send(at, at.button[0].label)
     assert "View code" in labels(at)
     runtime.database().configurations.delete(runtime.person(), saved.id)
     assert "View code" not in labels(at.run())

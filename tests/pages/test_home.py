@@ -5,6 +5,7 @@ import ast
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.shared.showcase import title_of
 from tests.pages.conftest import (
     PAGES,
     PAGES_FOLDER,
@@ -59,7 +60,7 @@ def test_every_link_of_the_home_page_leads_to_a_page(workbench: Workbench) -> No
     for address in addresses(at):
         there = visit(address)
         assert not there.exception
-        assert lines(there.title) == [address.replace("_", " ").capitalize()]
+        assert lines(there.title) == [title_of(address)]
 
 
 def test_home_says_what_is_not_in_it(workbench: Workbench) -> None:
@@ -98,7 +99,7 @@ def test_the_check_list_goes_when_everything_is_there(workbench: Workbench) -> N
     at = visit()
     assert steps(at) == {}
     assert labels(at) == []
-    assert addresses(at) == set(USE_CASES)
+    assert addresses(at) == {*USE_CASES, "tuner", "usage"}
 
 
 def test_a_first_call_that_failed_is_no_first_answer(workbench: Workbench) -> None:

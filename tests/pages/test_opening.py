@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.shared import runtime
+from pages.shared.showcase import title_of
 from tests.pages.conftest import (
     PAGES,
     SENDING,
@@ -15,12 +16,13 @@ from tests.pages.conftest import (
     lines,
     press,
     said,
+    send,
     visit,
 )
 from tests.provider.answers import completion, error
 from tests.provider.server import Reply
 
-TITLES = {name: name.replace("_", " ").capitalize() for name in PAGES} | {
+TITLES = {name: title_of(name) for name in PAGES} | {
     "home": "Try chat completions on your own account",
     "configurations?edit=new": "New configuration",
 }
@@ -80,7 +82,7 @@ def test_a_page_opens_after_a_call_failed_and_another_reported_no_tokens(workben
     workbench.connect()
     workbench.server.next(Reply(501, error("Down.")), Reply(200, completion("OK", usage=None)))
     for _ in range(2):
-        press(visit("tuner"), "Send")
+        send(visit("tuner"), "Send")
     assert workbench.sql("SELECT status, total_tokens FROM calls ORDER BY id") == [("failed", None), ("done", None)]
     assert_opens(opened(address), TITLES[address])
 

@@ -3,7 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.pages.conftest import CANNOT_OPEN, Workbench, everything, go, lines, press, said, visit
+from tests.pages.conftest import CANNOT_OPEN, Workbench, everything, go, lines, said, send, visit
 from tests.provider.answers import chunk, completion, error
 from tests.provider.server import Chunks, Reply
 
@@ -24,7 +24,7 @@ def name(at: AppTest, text: str) -> AppTest:
 
 
 def write(at: AppTest) -> AppTest:
-    return press(at, WRITE)
+    return send(at, WRITE)
 
 
 def previewed(at: AppTest) -> list[tuple[str, str]]:

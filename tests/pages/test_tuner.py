@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.pages.conftest import CANNOT_OPEN, Workbench, everything, go, lines, press, read, said, visit
+from tests.pages.conftest import CANNOT_OPEN, Workbench, everything, go, lines, read, said, send, visit
 from tests.provider.answers import completion, error
 from tests.provider.server import Reply
 
@@ -35,7 +35,7 @@ def prompts(at: AppTest, *, system: str, user: str) -> AppTest:
 def answered(workbench: Workbench, at: AppTest, answer: dict[str, Any]) -> AppTest:
     """Send, and get this answer."""
     workbench.server.next(Reply(200, answer))
-    return press(at, "Send")
+    return send(at, "Send")
 
 
 def told(at: AppTest) -> dict[str, str]:
@@ -54,7 +54,7 @@ def choices(at: AppTest) -> list[tuple[str, str]]:
 
 
 def test_with_nothing_set_only_model_and_messages_are_sent(workbench: Workbench, at: AppTest) -> None:
-    press(at, "Send")
+    send(at, "Send")
     (body,) = workbench.bodies()
     assert set(body) == {"model", "messages"}
     assert [message["role"] for message in body["messages"]] == ["system", "user"]
@@ -79,7 +79,7 @@ def test_with_nothing_set_only_model_and_messages_are_sent(workbench: Workbench,
 def test_a_parameter_that_was_set_is_sent_as_it_was_set(
     workbench: Workbench, at: AppTest, name: str, value: float
 ) -> None:
-    press(tune(at, **{name: value}), "Send")
+    send(tune(at, **{name: value}), "Send")
     (body,) = workbench.bodies()
     assert set(body) == {"model", "messages", name}
     assert body[name] == value
@@ -88,9 +88,9 @@ def test_a_parameter_that_was_set_is_sent_as_it_was_set(
 
 
 def test_a_parameter_that_was_emptied_is_not_sent_any_more(workbench: Workbench, at: AppTest) -> None:
-    press(tune(at, temperature=0.5), "Send")
+    send(tune(at, temperature=0.5), "Send")
     at.number_input(key="option:temperature").set_value(None)
-    press(at, "Send")
+    send(at, "Send")
     assert ["temperature" in body for body in workbench.bodies()] == [True, False]
 
 
@@ -102,7 +102,7 @@ def test_every_parameter_is_explained(at: AppTest) -> None:
 def test_temperature_and_top_p_together_are_advised_against_and_sent(workbench: Workbench, at: AppTest) -> None:
     assert ADVICE not in said(tune(at, temperature=0.5))
     assert ADVICE in said(tune(at, top_p=0.5))
-    press(at, "Send")
+    send(at, "Send")
     (body,) = workbench.bodies()
     assert (body["temperature"], body["top_p"]) == (0.5, 0.5)
 
@@ -118,7 +118,7 @@ def test_more_than_one_choice_has_its_price_beside_it(at: AppTest) -> None:
 def test_one_prompt_alone_is_sent_alone(
     workbench: Workbench, at: AppTest, system: str, user: str, roles: list[str]
 ) -> None:
-    press(prompts(at, system=system, user=user), "Send")
+    send(prompts(at, system=system, user=user), "Send")
     (body,) = workbench.bodies()
     assert [message["role"] for message in body["messages"]] == roles
     assert lines(at.warning) == []
@@ -126,7 +126,7 @@ def test_one_prompt_alone_is_sent_alone(
 
 
 def test_two_blank_prompts_are_not_sent_and_stay_as_they_were_typed(workbench: Workbench, at: AppTest) -> None:
-    press(prompts(tune(at, temperature=0.5), system=" ", user="\n"), "Send")
+    send(prompts(tune(at, temperature=0.5), system=" ", user="\n"), "Send")
     assert lines(at.warning) == ["Write a prompt first: there is nothing to send."]
     assert [area.value for area in at.text_area] == [" ", "\n"]
     assert at.number_input(key="option:temperature").value == 0.5
@@ -172,7 +172,7 @@ def test_what_was_not_reported_is_a_dash_and_not_zero(workbench: Workbench, at: 
 
 
 def test_a_model_that_answered_for_another_is_shown_and_booked_beside_it(workbench: Workbench, at: AppTest) -> None:
-    assert told(press(at, "Send"))["Model"] == "gpt-test-2026-01-01"
+    assert told(send(at, "Send"))["Model"] == "gpt-test-2026-01-01"
     assert workbench.sql("SELECT model_asked, model_answered FROM calls") == [("gpt-test", "gpt-test-2026-01-01")]
 
 
@@ -192,7 +192,7 @@ def test_an_answer_without_text_says_so(workbench: Workbench, at: AppTest) -> No
 
 
 def test_what_the_tokens_are_is_linked(workbench: Workbench, at: AppTest) -> None:
-    (link,) = press(at, "Send").link_button
+    (link,) = send(at, "Send").link_button
     assert (link.label, "managing-tokens" in link.proto.url) == ("Managing tokens", True)
 
 
@@ -201,13 +201,13 @@ def test_what_the_tokens_are_is_linked(workbench: Workbench, at: AppTest) -> Non
 
 def test_an_error_shows_its_sentence_and_leaves_what_was_set(workbench: Workbench, at: AppTest) -> None:
     workbench.server.next(Reply(400, error("Unsupported value: temperature.", param="temperature")))
-    press(prompts(tune(at, temperature=0.5, n=2), system="Be kind.", user="Hello"), "Send")
+    send(prompts(tune(at, temperature=0.5, n=2), system="Be kind.", user="Hello"), "Send")
     (sentence,) = lines(at.error)
     assert "Unsupported value: temperature." in sentence
     assert workbench.sql("SELECT status, error FROM calls") == [("failed", sentence)]
     assert [at.number_input(key=f"option:{name}").value for name in ("temperature", "n")] == [0.5, 2]
     assert [area.value for area in at.text_area] == ["Be kind.", "Hello"]
-    press(at, "Send")
+    send(at, "Send")
     assert lines(at.error) == []
     assert workbench.bodies()[0] == workbench.bodies()[1]
 
@@ -215,14 +215,14 @@ def test_an_error_shows_its_sentence_and_leaves_what_was_set(workbench: Workbenc
 def test_a_refused_key_that_the_provider_repeats_is_not_shown(workbench: Workbench, at: AppTest) -> None:
     key = workbench.server.key
     workbench.server.next(Reply(401, error(f"Incorrect API key provided: {key}.")))
-    press(at, "Send")
+    send(at, "Send")
     assert len(lines(at.error)) == 1
     assert key not in everything(at)
 
 
 def test_a_key_that_does_not_open_is_told_and_nothing_booked(workbench: Workbench, at: AppTest) -> None:
     workbench.break_keys()
-    press(tune(at, temperature=0.5), "Send")
+    send(tune(at, temperature=0.5), "Send")
     assert lines(at.error) == [CANNOT_OPEN]
     assert at.number_input(key="option:temperature").value == 0.5
     assert workbench.sql("SELECT count(*) FROM calls") == [(0,)]
@@ -230,7 +230,7 @@ def test_a_key_that_does_not_open_is_told_and_nothing_booked(workbench: Workbenc
 
 def test_a_missing_model_is_told_and_nothing_booked(workbench: Workbench) -> None:
     workbench.connect(model_default="")
-    at = press(visit("tuner"), "Send")
+    at = send(visit("tuner"), "Send")
     assert lines(at.warning) == ["Name a model: “OpenAI” has no default model."]
     assert workbench.server.requests == []
 
@@ -266,6 +266,6 @@ def test_the_newer_parameters_are_offered_and_sent(
     at = visit("tuner")
     kind = "number_input" if isinstance(choice, int | float) and not isinstance(choice, bool) else "selectbox"
     getattr(at, kind)(key=f"option:{name}").set_value(choice).run()
-    press(at, "Send")
+    send(at, "Send")
     [received] = workbench.server.requests
     assert {key: value for key, value in received.body.items() if key not in ("messages", "model")} == {name: sent}

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from connector import Price
 from db import PersonRole
 from pages.shared import runtime
-from tests.pages.conftest import Workbench, labels, lines, press, said, say, visit
+from tests.pages.conftest import Workbench, labels, lines, press, said, say, send, visit
 from tests.provider.answers import completion, error
 from tests.provider.server import ProviderServer, Reply
 
@@ -38,13 +38,13 @@ def ledger(tmp_path_factory: pytest.TempPathFactory, provider: ProviderServer) -
     chat = say(say(visit("chat"), "Hello"), "A somewhat longer message this time")
     provider.next(Reply(501, error("Down.")))
     say(chat, "Fails")
-    press(visit("product_description"), "Write description")
+    send(visit("product_description"), "Write description")
     at = visit("tuner")
     at.sidebar.selectbox[0].select("Theirs").run()
     at.number_input(key="option:n").set_value(2)
-    press(at, "Send")
+    send(at, "Send")
     provider.next(Reply(200, completion("Nobody knows.", model="gpt-other", usage=None)))
-    press(at, "Send")
+    send(at, "Send")
     runtime.database().configurations.change(runtime.person(), mine.id, {"price": Price(input=2.5, output=10)})
     press(visit("configurations"), "Test")
     runtime.stop()
@@ -129,7 +129,7 @@ def test_calls_without_tokens_are_counted_and_said(used: Workbench) -> None:
 def test_where_every_call_is_unknown_there_is_a_dash_and_no_zero(workbench: Workbench) -> None:
     workbench.connect()
     workbench.server.next(Reply(501, error("Down.")))
-    press(visit("tuner"), "Send")
+    send(visit("tuner"), "Send")
     at = visit("usage")
     unknown = dict.fromkeys(("Prompt tokens", "Completion tokens", "Total tokens", "Cost"), "–")
     assert metrics(at) == {"Calls": "1", "Failed": "1", **unknown}
@@ -140,7 +140,7 @@ def test_where_every_call_is_unknown_there_is_a_dash_and_no_zero(workbench: Work
 def test_no_tokens_at_all_are_a_zero(workbench: Workbench) -> None:
     workbench.connect()
     workbench.server.next(Reply(200, completion("")))
-    press(visit("tuner"), "Send")
+    send(visit("tuner"), "Send")
     at = visit("usage")
     assert metrics(at)["Total tokens"] == "0"
     assert "reported no tokens" not in said(at)
@@ -151,7 +151,7 @@ def test_a_call_with_a_price_and_no_total_is_not_said_to_have_none(workbench: Wo
     runtime.database().configurations.change(runtime.person(), saved.id, {"price": Price(input=1, output=1)})
     usage = {"prompt_tokens": 1, "completion_tokens": 1}
     workbench.server.next(Reply(200, completion("Hm.", usage=usage)))
-    press(visit("tuner"), "Send")
+    send(visit("tuner"), "Send")
     at = visit("usage")
     assert "1 of these calls reported no tokens" in said(at)
     assert "not in the cost" not in said(at)
@@ -221,7 +221,7 @@ def test_a_call_that_is_under_way_is_not_counted(used: Workbench) -> None:
 
 def test_only_the_answer_keeps_its_tokens_when_a_chat_is_deleted(used: Workbench) -> None:
     before = metrics(visit("usage"))
-    ((id,),) = used.sql("SELECT id FROM chat_sessions")
+    ((id,),) = used.sql("SELECT id FROM chat_sessions WHERE page = 'chat'")
     runtime.database().chat_sessions.delete(runtime.person(), id)
     assert metrics(visit("usage")) == before
     at = visit("chat", chat=id)

@@ -1,0 +1,149 @@
+"""A conversation in which the model calls functions: each call is a step that the person confirms before it runs."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+from pydantic import BaseModel, ValidationError
+from streamlit.delta_generator import DeltaGenerator
+
+from connector import ChatCompletionsRequest, ChatCompletionsResponse, Message, Role
+from db import MessageStatus
+from pages.shared import use_case
+from pages.shared.words import plain
+
+Tools = Mapping[type[BaseModel], Callable[[Any], object]]
+"""What the model may call: a class whose fields are the arguments, and what runs with an object of it."""
+
+DECLINED = "The person did not allow this call. Ask what to do instead."
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call that the model asked for."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON, or what should be."""
+    run: Callable[[], object] | None
+    problem: str
+    """Why it cannot be run; empty where it can."""
+
+
+def conversation(
+    message: str, *, system_prompt: str, tools: Tools, answer: DeltaGenerator, action: str = "Send"
+) -> ChatCompletionsResponse | None:
+    """Send a message with all that was said before and the tools; draw what was said, and the calls to confirm."""
+    said = _said()
+    steps = _steps(said, tools)
+    system = Message(role=Role.SYSTEM, content=system_prompt)
+    asked = Message(role=Role.USER, content=f'"""{use_case.quoted(message)}"""')
+
+    def request(*more: Message) -> ChatCompletionsRequest:
+        return ChatCompletionsRequest(messages=(system, *said, *more), tools=tuple(tools))
+
+    def draw(_response: ChatCompletionsResponse, _request: ChatCompletionsRequest) -> None:
+        if said[-1].text:
+            st.markdown(said[-1].text)
+        results = _confirm(steps) if steps else []
+        if results and use_case.begin(request(*results), "call_api"):
+            st.rerun()
+
+    with answer:
+        for earlier in said[:-1] if said and said[-1].role is Role.ASSISTANT else said:
+            _draw(earlier)
+    missing = "" if message.strip() else "Write a message first."
+    missing = missing or ("Decide about what the model wants to do first." if steps else "")
+    response = use_case.advanced(request(asked), answer=answer, action=action, missing=missing, draw=draw)
+    if said and not use_case.is_writing() and st.button("Start over", icon=":material/restart_alt:", type="tertiary"):
+        use_case.forget()
+        st.rerun()
+    return response
+
+
+def _said() -> list[Message]:
+    """All that was said, the last answer with it once it is there, without the system prompt."""
+    last = use_case.last()
+    if last is None:
+        return []
+    said = list(ChatCompletionsRequest.of_body(last.request).messages[1:])
+    if last.response and last.response.choices and last.status is MessageStatus.COMPLETE:
+        said.append(Message.of_answer(last.response.choices[0].message))
+    return said
+
+
+def _steps(said: list[Message], tools: Tools) -> list[Step]:
+    calls: Any = said[-1].tool_calls if said else ()
+    known = {tool.__name__: tool for tool in tools}
+    return [_step(call["id"], call["function"], known, tools) for call in calls if call.get("type") == "function"]
+
+
+def _step(id: str, function: dict[str, str], known: Mapping[str, type[BaseModel]], tools: Tools) -> Step:
+    name, arguments = function["name"], function["arguments"]
+    kind = known.get(name)
+    if kind is None:
+        return Step(id, name, arguments, None, f"There is no function {name}.")
+    try:
+        checked = kind.model_validate_json(arguments)
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}." for each in error.errors(include_url=False)]
+        return Step(id, name, arguments, None, " ".join(wrong))
+    return Step(id, name, arguments, lambda: tools[kind](checked), "")
+
+
+def _confirm(steps: list[Step]) -> list[Message]:
+    """Draw what the model wants to do; what it is told, once the person has decided."""
+    st.markdown("**The model wants to**")
+    for step in steps:
+        icon = ":material/error:" if step.problem else ":material/build:"
+        with st.expander(f"**{plain(step.name)}**", expanded=True, icon=icon, type="step"):
+            st.code(_pretty(step.arguments), "json", wrap_lines=True)
+            if step.problem:
+                st.markdown(f":red[{plain(step.problem)}] It cannot be run; the model is told why.")
+    can_run = any(step.run for step in steps)
+    with st.container(horizontal=True, gap="small"):
+        if can_run:
+            confirmed = st.button("Run", icon=":material/play_arrow:", key="run")
+            declined = st.button("Do not run", icon=":material/block:", key="decline", type="tertiary")
+        else:
+            confirmed, declined = st.button("Tell the model", icon=":material/reply:", key="run"), False
+    if not confirmed and not declined:
+        return []
+    return [
+        Message(role=Role.TOOL, tool_call_id=step.id, content=_result(step, is_allowed=confirmed)) for step in steps
+    ]
+
+
+def _result(step: Step, *, is_allowed: bool) -> str:
+    if step.run is None:
+        return json.dumps({"error": step.problem})
+    return json.dumps(step.run() if is_allowed else {"error": DECLINED}, ensure_ascii=False)
+
+
+def _pretty(arguments: str) -> str:
+    try:
+        return json.dumps(json.loads(arguments), indent=2, ensure_ascii=False)
+    except ValueError:
+        return arguments
+
+
+def _draw(message: Message) -> None:
+    """One message of before."""
+    if message.role is Role.TOOL:
+        st.markdown(f":small[:gray[:material/subdirectory_arrow_right: {plain(message.text)}]]")
+    elif message.role is Role.USER:
+        with st.chat_message("user", avatar=":material/person:"):
+            st.text("\n".join(use_case.unquoted(message.text)) or message.text)
+    else:
+        with st.chat_message("assistant", avatar=":material/bolt:"):
+            if message.text:
+                st.markdown(message.text)
+            calls: Any = message.tool_calls
+            for call in calls:
+                function = call.get("function") or {}
+                st.markdown(
+                    f":small[:material/build: {plain(function.get('name', ''))} {plain(function.get('arguments', ''))}]"
+                )

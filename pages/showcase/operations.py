@@ -1,0 +1,55 @@
+"""Send one question through each of the three operations, and see what went over the wire.
+
+Group: talk. Icon: compare_arrows.
+"""
+
+import streamlit as st
+
+from connector import ChatCompletionsRequest, ChatCompletionsSession, Role
+from pages.shared import picker, use_case, wire
+
+SYSTEM_PROMPT = "Answer in one or two sentences."
+EARLIER = ("My dog is called Balthazar, and he is afraid of balloons.", "Poor Balthazar. I will remember that.")
+ABOUT = {
+    "execute_without_history": ("Without history", "Two prompts. The model knows nothing that was said before."),
+    "execute_with_history": ("With history", "A session: all that was said goes along, in its order."),
+    "call_api": ("Advanced", "The full request: here a low temperature and two choices; the full response comes back."),
+}
+
+use_case.head(
+    "Operations",
+    "The same question three ways. What differs is what goes along, and what comes back.",
+    use_case.API_REFERENCE,
+)
+question = st.text_input("Question", "What should I not bring to my dog's birthday?")
+session = ChatCompletionsSession()
+session.add_message(Role.SYSTEM, SYSTEM_PROMPT)
+session.add_message(Role.USER, EARLIER[0])
+session.add_message(Role.ASSISTANT, EARLIER[1])
+session.add_message(Role.USER, question)
+asked = {
+    "execute_without_history": ChatCompletionsRequest.of_prompts(question, system_prompt=SYSTEM_PROMPT),
+    "execute_with_history": ChatCompletionsRequest.of_session(session),
+    "call_api": ChatCompletionsRequest.of_prompts(question, system_prompt=SYSTEM_PROMPT, temperature=0.2, n=2),
+}
+if picker.current() is None:
+    picker.guidance()
+    st.stop()
+pressed = st.button(
+    "Send through all three",
+    type="primary",
+    icon=":material/send:",
+    shortcut="ctrl+enter",
+    disabled=any(map(use_case.is_writing, asked)),
+)
+if pressed and not question.strip():
+    st.warning("Write a question first.", icon=":material/edit:")
+elif pressed and all(use_case.begin(request, operation, part=operation) for operation, request in asked.items()):
+    st.rerun()
+for column, (operation, request) in zip(st.columns(3, gap="medium"), asked.items(), strict=True):
+    title, sentence = ABOUT[operation]
+    with column:
+        st.header(title, anchor=False)
+        st.markdown(f":small[:gray[{sentence}]]")
+        use_case.show(None, request, part=operation)
+        wire.draw(operation, request)
