@@ -203,7 +203,7 @@ class Turns:
                 message,
                 call=call_of(call),
                 request=request,
-                sent={"messages": request["messages"], **json.loads(message.sent)} if message.sent else request,
+                sent=_sent(message.sent, request),
                 response=ChatCompletionsResponse.construct(**response) if response else None,
             )
 
@@ -327,6 +327,11 @@ def _lapsed(now: datetime) -> Any:
 
 def _at(person: Person, place: str) -> tuple[ColumnElement[bool], ...]:
     return *owned_by(person), ChatSessionRecord.page == place
+
+
+def _sent(stored: str | None, asked: dict[str, Any]) -> dict[str, Any]:
+    sent = json.loads(stored) if stored else asked
+    return {"model": sent.get("model"), "messages": asked.get("messages"), **sent}
 
 
 def _note_request_and_response(message: MessageRecord, report: CallReport) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 from pydantic import BaseModel, ValidationError
 
-from connector import ChatCompletionsResponse, text_of
+from connector import ChatCompletionsRequest, ChatCompletionsResponse, text_of
 from pages.shared.words import plain, unspreadsheet
 
 M = TypeVar("M", bound=BaseModel)
@@ -85,6 +85,17 @@ def code(text: str, name: str) -> None:
 def _prose(text: str) -> None:
     if text.strip():
         st.markdown(text)
+
+
+def choices(response: ChatCompletionsResponse, _request: ChatCompletionsRequest | None = None) -> None:
+    """All choices of a response, side by side in the order of their index."""
+    with st.grid(3, min_column_width=170):
+        for choice in sorted(response.choices, key=lambda choice: choice.index or 0):
+            with st.container(border=True, height="stretch", gap="xsmall"):
+                st.caption(f"Choice {choice.index}")
+                st.markdown(choice.message.content or ":gray[No text.]")
+                st.space("stretch")
+                st.caption(plain(choice.finish_reason or "no finish reason"))
 
 
 def document(text: str, name: str) -> None:

@@ -11,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, Message, Role
 from db import MessageStatus
-from pages.shared import use_case
+from pages.shared import picker, use_case
 from pages.shared.words import plain
 
 Tools = Mapping[type[BaseModel], Callable[[Any], object]]
@@ -34,10 +34,14 @@ class Step:
 
 
 def conversation(
-    message: str, *, system_prompt: str, tools: Tools, answer: DeltaGenerator, action: str = "Send"
+    *, example: str, system_prompt: str, tools: Tools, answer: DeltaGenerator, action: str = "Send"
 ) -> ChatCompletionsResponse | None:
-    """Send a message with all that was said before and the tools; draw what was said, and the calls to confirm."""
+    """Send a message with all that was said before and the tools; draw what was said, and the calls to confirm.
+
+    `example` stands in the field at first.
+    """
     said = _said()
+    message = _field(example)
     steps = _steps(said, tools)
     system = Message(role=Role.SYSTEM, content=system_prompt)
     asked = Message(role=Role.USER, content=f'"""{use_case.quoted(message)}"""')
@@ -52,9 +56,10 @@ def conversation(
         if results and use_case.begin(request(*results), "call_api"):
             st.rerun()
 
+    results_of = {each.tool_call_id: each.text for each in said if each.tool_call_id}
     with answer:
         for earlier in said[:-1] if said and said[-1].role is Role.ASSISTANT else said:
-            _draw(earlier)
+            _draw(earlier, results_of)
     missing = "" if message.strip() else "Write a message first."
     missing = missing or ("Decide about what the model wants to do first." if steps else "")
     response = use_case.advanced(request(asked), answer=answer, action=action, missing=missing, draw=draw)
@@ -62,6 +67,17 @@ def conversation(
         use_case.forget()
         st.rerun()
     return response
+
+
+def _field(example: str) -> str:
+    """Where the message is written; empty again once it was sent."""
+    page, last = picker.page_name(), use_case.last()
+    key, emptied = f"message:{page}", f"emptied:{page}"
+    st.session_state.setdefault(key, example)
+    if last and st.session_state.get(emptied) != last.id:
+        st.session_state[emptied] = last.id
+        st.session_state[key] = ""
+    return st.text_area("Message", key=key, height=90, persist_state="session")
 
 
 def _said() -> list[Message]:
@@ -130,20 +146,20 @@ def _pretty(arguments: str) -> str:
         return arguments
 
 
-def _draw(message: Message) -> None:
-    """One message of before."""
-    if message.role is Role.TOOL:
-        st.markdown(f":small[:gray[:material/subdirectory_arrow_right: {plain(message.text)}]]")
-    elif message.role is Role.USER:
+def _draw(message: Message, results: Mapping[str, str]) -> None:
+    """One message of before; what its calls came to stands with it."""
+    if message.role is Role.USER:
         with st.chat_message("user", avatar=":material/person:"):
             st.text("\n".join(use_case.unquoted(message.text)) or message.text)
-    else:
+    elif message.role is Role.ASSISTANT:
         with st.chat_message("assistant", avatar=":material/bolt:"):
             if message.text:
                 st.markdown(message.text)
             calls: Any = message.tool_calls
             for call in calls:
                 function = call.get("function") or {}
-                st.markdown(
-                    f":small[:material/build: {plain(function.get('name', ''))} {plain(function.get('arguments', ''))}]"
-                )
+                with st.expander(plain(function.get("name", "")), icon=":material/build:", type="step"):
+                    st.caption("Arguments")
+                    st.code(_pretty(function.get("arguments", "")), "json", wrap_lines=True)
+                    st.caption("Result")
+                    st.code(_pretty(results.get(call["id"], "")), "json", wrap_lines=True)

@@ -6,7 +6,7 @@ the page and stored: each page shows the person's last one there, whatever happe
 """
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -221,7 +221,7 @@ def show(
         return None
     with st.container(border=True):
         answers.show(answer, draw)
-        if request is not None and not is_writing(part) and _asked(request.body("")) != _asked(answer.request):
+        if request is not None and not is_writing(part) and _is_another(request.body(""), answer.request):
             st.caption("The inputs have changed since this answer.")
     return answer.response if answer.status is MessageStatus.COMPLETE else None
 
@@ -258,8 +258,10 @@ def _preview(message: Message) -> None:
     st.code(text, language=None, wrap_lines=True, height=LONG_PREVIEW if len(text) > 3_000 else "content")
 
 
-def _asked(body: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in body.items() if name != "model"}
+def _is_another(body: dict[str, Any], answered: dict[str, Any]) -> bool:
+    """Whether it asks for something else, and not for what comes behind it."""
+    before = answered["messages"]
+    return {**body, "model": None, "messages": body["messages"][: len(before)]} != {**answered, "model": None}
 
 
 def _place(part: str) -> str:

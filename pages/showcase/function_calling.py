@@ -50,9 +50,11 @@ use_case.head(
 tickets = st.session_state.setdefault("tickets", [dict(ticket) for ticket in TICKETS])
 inputs, answer = use_case.columns()
 with inputs:
-    message = st.text_area("Message", "The projector in room 4.12 shows nothing. We need it today.", height=90)
     tool_calls.conversation(
-        message, system_prompt=SYSTEM_PROMPT, tools={FindTickets: find, CreateTicket: create}, answer=answer
+        example="The projector in room 4.12 shows nothing. We need it today.",
+        system_prompt=SYSTEM_PROMPT,
+        tools={FindTickets: find, CreateTicket: create},
+        answer=answer,
     )
     st.caption("Tickets")
     st.dataframe(tickets, hide_index=True, row_height=32)

@@ -29,7 +29,7 @@ def draw(response: ChatCompletionsResponse, _request: ChatCompletionsRequest) ->
 use_case.head(
     "JSON mode",
     "The response format makes the model write valid JSON; the word JSON has to stand in a prompt, too. Which fields "
-    "it writes is still its own choice: a schema fixes them, as in the demo data.",
+    "it writes is its own choice.",
     use_case.API_REFERENCE,
 )
 inputs, answer = use_case.columns()

@@ -6,14 +6,14 @@ Group: talk. Icon: compare_arrows.
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsSession, Role
-from pages.shared import picker, use_case, wire
+from pages.shared import picker, shape, use_case, wire
 
 SYSTEM_PROMPT = "Answer in one or two sentences."
 EARLIER = ("My dog is called Balthazar, and he is afraid of balloons.", "Poor Balthazar. I will remember that.")
 ABOUT = {
-    "execute_without_history": ("Without history", "Two prompts. The model knows nothing that was said before."),
-    "execute_with_history": ("With history", "A session: all that was said goes along, in its order."),
-    "call_api": ("Advanced", "The full request: here a low temperature and two choices; the full response comes back."),
+    "execute_without_history": ("Without history", "Two prompts; nothing that was said before."),
+    "execute_with_history": ("With history", "A session: all that was said goes along."),
+    "call_api": ("Advanced", "Full request in, full response out; here two choices."),
 }
 
 use_case.head(
@@ -51,5 +51,5 @@ for column, (operation, request) in zip(st.columns(3, gap="medium"), asked.items
     with column:
         st.header(title, anchor=False)
         st.markdown(f":small[:gray[{sentence}]]")
-        use_case.show(None, request, part=operation)
+        use_case.show(shape.choices if operation == "call_api" else None, request, part=operation)
         wire.draw(operation, request)

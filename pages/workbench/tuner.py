@@ -6,22 +6,16 @@ from typing import Any
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, InvalidRequest
-from pages.shared import picker, request_options, use_case
+from pages.shared import picker, request_options, shape, use_case
 from pages.shared.words import UNKNOWN, count, moment, plain
 
 SYSTEM_PROMPT = "You name things. Answer with one name and one sentence."
 USER_PROMPT = "A small tool that shows which cron jobs overlap."
 
 
-def draw_choices(response: ChatCompletionsResponse, _request: ChatCompletionsRequest) -> None:
+def draw_choices(response: ChatCompletionsResponse, request: ChatCompletionsRequest) -> None:
     st.header("One choice" if len(response.choices) == 1 else f"{len(response.choices)} choices", anchor=False)
-    with st.grid(3, min_column_width=170):
-        for choice in sorted(response.choices, key=lambda choice: choice.index or 0):
-            with st.container(border=True, height="stretch", gap="xsmall"):
-                st.caption(f"Choice {choice.index}")
-                st.markdown(choice.message.content or ":gray[No text.]")
-                st.space("stretch")
-                st.caption(plain(choice.finish_reason or "no finish reason"))
+    shape.choices(response, request)
 
 
 def draw_response(response: ChatCompletionsResponse, sent: dict[str, Any]) -> None:
