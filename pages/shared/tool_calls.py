@@ -44,7 +44,7 @@ def conversation(
     message = _field(example)
     steps = _steps(said, tools)
     system = Message(role=Role.SYSTEM, content=system_prompt)
-    asked = Message(role=Role.USER, content=f'"""{use_case.quoted(message)}"""')
+    asked = (Message(role=Role.USER, content=f'"""{use_case.quoted(message)}"""'),) if message.strip() else ()
 
     def request(*more: Message) -> ChatCompletionsRequest:
         return ChatCompletionsRequest(messages=(system, *said, *more), tools=tuple(tools))
@@ -62,7 +62,7 @@ def conversation(
             _draw(earlier, results_of)
     missing = "" if message.strip() else "Write a message first."
     missing = missing or ("Decide about what the model wants to do first." if steps else "")
-    response = use_case.advanced(request(asked), answer=answer, action=action, missing=missing, draw=draw)
+    response = use_case.advanced(request(*asked), answer=answer, action=action, missing=missing, draw=draw)
     if said and not use_case.is_writing() and st.button("Start over", icon=":material/restart_alt:", type="tertiary"):
         use_case.forget()
         st.rerun()

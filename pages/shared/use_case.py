@@ -169,7 +169,7 @@ def _alone(
             st.warning(missing, icon=":material/edit:")
         elif pressed and request is not None and begin(request, operation, is_streamed=is_streamed):
             st.rerun()
-        return show(draw, request)
+        return show(draw, request, has_border=is_previewed)
 
 
 # -- what the doors are made of
@@ -212,14 +212,18 @@ def is_writing(part: str = "") -> bool:
 
 
 def show(
-    draw: answers.Draw | None = None, request: ChatCompletionsRequest | None = None, *, part: str = ""
+    draw: answers.Draw | None = None,
+    request: ChatCompletionsRequest | None = None,
+    *,
+    part: str = "",
+    has_border: bool = True,
 ) -> ChatCompletionsResponse | None:
     """Draw the last answer here; `request` is what would be sent now. Returns the response of a complete one."""
     answer = last(part)
     if answer is None:
         st.markdown(":gray[The answer appears here.]")
         return None
-    with st.container(border=True):
+    with st.container(border=has_border):
         answers.show(answer, draw)
         if request is not None and not is_writing(part) and _is_another(request.body(""), answer.request):
             st.caption("The inputs have changed since this answer.")

@@ -69,8 +69,10 @@ with left:
         request = ChatCompletionsRequest.of_prompts(user_prompt, system_prompt=system_prompt, **options)
     except InvalidRequest as error:
         missing = plain(str(error))
-    response = use_case.advanced(
-        request, answer=st.container(), missing=missing, draw=draw_choices, is_streamed=False, is_previewed=False
-    )
+    send, answer = st.container(), st.container()
+    with send:
+        response = use_case.advanced(
+            request, answer=answer, missing=missing, draw=draw_choices, is_streamed=False, is_previewed=False
+        )
     if response and (last := use_case.last()):
         draw_response(response, last.sent)
