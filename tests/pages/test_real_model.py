@@ -1,0 +1,78 @@
+"""What the built-in model can serve it serves: each use case once, against the real thing."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from connector import ApiType, CallStatus, Configuration
+from pages.shared import runtime, showcase
+from tests.pages.conftest import Workbench, labels, lines, press, said, visit
+from tests.provider.real_model import RealModel
+
+SERVED = [use_case.name for use_case in showcase.use_cases() if not {"images", "tools"} & set(use_case.needs)]
+ENOUGH = 12
+"""Characters after which an answer has begun; a small model can go on for long."""
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[RealModel]:
+    with RealModel() as running:
+        yield running
+
+
+def connect(real: RealModel) -> None:
+    runtime.database().configurations.add(
+        runtime.person(),
+        Configuration(
+            display_name="Built-in",
+            api_type=ApiType.OPENAI,
+            endpoint=real.base_url,
+            api_key=real.api_key,
+            model_default=real.name,
+        ),
+    )
+
+
+def _written(workbench: Workbench) -> list[str]:
+    return [content for (content,) in workbench.sql("SELECT content FROM messages WHERE role = 'assistant'")]
+
+
+@pytest.mark.parametrize("page", SERVED)
+def test_a_use_case_is_answered_by_the_built_in_model(workbench: Workbench, real: RealModel, page: str) -> None:
+    connect(real)
+    at = visit(page)
+    if at.chat_input:
+        at.chat_input[0].set_value("Name three colours.").run()
+    else:
+        press(at, next(button.label for button in at.button if button.proto.type == "primary"))
+    latest = time.monotonic() + 120
+    while not all(len(content) >= ENOUGH for content in _written(workbench)):
+        assert time.monotonic() < latest, _written(workbench)
+        if not workbench.sql("SELECT 1 FROM messages WHERE status = 'writing'"):
+            break  # a very short one
+        time.sleep(0.05)
+    while "Stop" in labels(at.run()):
+        press(at, "Stop")
+    assert all(_written(workbench))
+    statuses = {status for (status,) in workbench.sql("SELECT status FROM calls")}
+    assert statuses <= {CallStatus.DONE, CallStatus.STOPPED}
+    assert not at.exception
+    assert lines(at.error) == []
+    assert real.name in said(at)
+
+
+def test_json_of_the_built_in_model_is_json(workbench: Workbench, real: RealModel) -> None:
+    """Its grammar sees to that, up to where the answer is cut off."""
+    connect(real)
+    at = visit("natural_language_interface")
+    press(at, "Make commands")
+    latest = time.monotonic() + 120
+    while workbench.sql("SELECT 1 FROM messages WHERE status = 'writing'"):
+        assert time.monotonic() < latest
+        time.sleep(0.05)
+    ((content, reason),) = workbench.sql("SELECT content, finish_reason FROM messages")
+    assert content.startswith("{")
+    if reason == "stop":
+        assert set(json.loads(content)) == {"commands", "remark"}
