@@ -6,7 +6,7 @@ the page and stored: each page shows the person's last one there, whatever happe
 """
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -225,7 +225,7 @@ def show(
         return None
     with st.container(border=has_border):
         answers.show(answer, draw)
-        if request is not None and not is_writing(part) and _is_another(request.body(""), answer.request):
+        if request is not None and not is_writing(part) and is_another(request, answer):
             st.caption("The inputs have changed since this answer.")
     return answer.response if answer.status is MessageStatus.COMPLETE else None
 
@@ -262,10 +262,10 @@ def _preview(message: Message) -> None:
     st.code(text, language=None, wrap_lines=True, height=LONG_PREVIEW if len(text) > 3_000 else "content")
 
 
-def _is_another(body: dict[str, Any], answered: dict[str, Any]) -> bool:
-    """Whether it asks for something else, and not for what comes behind it."""
-    before = answered["messages"]
-    return {**body, "model": None, "messages": body["messages"][: len(before)]} != {**answered, "model": None}
+def is_another(request: ChatCompletionsRequest, answer: LoneAnswer) -> bool:
+    """Whether it asks for something else than what was answered, and not for what comes behind that."""
+    body, before = request.body(""), answer.request["messages"]
+    return {**body, "model": None, "messages": body["messages"][: len(before)]} != {**answer.request, "model": None}
 
 
 def _place(part: str) -> str:

@@ -10,17 +10,18 @@ from pages.shared import chat_outgoing, use_case
 
 
 def draw(part: str, request: ChatCompletionsRequest) -> None:
-    """What was sent for the last answer of this part of a page, and what came; before that, what would be sent."""
+    """What would be sent now, where that is new; and what was sent for the last answer of this part, and what came."""
     answer = use_case.last(part)
-    st.caption("Request" if answer else "Will be sent")
-    _json(answer.sent if answer else {"messages": request.body("")["messages"], **_options(request)})
-    if answer and answer.response:
+    if answer is None or use_case.is_another(request, answer):
+        st.caption("Will be sent")
+        _json({name: value for name, value in request.body("").items() if name != "model"})
+    if answer is None:
+        return
+    st.caption("Request")
+    _json(answer.sent)
+    if answer.response:
         st.caption("Response, put together from its stream" if answer.sent.get("stream") else "Response")
         _json(answer.response.to_dict(mode="json"))
-
-
-def _options(request: ChatCompletionsRequest) -> dict[str, Any]:
-    return {name: value for name, value in request.body("").items() if name not in ("model", "messages")}
 
 
 def _json(body: dict[str, Any]) -> None:
