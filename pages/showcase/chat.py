@@ -16,7 +16,7 @@ SUGGESTIONS = (
 chat = stored_chat.from_address()
 actions = use_case.head(
     stored_chat.title(chat),
-    "With history: all that was said goes along with each message. How much of it does, and what it costs, stands below.",
+    "With history: all that was said goes along with each message. How much that is, and what it costs, stands below.",
     use_case.TEXT_GENERATION,
 )
 talk, rail = st.columns([3.4, 1], gap="large")
