@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTHON_3_13 := $(shell for python in python3.13 $$HOME/.pyenv/versions/3.13*/bin/python3.13; do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done)
-AT_ONCE := -n 2 --dist loadfile
-PIP := -m pip install --quiet --disable-pip-version-check --require-hashes
+# One more than cores: browsers wait. In the order of tests/conftest.py, what takes longest first.
+AT_ONCE := -n 3 --dist loadfile --no-loadscope-reorder
+# What of the packages is used gets compiled when it is first used: less than half of the time, also with that.
+PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --no-compile
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo run setup test test-fast soak bench lock clean
+.PHONY: demo run setup test checks what-tests-need test-3.13 test-fast soak bench lock clean
 
 demo: .venv/.demo
 	@$(BIN)/python -m demo
@@ -17,25 +20,27 @@ run: .venv/.app
 setup: .venv/.app .venv/.demo .venv/.dev
 
 test: setup
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync checks what-tests-need $(if $(PYTHON_3_13),test-3.13)
+	$(BIN)/python -m pytest $(AT_ONCE)
+
+checks: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+what-tests-need: setup
 	$(BIN)/python tests/e2e/chromium.py
 	$(BIN)/python -m tests.postgresql
-ifneq ($(PYTHON_3_13),)
-	@$(MAKE) --no-print-directory .venv-3.13/.dev
-	.venv-3.13/bin/python -m pytest -q $(AT_ONCE) tests/connector tests/db -k "not postgresql"
-endif
-	$(BIN)/python -m pytest $(AT_ONCE) -m "not browser"
-	$(BIN)/python -m pytest -m browser
+
+# The package, and each page once, with another Python than that of .venv.
+test-3.13: .venv-3.13/.dev
+	.venv-3.13/bin/python -m pytest -q tests/connector tests/pages/test_opening.py
 
 test-fast: setup
 	$(BIN)/python -m pytest $(AT_ONCE) -m "not browser"
 
 # Many minutes: hundreds of kills, and what the browser does on PostgreSQL, too.
-soak: setup
-	$(BIN)/python tests/e2e/chromium.py
-	$(BIN)/python -m tests.postgresql
+soak: setup what-tests-need
 	$(BIN)/python -m pytest -v --soak --timeout=1800
 
 # Minutes, and it writes benchmarks/results.md. BENCH=--check fails where a figure is missed.

@@ -136,7 +136,12 @@ def _confirm(steps: list[Step]) -> list[Message]:
 def _result(step: Step, *, is_allowed: bool) -> str:
     if step.run is None:
         return json.dumps({"error": step.problem})
-    return json.dumps(step.run() if is_allowed else {"error": DECLINED}, ensure_ascii=False)
+    if not is_allowed:
+        return json.dumps({"error": DECLINED})
+    key = f"ran:{step.id}"
+    if key not in st.session_state:  # once, also where its result could not be sent and is sent again
+        st.session_state[key] = json.dumps(step.run(), ensure_ascii=False)
+    return str(st.session_state[key])
 
 
 def _pretty(arguments: str) -> str:

@@ -28,7 +28,7 @@ def test_a_deep_link_as_the_very_first_request_runs_the_frame(context: BrowserCo
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Configurations")
     expect(visitor.page.get_by_test_id("stSidebar").get_by_text("Local administrator")).to_be_visible()
     links = visitor.page.get_by_test_id("stSidebarNav").get_by_role("link")
-    expect(links).to_have_count(6)
+    expect(links).to_have_count(11)
     for name in ("Home", "Chat", "Product description", "Tuner", "Configurations", "Usage"):
         expect(links.filter(has_text=name)).to_be_visible()
 
