@@ -33,7 +33,7 @@ with inputs:
     kinds = ["e-mail", "letter", "report", "agenda", "minutes"]
     left, right = st.columns(2)
     kind = left.selectbox("Document", kinds, format_func=str.capitalize)
-    reader = right.text_input("Reader", "the management")
+    reader = right.text_input("Reader", "the management", key="draft:reader", persist_state="session")
     notes = st.text_area("Notes", NOTES, height=140, key="draft:notes", persist_state="session")
     use_case.without_history(
         system_prompt=SYSTEM_PROMPT,

@@ -35,7 +35,9 @@ use_case.head(
 inputs, answer = use_case.columns()
 with inputs:
     text = st.text_area("Text", TEXT, height=130, key="json:text", persist_state="session")
-    question = st.text_input("What to find in it", "all facts with a number")
+    question = st.text_input(
+        "What to find in it", "all facts with a number", key="json:question", persist_state="session"
+    )
     use_case.advanced(
         ChatCompletionsRequest.of_prompts(
             f'Find in the text: """{use_case.quoted(question)}"""\nText: """{use_case.quoted(text)}"""',

@@ -28,7 +28,9 @@ use_case.head(
 inputs, answer = use_case.columns()
 with inputs:
     articles = st.text_area("Articles", ARTICLES, height=230, key="knowledge:articles", persist_state="session")
-    question = st.text_input("Question", "How long is the Wi-Fi password valid?")
+    question = st.text_input(
+        "Question", "How long is the Wi-Fi password valid?", key="knowledge:question", persist_state="session"
+    )
     use_case.without_history(
         system_prompt=SYSTEM_PROMPT,
         user_prompt=f'Articles: """{use_case.quoted(articles)}"""\nQuestion: """{use_case.quoted(question)}"""',

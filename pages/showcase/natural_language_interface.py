@@ -45,7 +45,10 @@ use_case.head(
 inputs, answer = use_case.columns()
 with inputs:
     wish = st.text_area(
-        "What shall happen", "Dim the light in the kitchen to 30 percent and close the blinds upstairs."
+        "What shall happen",
+        "Dim the light in the kitchen to 30 percent and close the blinds upstairs.",
+        key="interface:wish",
+        persist_state="session",
     )
     use_case.advanced(
         ChatCompletionsRequest.of_prompts(

@@ -21,7 +21,9 @@ use_case.head(
     "The same question three ways. What differs is what goes along, and what comes back.",
     use_case.API_REFERENCE,
 )
-question = st.text_input("Question", "What should I not bring to my dog's birthday?")
+question = st.text_input(
+    "Question", "What should I not bring to my dog's birthday?", key="operations:question", persist_state="session"
+)
 session = ChatCompletionsSession()
 session.add_message(Role.SYSTEM, SYSTEM_PROMPT)
 session.add_message(Role.USER, EARLIER[0])
