@@ -54,10 +54,12 @@ def _broken(text: str, sentence: str) -> None:
     st.code(text or " ", language=None, wrap_lines=True)
 
 
-def records(rows: Sequence[dict[str, Any]], name: str, key: str) -> None:
+def records(rows: Sequence[dict[str, Any]], name: str) -> None:
     """Rows as a table that can be edited, and downloaded as it is then. `name` is that of the files."""
     frame = pd.DataFrame([{column: _cell(value) for column, value in row.items()} for row in rows])
-    edited = st.data_editor(frame, num_rows="dynamic", hide_index=True, row_height=32, key=f"records:{key}")
+    edited = st.data_editor(
+        frame, num_rows="dynamic", hide_index=True, row_height=32, key=f"records:{name}:{hash(repr(rows))}"
+    )
     with st.container(horizontal=True, gap="small"):
         safe = edited.map(lambda value: unspreadsheet(value) if isinstance(value, str) else value)
         _download("CSV", safe.to_csv(index=False), f"{name}.csv", "text/csv")

@@ -21,7 +21,7 @@ TEXT = (
 def draw(response: ChatCompletionsResponse, _request: ChatCompletionsRequest) -> None:
     found = shape.json_of(response)
     if isinstance(found, dict):
-        shape.records([{"name": name, "value": str(value)} for name, value in found.items()], "facts", response.id)
+        shape.records([{"name": name, "value": str(value)} for name, value in found.items()], "facts")
     if found is not None:
         st.json(found, expanded=2)
 
