@@ -1,7 +1,7 @@
 """What it costs to open a page: run of its script, for each page of the showcase and those beside it.
 
-    python -m benchmarks.showcase            measures, and writes its section of benchmarks/results.md
-    python -m benchmarks.showcase --check    measures; fails where a figure is missed
+python -m benchmarks.showcase            measures, and writes its section of benchmarks/results.md
+python -m benchmarks.showcase --check    measures; fails where a figure is missed
 """
 
 import argparse
