@@ -32,9 +32,10 @@ what-tests-need: setup
 	$(BIN)/python tests/e2e/chromium.py
 	$(BIN)/python -m tests.postgresql
 
-# The package, and each page once, with another Python than that of .venv.
+# What another Python than that of .venv could break: values, the wire, transactions, and each page once.
 test-3.13: .venv-3.13/.dev
-	.venv-3.13/bin/python -m pytest -q tests/connector tests/pages/test_opening.py
+	.venv-3.13/bin/python -m pytest -q -k "not postgresql" tests/pages/test_opening.py tests/db/test_turns.py \
+		$(addprefix tests/connector/test_,configuration.py request.py response.py stream.py snippets.py)
 
 test-fast: setup
 	$(BIN)/python -m pytest $(AT_ONCE) -m "not browser"

@@ -150,7 +150,7 @@ def test_a_tab_whose_account_was_deleted_goes_on_with_another_and_loses_nothing(
     expect(box).to_have_value("Where does it go?")
     assert provider.requests == []
     box.press("Enter")
-    expect(page.get_by_text("Answer 0 to: Where does it go?")).to_be_visible()
+    expect(page.get_by_text("Answer 0 to: Where does it go?").first).to_be_visible()
 
 
 def test_back_leads_to_the_chat_before(visitor: Visitor, provider: ProviderServer) -> None:

@@ -22,7 +22,7 @@ from tests.generation.conftest import LAST, App, until
 from tests.provider.answers import chunk, error, usage
 from tests.provider.server import Chunks, Drop, Hang, ProviderServer, Reply
 
-AT_ONCE = 3.0
+AT_ONCE = 10.0
 """Seconds in which everything is there that waits for nothing, on a machine that does something else, too."""
 
 

@@ -113,7 +113,7 @@ def test_what_is_stored_of_answers_outlives_a_kill_and_nothing_is_left_by_half(
     for number in range(kills):
         with beside(write_chats, url, str(number)) as child:
             heard = [child.line.recv()]
-            heard += heard_until(child.line, time.monotonic() + random.uniform(number % 3, number % 3 + 1))
+            heard += heard_until(child.line, time.monotonic() + number % 3 * 1.5 + random.random())
             killed_at = time.monotonic()
             child.kill()
             heard += child.said()
