@@ -10,13 +10,15 @@ from streamlit.navigation.page import StreamlitPage
 
 from pages.shared import picker, runtime, showcase
 
-# Three rules that no setting covers: a primary button's label on a light primary colour, its shortcut, and a rail that
-# stays in sight. Each hangs on Streamlit's markup and has a browser test.
+# Four rules that no setting covers: a primary button's label on a light primary colour, its shortcut, the colour it
+# has under the pointer, which Streamlit darkens also in the dark, and a rail that stays in sight. Each hangs on
+# Streamlit's markup and has a browser test.
 STYLE = """<style>
 button[data-testid^="stBaseButton-primary"], button[data-testid^="stBaseButton-primary"] kbd {
   color: light-dark(#fff, #10141f)
 }
 button[data-testid^="stBaseButton-primary"] kbd {opacity: 1}
+button[data-testid^="stBaseButton-primary"]:is(:hover, :active) {background-color: light-dark(#282aa3, #b8beff)}
 @media (min-width: 641px) {:has(> .st-key-rail) {position: sticky; top: 4rem}}
 </style>"""
 MARK = Path(__file__).parent / "shared" / "mark.svg"

@@ -76,7 +76,7 @@ def _steps() -> list[Step]:
 
 
 def _draw(step: Step, *, is_next: bool) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         icon = ":green[:material/check_circle:]" if step.is_done else ":gray[:material/radio_button_unchecked:]"
         st.markdown(f"{icon}\u2002**{step.title}**", width=190)
         st.markdown(f":gray[{plain(step.sentence)}]", width="stretch")

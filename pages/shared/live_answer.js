@@ -275,6 +275,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
     view = new View(parentElement, data.key, data.waiting_for, data.since);
     for (const [end, kind, text] of data.begun) view.take(end, kind, text);
     view.drawNow();
+    // On a phone an answer stands below what it is made from, where nobody would see it begin.
+    if (innerWidth <= 640 && !followed.size) view.content.scrollIntoView({ block: "center" });
     views.set(parentElement, view);
     followed.set(view.key, view);
     connect();

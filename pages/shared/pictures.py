@@ -27,19 +27,19 @@ def draw(images: Iterable[Image]) -> None:
     """Small, side by side."""
     with st.container(horizontal=True, gap="small"):
         for image in images:
-            _draw(image.data, 160)
+            _draw(image.data, 160, "A picture of this message")
 
 
 def draw_sent(message: Message) -> None:
     """The pictures that went along with a message."""
     for part in message.content or ():
         if isinstance(part, dict) and part["type"] == "image_url":
-            _draw(base64.b64decode(part["image_url"]["url"].partition(",")[2]), "stretch")
+            _draw(base64.b64decode(part["image_url"]["url"].partition(",")[2]), "stretch", "The picture that was sent")
 
 
-def _draw(data: bytes, width: int | Literal["stretch"]) -> None:
+def _draw(data: bytes, width: int | Literal["stretch"], alt: str) -> None:
     try:
-        st.image(data, width=width)
+        st.image(data, width=width, alt=alt)
     except Exception:  # whatever the library that reads it raises: a page must not be lost by what is in it
         st.caption("This picture is damaged and cannot be shown.")
 
@@ -59,7 +59,7 @@ def choose() -> tuple[tuple[Image, ...], str]:
     else:
         images, refusal = read([file])
     if images and source != "Camera":  # which shows it by itself
-        _draw(images[0].data, "stretch")
+        _draw(images[0].data, "stretch", "The picture that will be sent")
     return images, refusal
 
 

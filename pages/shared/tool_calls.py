@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, Message, Role
-from db import MessageStatus
+from db import LoneAnswer, MessageStatus
 from pages.shared import picker, use_case
 from pages.shared.words import plain
 
@@ -60,10 +60,12 @@ def conversation(
     with answer:
         for earlier in said[:-1] if said and said[-1].role is Role.ASSISTANT else said:
             _draw(earlier, results_of)
-    missing = "" if message.strip() else "Write a message first."
+    is_told = bool(said) and said[-1].role is Role.TOOL  # results that got no answer yet: they are sent again
+    missing = "" if message.strip() or is_told else "Write a message first."
     missing = missing or ("Decide about what the model wants to do first." if steps else "")
     response = use_case.advanced(request(*asked), answer=answer, action=action, missing=missing, draw=draw)
-    if said and not use_case.is_writing() and st.button("Start over", icon=":material/restart_alt:", type="tertiary"):
+    has_ended = said and not use_case.is_writing()
+    if has_ended and answer.button("Start over", icon=":material/restart_alt:", type="tertiary"):
         use_case.forget()
         st.rerun()
     return response
@@ -74,10 +76,20 @@ def _field(example: str) -> str:
     page, last = picker.page_name(), use_case.last()
     key, emptied = f"message:{page}", f"emptied:{page}"
     st.session_state.setdefault(key, example)
-    if last and st.session_state.get(emptied) != last.id:
-        st.session_state[emptied] = last.id
-        st.session_state[key] = ""
+    if last and st.session_state.get(emptied) != (last.id, _is_lost(last)):
+        st.session_state[emptied] = last.id, _is_lost(last)
+        st.session_state[key] = _message_of(last) if _is_lost(last) else ""
     return st.text_area("Message", key=key, height=90, persist_state="session")
+
+
+def _is_lost(answer: LoneAnswer) -> bool:
+    """Whether a message got no word in answer: it is offered again."""
+    return answer.status in {MessageStatus.FAILED, MessageStatus.INTERRUPTED} and not answer.content
+
+
+def _message_of(answer: LoneAnswer) -> str:
+    asked = ChatCompletionsRequest.of_body(answer.request).messages[-1]
+    return "\n".join(use_case.unquoted(asked.text)) if asked.role is Role.USER else ""
 
 
 def _said() -> list[Message]:
@@ -86,6 +98,8 @@ def _said() -> list[Message]:
     if last is None:
         return []
     said = list(ChatCompletionsRequest.of_body(last.request).messages[1:])
+    if _is_lost(last) and said[-1].role is Role.USER:
+        said.pop()
     if last.response and last.response.choices and last.status is MessageStatus.COMPLETE:
         said.append(Message.of_answer(last.response.choices[0].message))
     return said

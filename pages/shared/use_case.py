@@ -253,7 +253,7 @@ def preview(request: ChatCompletionsRequest, configuration: SavedConfiguration) 
 def _preview(message: Message) -> None:
     st.caption(message.role.capitalize())
     if not isinstance(message.content, str):
-        st.json(chat_outgoing.shortened(message.body()), expanded=2)
+        st.json(chat_outgoing.shortened(message.body()), expanded=3)
         return
     text = message.text
     if len(text) > MUCH:

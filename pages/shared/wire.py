@@ -27,4 +27,4 @@ def draw(part: str, request: ChatCompletionsRequest) -> None:
 def _json(body: dict[str, Any]) -> None:
     if isinstance(body.get("messages"), list):
         body = body | {"messages": [chat_outgoing.shortened(message) for message in body["messages"]]}
-    st.code(json.dumps(body, indent=2, ensure_ascii=False), "json", wrap_lines=True, height=320)
+    st.code(json.dumps(body, indent=2, ensure_ascii=False), "json", wrap_lines=True)

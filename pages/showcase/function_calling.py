@@ -56,5 +56,5 @@ with inputs:
         tools={FindTickets: find, CreateTicket: create},
         answer=answer,
     )
-    st.caption("Tickets")
-    st.dataframe(tickets, hide_index=True, row_height=32)
+answer.caption("Tickets")
+answer.dataframe(tickets, hide_index=True, row_height=32)

@@ -44,6 +44,7 @@ use_case.head(
 )
 inputs, answer = use_case.columns()
 with inputs:
+    st.caption("Records that are there")
     there = st.data_editor(pd.DataFrame(THERE), num_rows="dynamic", hide_index=True, row_height=32, key="demo:there")
     records = use_case.quoted(there.to_json(orient="records", force_ascii=False))
     how_many = st.slider("New records", 1, 20, 5)

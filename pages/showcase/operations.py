@@ -51,7 +51,8 @@ elif pressed and all(use_case.begin(request, operation, part=operation) for oper
 for column, (operation, request) in zip(st.columns(3, gap="medium"), asked.items(), strict=True):
     title, sentence = ABOUT[operation]
     with column:
-        st.header(title, anchor=False)
-        st.markdown(f":small[:gray[{sentence}]]")
+        with st.container(gap=None):
+            st.header(title, anchor=False)
+            st.markdown(f":small[:gray[{sentence}]]")
         use_case.show(shape.choices if operation == "call_api" else None, request, part=operation)
         wire.draw(operation, request)

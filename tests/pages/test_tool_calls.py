@@ -1,0 +1,175 @@
+"""Function calling: the model asks, the person confirms, the program runs; nothing of that happens twice."""
+
+import json
+from threading import Event
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.pages.conftest import Workbench, answered, labels, lines, press, read, said, send, visit
+from tests.provider.answers import chunk, error, usage
+from tests.provider.server import Chunks, Reply
+
+FIND = ("call_1", "FindTickets", '{"room":"4.12"}')
+CREATE = ("call_2", "CreateTicket", '{"room":"4.12","problem":"Dark","urgency":"high"}')
+MESSAGE = "The projector in room 4.12 shows nothing. We need it today."
+
+
+def calls(*wanted: tuple[str, str, str]) -> Chunks:
+    """An answer that asks for these: id, name, arguments."""
+    tool_calls = [
+        {"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+        for index, (id, name, arguments) in enumerate(wanted)
+    ]
+    delta = {"role": "assistant", "content": None, "tool_calls": tool_calls}
+    asked = chunk(choices=[{"index": 0, "delta": delta, "finish_reason": None}])
+    return Chunks([asked, chunk(finish_reason="tool_calls"), chunk(choices=[], usage=usage(9, "a"))])
+
+
+@pytest.fixture
+def at(workbench: Workbench) -> AppTest:
+    workbench.connect()
+    return visit("function_calling")
+
+
+def sent(workbench: Workbench) -> list[dict[str, Any]]:
+    """The messages of the last request, without the system prompt."""
+    messages: list[dict[str, Any]] = workbench.bodies()[-1]["messages"]
+    return messages[1:]
+
+
+def tickets(at: AppTest) -> list[str]:
+    (frame,) = [each.value for each in at.dataframe]
+    return [str(room) for room in frame["room"]]
+
+
+def test_nothing_runs_before_it_is_confirmed(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(calls(FIND, CREATE))
+    at = send(at, "Send")
+    assert "The model wants to" in said(at)
+    assert [json.loads(FIND[2]), json.loads(CREATE[2])] == [json.loads(code.value) for code in at.columns[1].code]
+    assert tickets(at) == ["2.07"]
+    assert len(workbench.bodies()) == 1
+    assert [tool["function"]["name"] for tool in workbench.bodies()[0]["tools"]] == ["FindTickets", "CreateTicket"]
+
+
+def test_what_is_confirmed_runs_and_the_model_is_told_what_came_of_it(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(calls(FIND, CREATE))
+    at = send(send(at, "Send"), "Run")
+    asked, assistant, *results = sent(workbench)
+    assert asked["content"] == f'"""{MESSAGE}"""'
+    assert [call["id"] for call in assistant["tool_calls"]] == ["call_1", "call_2"]
+    assert [(result["role"], result["tool_call_id"]) for result in results] == [("tool", "call_1"), ("tool", "call_2")]
+    assert json.loads(results[0]["content"]) == []
+    assert json.loads(results[1]["content"])["number"] == 2
+    assert tickets(at) == ["2.07", "4.12"]
+    assert "Run" not in labels(at)
+    assert MESSAGE in said(at)
+
+
+def test_what_is_declined_does_not_run_and_the_model_is_told_so(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(calls(CREATE))
+    at = send(send(at, "Send"), "Do not run")
+    assert "did not allow" in sent(workbench)[-1]["content"]
+    assert tickets(at) == ["2.07"]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "why"),
+    [
+        ("DropTables", "{}", "There is no function DropTables."),
+        ("CreateTicket", '{"room":"4.12"}', "problem: Field required."),
+        ("CreateTicket", '{"room":"the hall","problem":"Dark","urgency":"low"}', "room: String should match pattern"),
+        ("CreateTicket", '{"room":"4.12", "problem', "Invalid JSON"),
+        ("CreateTicket", '{"room":"4.12","problem":"Dark","urgency":"now"}', "urgency: Input should be"),
+    ],
+)
+def test_what_cannot_be_run_is_told_to_the_person_and_to_the_model(
+    workbench: Workbench, at: AppTest, name: str, arguments: str, why: str
+) -> None:
+    workbench.server.next(calls(("call_1", name, arguments)))
+    at = send(at, "Send")
+    assert why in said(at)
+    assert "Run" not in labels(at)
+    at = send(at, "Tell the model")
+    assert why in json.loads(sent(workbench)[-1]["content"])["error"]
+    assert tickets(at) == ["2.07"]
+
+
+def test_a_question_of_the_model_is_answered_with_all_that_was_said_before(workbench: Workbench, at: AppTest) -> None:
+    at.text_area[0].set_value("It is dark.")
+    workbench.server.next(Chunks([chunk("Which room?"), chunk(finish_reason="stop")]))
+    at = send(at.run(), "Send")
+    assert "Which room?" in said(at)
+    assert at.text_area[0].value == ""
+    at.text_area[0].set_value("4.12")
+    at = send(at.run(), "Send")
+    assert [(message["role"], message["content"]) for message in sent(workbench)] == [
+        ("user", '"""It is dark."""'),
+        ("assistant", "Which room?"),
+        ("user", '"""4.12"""'),
+    ]
+
+
+def test_after_a_reload_the_calls_are_still_there_to_confirm(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(calls(CREATE))
+    send(at, "Send")
+    again = visit("function_calling")
+    assert "The model wants to" in said(again)
+    assert tickets(send(again, "Run")) == ["2.07", "4.12"]
+
+
+def test_results_that_could_not_be_sent_are_sent_again_and_nothing_runs_twice(
+    workbench: Workbench, at: AppTest
+) -> None:
+    workbench.server.next(calls(CREATE), Reply(400, error("Not now.")))
+    at = send(send(at, "Send"), "Run")
+    assert len(lines(at.error)) == 1
+    at = send(at, "Send")
+    assert lines(at.error) == []
+    first, second = workbench.bodies()[-2:]
+    assert first == second
+    assert tickets(at) == ["2.07", "4.12"]
+
+
+def test_a_message_that_was_refused_stands_in_its_field_again(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(Reply(400, error("Not now.")))
+    at = send(at, "Send")
+    assert at.text_area[0].value == MESSAGE
+    at = send(at, "Send")
+    first, second = workbench.bodies()
+    assert first == second
+
+
+def test_calls_that_were_stopped_half_way_are_not_offered(workbench: Workbench, at: AppTest) -> None:
+    half = calls(("call_1", "CreateTicket", '{"room":"4.1'))
+    workbench.server.next(Chunks([half.chunks[0], Event()]))
+    at = press(at, "Send")
+    at = answered(press(at, "Stop"))
+    assert not at.exception
+    assert not {"Run", "Tell the model"} & set(labels(at))
+    assert "Stopped." in said(at)
+
+
+def test_without_a_message_nothing_is_sent_and_a_decision_comes_first(workbench: Workbench, at: AppTest) -> None:
+    at.text_area[0].set_value(" ")
+    assert "Write a message first." in lines(press(at.run(), "Send").warning)
+    assert workbench.bodies() == []
+    at.text_area[0].set_value(MESSAGE)
+    workbench.server.next(calls(CREATE))
+    at = send(at.run(), "Send")
+    at.text_area[0].set_value("And then?")
+    at = press(at.run(), "Send")
+    assert "Decide about what the model wants to do first." in lines(at.warning)
+    assert len(workbench.bodies()) == 1
+
+
+def test_starting_over_forgets_all_of_it_but_what_it_cost(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(calls(CREATE))
+    at = press(send(at, "Send"), "Start over")
+    assert "The answer appears here." in "\n".join(read(each) for each in at.markdown)
+    assert workbench.sql("SELECT count(*) FROM calls") == [(1,)]
+    at.text_area[0].set_value("Again")
+    send(at.run(), "Send")
+    assert [message["content"] for message in sent(workbench)] == ['"""Again"""']
