@@ -1,0 +1,219 @@
+"""Answers that stand alone: one at each place of each person, with its request, what was sent, and its response."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector import CallReport, CallStatus, ChatCompletionsResponse, RequestRefused
+from db import (
+    LEASE,
+    CallStart,
+    Database,
+    LoneAnswer,
+    MessageStatus,
+    NewChat,
+    NotFound,
+    Person,
+    PersonRole,
+    SavedConfiguration,
+    StillWriting,
+    Turn,
+    Written,
+)
+from tests.db.conftest import Clock
+
+Report = Callable[..., CallReport]
+Sql = Callable[..., list[tuple[Any, ...]]]
+ASKED: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Größe?\0"}], "temperature": 0.2}
+
+
+class Place:
+    """A page of a person, and short words for what happens on it."""
+
+    def __init__(self, database: Database, me: Person, start: CallStart, report: Report) -> None:
+        self.database, self.me, self.start, self.report = database, me, start, report
+
+    def begin(self, place: str = "translate", asked: dict[str, Any] | None = None, who: Person | None = None) -> Turn:
+        return self.database.turns.begin_alone(who or self.me, place, ASKED if asked is None else asked, self.start)
+
+    def end(self, turn: Turn, content: str = "That.", **changes: Any) -> Turn:
+        report = replace(self.report(), **changes)
+        self.database.turns.finish(self.me, turn, content=content, report=report)
+        return turn
+
+    def last(self, place: str = "translate") -> LoneAnswer:
+        answer = self.database.turns.last_alone(self.me, place)
+        assert answer is not None
+        return answer
+
+
+@pytest.fixture
+def there(database: Database, me: Person, start: CallStart, report: Report) -> Place:
+    return Place(database, me, start, report)
+
+
+def test_the_last_answer_takes_the_place_of_the_one_before_and_its_call_stays(there: Place, sql: Sql) -> None:
+    assert there.database.turns.last_alone(there.me, "translate") is None
+    first = there.end(there.begin(), "One")
+    assert there.last().content == "One"
+    there.begin()
+    assert (there.last().content, there.last().status) == ("", MessageStatus.WRITING)
+    assert sql("SELECT count(*) FROM messages") == [(1,)]
+    assert there.database.calls.get(there.me, first.call_id).status is CallStatus.DONE
+
+
+def test_one_answer_at_a_time_is_written_at_a_place(there: Place) -> None:
+    friend = there.database.people.add(there.me, "Friend", PersonRole.USER)
+    there.begin()
+    with pytest.raises(StillWriting):
+        there.begin()
+    there.begin("translate:second")
+    there.begin(who=friend)
+    assert there.database.turns.last_alone(friend, "translate") != there.last()
+
+
+def test_where_its_writer_is_dead_the_next_one_begins_and_the_call_of_before_is_interrupted(
+    there: Place, clock: Clock
+) -> None:
+    dead = there.begin()
+    clock.now += LEASE + timedelta(seconds=1)
+    there.end(there.begin(), "Two")
+    assert there.last().content == "Two"
+    assert there.database.calls.get(there.me, dead.call_id).status is CallStatus.INTERRUPTED
+    assert there.database.turns.keep(there.me, [Written(dead, "Alive")]) == {dead.answer_id}
+    assert there.last().content == "Two"
+
+
+def test_what_was_left_is_interrupted_and_keeps_its_words(there: Place, clock: Clock) -> None:
+    turn = there.begin()
+    assert there.database.turns.keep(there.me, [Written(turn, "Half", "Hm")]) == set()
+    clock.now += LEASE + timedelta(seconds=1)
+    there.database.turns.recover()
+    answer = there.last()
+    assert (answer.content, answer.reasoning, answer.status) == ("Half", "Hm", MessageStatus.INTERRUPTED)
+    assert answer.call.status is CallStatus.INTERRUPTED
+    assert (answer.request, answer.response) == (ASKED, None)
+
+
+def test_request_what_was_sent_and_response_come_back_as_they_were(there: Place, sql: Sql) -> None:
+    asked = ASKED | {"messages": [{"role": "user", "content": "x" * 5_000_000}]}
+    sent = {"model": "m", "messages": asked["messages"], "stream": True}  # the temperature was not taken
+    body: dict[str, Any] = {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m",
+        "of_tomorrow": {"a": [1]},
+        "choices": [
+            {"index": index, "finish_reason": "tool_calls", "message": {"role": "assistant", "content": None, **call}}
+            for index, call in enumerate(
+                [{}, {"tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{"}}]}]
+            )
+        ],
+    }
+    response = ChatCompletionsResponse.construct(**body)
+    there.end(there.begin(asked=asked), request=sent, response=response)
+    answer = there.last()
+    assert answer.request == asked
+    assert answer.sent == sent
+    assert list(answer.sent)[:2] == ["model", "messages"]
+    assert answer.response is not None
+    assert answer.response.to_dict(mode="json") == body
+    assert [choice.index for choice in answer.response.choices] == [0, 1]
+    ((stored,),) = sql("SELECT length(sent) FROM messages")
+    assert stored < 100  # megabytes are there once
+
+
+def test_messages_that_were_changed_on_their_way_are_those_that_were_sent(there: Place) -> None:
+    sent = ASKED | {"messages": [{"role": "developer", "content": "Be kind."}]}
+    there.end(there.begin(), request=sent)
+    assert (there.last().request, there.last().sent) == (ASKED, sent)
+
+
+@pytest.mark.parametrize("status", [CallStatus.STOPPED, CallStatus.FAILED, CallStatus.INTERRUPTED])
+def test_an_answer_that_did_not_simply_end_keeps_what_came_and_says_so(there: Place, status: CallStatus) -> None:
+    error = RequestRefused("Not taken.") if status is CallStatus.FAILED else None
+    there.end(there.begin(), "Half", status=status, error=error, response=None)
+    answer = there.last()
+    assert (answer.content, str(answer.status), answer.call.status) == ("Half", str(status), status)
+    assert (answer.response, answer.sent) == (None, ASKED)
+
+
+def test_a_place_that_is_emptied_is_empty_its_writer_stops_and_the_call_is_booked(there: Place) -> None:
+    turn = there.begin()
+    there.database.chat_sessions.delete(there.me, there.last().session_id)
+    assert there.database.turns.last_alone(there.me, "translate") is None
+    assert there.database.turns.keep(there.me, [Written(turn, "Half")]) == {turn.answer_id}
+    there.end(turn)
+    assert there.database.calls.get(there.me, turn.call_id).status is CallStatus.DONE
+    there.end(there.begin(), "Anew")
+    assert there.last().content == "Anew"
+
+
+def test_a_stop_is_asked_for_through_the_database(there: Place) -> None:
+    turn = there.begin()
+    there.database.turns.ask_to_stop(there.me, turn.answer_id)
+    assert there.database.turns.keep(there.me, [Written(turn, "Half")]) == {turn.answer_id}
+
+
+def test_nobody_else_sees_it(there: Place) -> None:
+    there.end(there.begin(), "Mine")
+    for role in PersonRole:
+        other = there.database.people.add(there.me, role, role)
+        assert there.database.turns.last_alone(other, "translate") is None
+        with pytest.raises(NotFound):
+            there.database.chat_sessions.delete(other, there.last().session_id)
+    assert there.last().content == "Mine"
+
+
+def test_it_is_among_no_chats_and_chats_are_listed_on_their_page_alone(there: Place) -> None:
+    there.end(there.begin(), "A word to search for")
+    there.database.turns.begin(there.me, NewChat("Talk", page="tutor"), "A word", there.start)
+    chats = there.database.chat_sessions
+    assert chats.all(there.me) == chats.all(there.me, search="word") == []
+    assert [chat.title for chat in chats.all(there.me, page="tutor")] == ["Talk"]
+    assert [chat.title for chat in chats.all(there.me, page="tutor", search="word")] == ["Talk"]
+
+
+def test_a_backup_holds_it(there: Place, me: Person, tmp_path: Path) -> None:
+    there.end(there.begin(), "Kept", request=ASKED | {"stream": True})
+    before = there.last()
+    there.database.back_up(me, tmp_path / "backup.db")
+    there.end(there.begin(), "Later")
+    there.database.restore(me, tmp_path / "backup.db", replaced=tmp_path / "replaced.db")
+    assert there.last() == before
+
+
+# -- why requests were refused
+
+
+def test_refusals_are_the_last_ones_of_a_model_on_these_pages(
+    there: Place, saved: SavedConfiguration, start: CallStart
+) -> None:
+    books = there.database.calls
+
+    def book(page: str, sentence: str | None, operation: str = "call_api", model: str = start.model_asked) -> None:
+        its = replace(start, page=page, operation=operation, model_asked=model)
+        error = RequestRefused(sentence) if sentence else None
+        status = CallStatus.FAILED if sentence else CallStatus.DONE
+        books.book(there.me, its, replace(there.report(), error=error, status=status))
+
+    def refusals(*pages: str) -> list[str]:
+        return books.refusals(there.me, saved.id, start.model_asked, pages)
+
+    assert refusals("vision") == []
+    book("vision", "One.")
+    book("vision", "Two.")
+    book("configurations", "Probed.", operation="probe")
+    book("vision", "Of another.", model="other")
+    book("chat", "Elsewhere.")
+    assert refusals("vision") == ["Probed.", "Two.", "One."]
+    assert refusals("chat") == ["Elsewhere.", "Probed."]
+    book("chat", None)
+    assert refusals("vision") == ["Probed.", "Two.", "One."]
+    book("vision", None)
+    assert refusals("vision") == []
