@@ -29,15 +29,14 @@ def writing(answer: StoredMessage | LoneAnswer) -> None:
     """An answer that is being written: what there is of it, what comes, and a way to stop it."""
     key = runtime.answers().follow(runtime.person(), answer.id)
     live_answer.follow(answer, key, answer.call.configuration_name if answer.call else "the provider")
-    with st.container(key="stop"):
-        st.button(
-            "Stop",
-            icon=":material/stop_circle:",
-            type="tertiary",
-            key=f"stop:{answer.id}",
-            on_click=_stop,
-            args=(answer.id,),
-        )
+    st.button(
+        "Stop",
+        icon=":material/stop_circle:",
+        type="tertiary",
+        key=f"stop:{answer.id}",
+        on_click=_stop,
+        args=(answer.id,),
+    )
 
 
 @told

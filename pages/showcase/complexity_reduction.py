@@ -42,7 +42,10 @@ with inputs:
     left, middle, right = st.columns([3, 3, 2])
     audience = left.selectbox("For", ["everybody", "ten-year-olds", "busy managers", "learners of English"])
     style = middle.selectbox("Style", ["plain", "friendly", "formal"], format_func=str.capitalize)
-    words = right.number_input("Words", 10, 1000, 40, step=10, help="Empty it to leave the length to the model.")
+    st.session_state.setdefault("complexity:words", 40)  # and not as the value: then it could not be emptied
+    words = right.number_input(
+        "Words", 10, 1000, None, step=10, key="complexity:words", help="Empty it to leave the length to the model."
+    )
     length = f" In about {words} words." if words else ""
     use_case.without_history(
         system_prompt=SYSTEM_PROMPT,

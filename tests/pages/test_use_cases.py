@@ -175,6 +175,10 @@ def test_a_simplified_text_tells_its_words_and_those_asked_for(workbench: Workbe
     text_field(at).set_value("One two three four five six").run()
     fit(workbench.server, "Just three words")
     assert "3 words, 40 were asked for; the original has 6." in said(send(at, "Simplify"))
+    at = at.number_input[0].set_value(None).run()
+    fit(workbench.server, "Just three words")
+    assert "3 words; the original has 6." in said(send(at, "Simplify"))
+    assert "about" not in workbench.bodies()[-1]["messages"][-1]["content"]
 
 
 def test_json_becomes_a_table(workbench: Workbench) -> None:
