@@ -34,7 +34,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
         "font-src 'self' data:",
-        "connect-src 'self'",
+        "connect-src 'self' data:",  # a photo of the camera is read from its own address; that leads nowhere
         "frame-src 'none'",
         "object-src 'none'",
         "base-uri 'self'",

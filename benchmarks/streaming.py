@@ -177,7 +177,7 @@ def browser(folder: Path, kinds: Kinds) -> Iterator[Row]:
 
 def _seen(folder: Path, kind: str) -> Seen:
     path, stop_button = (
-        ("/chat", ".st-key-stop button") if kind == "app" else ("", "[data-testid=stChatInputStopButton]")
+        ("/chat", "[class*=st-key-stop] button") if kind == "app" else ("", "[data-testid=stChatInputStopButton]")
     )
     with both(folder, kind) as (provider, server), chromium_browser() as chromium:
         tab = Tab(chromium.new_page(viewport={"width": 1440, "height": 900}), stop_button)

@@ -64,7 +64,7 @@ def test_every_link_of_the_home_page_leads_to_a_page(workbench: Workbench) -> No
 
 
 def test_home_says_what_is_not_in_it(workbench: Workbench) -> None:
-    assert "no embeddings, images or speech" in said(visit())
+    assert "no embeddings, speech or made pictures" in said(visit())
 
 
 def test_an_empty_workbench_lacks_a_provider_and_a_first_answer(workbench: Workbench) -> None:
