@@ -17,12 +17,12 @@ from benchmarks import results, running
 from pages.shared import runtime
 from pages.shared.showcase import title_of
 from settings import Settings
-from tests.pages.conftest import PAGES, answered, visit
+from tests.pages.conftest import PAGES, USE_CASES, answered, visit
 from tests.provider.server import ProviderServer
 
 RUNS = 9
 BOUND = 50.0
-"""Milliseconds in which the script of a page has run."""
+"""Milliseconds in which the script of a use case has run."""
 NOTES = f"""
 Each page is opened {RUNS} times by a visitor who comes from the home page, with one configuration and the person's last
 answer on it; the median. It is the whole run in Streamlit's AppTest: the script, the database that it reads, and the
@@ -71,14 +71,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     found = measured()
     rows = [
-        [title_of(page), f"{took:.1f} ms", f"below {BOUND:.0f} ms", "yes" if took < BOUND else "NO"]
+        [
+            title_of(page),
+            f"{took:.1f} ms",
+            *([f"below {BOUND:.0f} ms", _reached(took)] if page in USE_CASES else ["", ""]),
+        ]
         for page, took in sorted(found.items(), key=lambda each: -each[1])
     ]
     body = f"{results.table(['page', 'run of its script', 'to reach', 'reached'], rows)}\n\n{NOTES}"
     print(body)
     if not options.check:
         results.write("Showcase", "python -m benchmarks.showcase", body, ["streamlit", "sqlalchemy"])
-    return 1 if options.check and max(found.values()) >= BOUND else 0
+    return 1 if options.check and max(found[page] for page in USE_CASES) >= BOUND else 0
+
+
+def _reached(took: float) -> str:
+    return "yes" if took < BOUND else "NO"
 
 
 if __name__ == "__main__":

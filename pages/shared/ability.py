@@ -16,8 +16,11 @@ _SIGNS = {
     "tools": r"\btools?\b|function",
     "json": r"json|response_format",
 }
-_NOT = re.compile(
-    r"support|not a multimodal|mmproj|unknown|unrecogni[sz]ed|not available|not allowed|only|invalid", re.I
+_NOT = re.compile(r"support|not a multimodal|mmproj|--jinja|unknown|unrecogni[sz]ed|not available|not allowed", re.I)
+# What is about the one picture that was sent, and not about pictures.
+_OF_ONE = re.compile(
+    r"(your|unsupported) image|(image|picture)s? (format|type|size|file|data|url)s?\b|too (large|long)|larger|corrupt",
+    re.I,
 )
 
 
@@ -58,6 +61,6 @@ def _lacks(configuration: SavedConfiguration, model: str | None, needs: tuple[st
         pages = [use_case.name for use_case in showcase.use_cases() if need in use_case.needs]
         model = model or configuration.deployment_name or configuration.model_default
         for refusal in runtime.database().calls.refusals(runtime.person(), configuration.id, model, pages):
-            if re.search(_SIGNS[need], refusal, re.I) and _NOT.search(refusal):
+            if re.search(_SIGNS[need], refusal, re.I) and _NOT.search(refusal) and not _OF_ONE.search(refusal):
                 return f"“{name}” did not take {NEEDS[need]} before. {refusal}"
     return ""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, Message, Role
 from db import LoneAnswer, MessageStatus
-from pages.shared import picker, use_case
+from pages.shared import answer as answers
+from pages.shared import picker, runtime, use_case
 from pages.shared.words import plain
 
 Tools = Mapping[type[BaseModel], Callable[[Any], object]]
@@ -50,7 +52,9 @@ def conversation(
         return ChatCompletionsRequest(messages=(system, *said, *more), tools=tuple(tools))
 
     def draw(_response: ChatCompletionsResponse, _request: ChatCompletionsRequest) -> None:
-        if said[-1].text:
+        if said[-1].role is not Role.ASSISTANT:
+            answers.empty()
+        elif said[-1].text:
             st.markdown(said[-1].text)
         results = _confirm(steps) if steps else []
         if results and use_case.begin(request(*results), "call_api"):
@@ -101,18 +105,19 @@ def _said() -> list[Message]:
     if _is_lost(last) and said[-1].role is Role.USER:
         said.pop()
     if last.response and last.response.choices and last.status is MessageStatus.COMPLETE:
-        said.append(Message.of_answer(last.response.choices[0].message))
+        with suppress(runtime.InvalidRequest):  # neither a word nor a call: nothing was said
+            said.append(Message.of_answer(last.response.choices[0].message))
     return said
 
 
 def _steps(said: list[Message], tools: Tools) -> list[Step]:
     calls: Any = said[-1].tool_calls if said else ()
     known = {tool.__name__: tool for tool in tools}
-    return [_step(call["id"], call["function"], known, tools) for call in calls if call.get("type") == "function"]
+    return [_step(str(call["id"]), call.get("function") or {}, known, tools) for call in calls if call.get("id")]
 
 
-def _step(id: str, function: dict[str, str], known: Mapping[str, type[BaseModel]], tools: Tools) -> Step:
-    name, arguments = function["name"], function["arguments"]
+def _step(id: str, function: dict[str, Any], known: Mapping[str, type[BaseModel]], tools: Tools) -> Step:
+    name, arguments = str(function.get("name") or ""), str(function.get("arguments") or "")
     kind = known.get(name)
     if kind is None:
         return Step(id, name, arguments, None, f"There is no function {name}.")

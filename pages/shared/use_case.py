@@ -152,6 +152,7 @@ def _alone(
     if configuration is None:
         picker.guidance()
         return None
+    is_busy = is_writing()  # first: what is told of the configuration then knows how an answer ended that is shown
     ability.tell(page, configuration)
     pressed = st.button(
         action,
@@ -160,7 +161,7 @@ def _alone(
         shortcut="ctrl+enter",
         width="stretch" if is_previewed else "content",
         key=f"send:{page}",
-        disabled=is_writing(),
+        disabled=is_busy,
     )
     if request is not None and is_previewed:
         preview(request, configuration)

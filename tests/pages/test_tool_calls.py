@@ -173,3 +173,23 @@ def test_starting_over_forgets_all_of_it_but_what_it_cost(workbench: Workbench, 
     at.text_area[0].set_value("Again")
     send(at.run(), "Send")
     assert [message["content"] for message in sent(workbench)] == ['"""Again"""']
+
+
+@pytest.mark.parametrize("message", [{"content": None}, {"content": None, "tool_calls": [{"id": "c"}]}, {}])
+def test_an_answer_that_is_hardly_one_is_told_and_can_be_gone_on_from(
+    workbench: Workbench, at: AppTest, message: dict[str, Any]
+) -> None:
+    delta = {"role": "assistant", **message}
+    odd = chunk(choices=[{"index": 0, "delta": delta, "finish_reason": "stop"}])
+    workbench.server.next(Chunks([odd]))
+    at = send(at, "Send")
+    assert not at.exception
+    if "tool_calls" in message:
+        assert "There is no function" in said(at)
+        at = send(at, "Tell the model")
+    else:
+        assert "The model answered without any text." in said(at)
+        at.text_area[0].set_value("Hello?")
+        at = send(at.run(), "Send")
+    assert not at.exception
+    assert len(workbench.bodies()) == 2

@@ -342,7 +342,15 @@ def test_what_a_configuration_did_not_take_is_told_before_sending_and_another_on
     assert lines(at.error) == [] or page == "function_calling"
 
 
-@pytest.mark.parametrize("refusal", ["max_tokens is too large.", "The image is larger than 20 MB.", "Slow down."])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "max_tokens is too large.",
+        "The image is larger than 20 MB.",
+        "You uploaded an unsupported image. Please make sure your image has of one the following formats: png, jpeg.",
+        "Slow down.",
+    ],
+)
 def test_another_refusal_says_nothing_of_what_it_can_do(workbench: Workbench, refusal: str) -> None:
     workbench.connect()
     workbench.server.next(Reply(400, error(refusal)))
