@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTHON_3_13 := $(shell for python in python3.13 $$HOME/.pyenv/versions/3.13*/bin/python3.13; do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done)
-# One more than cores: browsers wait. In the order of tests/conftest.py, what takes longest first.
-AT_ONCE := -n 3 --dist loadfile --no-loadscope-reorder
+# In the order of tests/conftest.py: what takes longest first.
+AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 # What of the packages is used gets compiled when it is first used: less than half of the time, also with that.
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --no-compile
 export PYTHONDONTWRITEBYTECODE :=
@@ -21,7 +21,8 @@ setup: .venv/.app .venv/.demo .venv/.dev
 
 test: setup
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync checks what-tests-need $(if $(PYTHON_3_13),test-3.13)
-	$(BIN)/python -m pytest $(AT_ONCE)
+	$(BIN)/python -m pytest $(AT_ONCE) -m "not browser"
+	$(BIN)/python -m pytest -m browser
 
 checks: setup
 	$(BIN)/ruff check .

@@ -7,8 +7,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the long forms, marked soak, and nothing else")
 
 
-# Files whose tests wait for processes and browsers; they go first, so that none of them is left alone at the end.
-LONGEST = ("tests/e2e/", "tests/generation/test_kill", "tests/db/test_kill", "tests/test_readme", "tests/test_app")
+# Files whose tests wait for processes; they go first, so that none of them is left alone at the end.
+LONGEST = ("tests/generation/test_kill", "tests/db/test_kill", "tests/test_readme", "tests/test_app")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
