@@ -105,15 +105,18 @@ def _said() -> list[Message]:
     if _is_lost(last) and said[-1].role is Role.USER:
         said.pop()
     if last.response and last.response.choices and last.status is MessageStatus.COMPLETE:
+        message = last.response.choices[0].message
         with suppress(runtime.InvalidRequest):  # neither a word nor a call: nothing was said
-            said.append(Message.of_answer(last.response.choices[0].message))
+            answered = Message.of_answer(message) if message else None
+            if answered and all(call.get("id") for call in answered.tool_calls):  # else no result could be sent
+                said.append(answered)
     return said
 
 
 def _steps(said: list[Message], tools: Tools) -> list[Step]:
     calls: Any = said[-1].tool_calls if said else ()
     known = {tool.__name__: tool for tool in tools}
-    return [_step(str(call["id"]), call.get("function") or {}, known, tools) for call in calls if call.get("id")]
+    return [_step(str(call["id"]), call.get("function") or {}, known, tools) for call in calls]
 
 
 def _step(id: str, function: dict[str, Any], known: Mapping[str, type[BaseModel]], tools: Tools) -> Step:
@@ -148,16 +151,18 @@ def _confirm(steps: list[Step]) -> list[Message]:
     if not confirmed and not declined:
         return []
     return [
-        Message(role=Role.TOOL, tool_call_id=step.id, content=_result(step, is_allowed=confirmed)) for step in steps
+        Message(role=Role.TOOL, tool_call_id=step.id, content=_result(step, number, is_allowed=confirmed))
+        for number, step in enumerate(steps)
     ]
 
 
-def _result(step: Step, *, is_allowed: bool) -> str:
+def _result(step: Step, number: int, *, is_allowed: bool) -> str:
     if step.run is None:
         return json.dumps({"error": step.problem})
     if not is_allowed:
         return json.dumps({"error": DECLINED})
-    key = f"ran:{step.id}"
+    last = use_case.last()
+    key = f"ran:{last.id if last else ''}:{number}"  # and not its id: some providers begin anew with each answer
     if key not in st.session_state:  # once, also where its result could not be sent and is sent again
         st.session_state[key] = json.dumps(step.run(), ensure_ascii=False)
     return str(st.session_state[key])
@@ -165,8 +170,10 @@ def _result(step: Step, *, is_allowed: bool) -> str:
 
 def _pretty(arguments: str) -> str:
     try:
-        return json.dumps(json.loads(arguments), indent=2, ensure_ascii=False)
-    except ValueError:
+        pretty = json.dumps(json.loads(arguments), indent=2, ensure_ascii=False)
+        pretty.encode()  # half a character, like "\ud800", cannot be shown
+        return pretty
+    except (ValueError, RecursionError):
         return arguments
 
 

@@ -57,7 +57,7 @@ def quoted(text: str) -> str:
 
 def unquoted(prompt: str) -> list[str]:
     """What stands between triple quotes in a prompt."""
-    return re.findall(r'"""(.*?)"""', prompt, re.DOTALL)
+    return re.findall(r'"""(.*?)"""(?!")', prompt, re.DOTALL)  # the text may end with a quote of its own
 
 
 # -- the doors

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, expect, sync_playwright
 
 from connector import ApiType, Configuration
 from db import Database
@@ -124,8 +124,16 @@ class Visitor:
 
     def pick(self, configuration: str) -> None:
         """Choose in the sidebar's picker."""
-        self.page.get_by_role("combobox", name="Configuration").click()
-        self.page.get_by_role("option", name=configuration).click()
+        option = self.page.get_by_role("option", name=configuration)
+        box = self.page.get_by_role("combobox", name="Configuration")
+        self.settle()
+        box.click()
+        try:
+            option.click(timeout=5_000)
+        except TimeoutError:  # a list that is opened while the page is still being drawn closes again
+            self.settle()
+            box.click()
+            option.click()
         self.settle()
 
     def save(self) -> None:
