@@ -191,28 +191,18 @@ class UsageRow:
 
 
 class Calls:
-    """All calls. A user sees their own, an administrator everybody's; only whoever began a call can finish it."""
+    """All calls. A user sees their own, an administrator everybody's."""
 
     def __init__(self, storage: Storage, clock: Callable[[], datetime]) -> None:
         self._storage = storage
         self._clock = clock
 
-    def begin(self, person: Person, start: CallStart) -> int:
-        """Book that a call begins, before the network is touched; its number. `NotFound`: the configuration is gone."""
-        with self._storage.writing() as session:
-            return begin_call(session, person, start, self._clock())
+    def book(self, person: Person, start: CallStart, report: CallReport) -> int:
+        """Book a call that has ended already: how, what it cost and what was learnt. Its number.
 
-    def finish(self, person: Person, call_id: int, report: CallReport) -> None:
-        """Book how it ended, what it cost and what was learnt; raises `NotFound` unless it is the person's own and
-        under way.
+        `NotFound`: the configuration is gone. Calls of turns are booked by `Turns`, before and after.
         """
         list_price = cost_of(report)  # before the transaction: the list takes 0.1 s to read the first time
-        with self._storage.writing() as session:
-            finish_call(session, person, call_id, report, list_price, self._clock())
-
-    def book(self, person: Person, start: CallStart, report: CallReport) -> int:
-        """Book a call that has ended already; its number."""
-        list_price = cost_of(report)
         with self._storage.writing() as session:
             call_id = begin_call(session, person, start, report.started_at)
             finish_call(session, person, call_id, report, list_price, self._clock())
@@ -295,7 +285,7 @@ class Calls:
 
 
 def begin_call(session: Session, person: Person, start: CallStart, now: datetime) -> int:
-    """`Calls.begin` inside a transaction."""
+    """Book that a call begins, before the network is touched; its number. `NotFound`: the configuration is gone."""
     must_exist(session, start.configuration_id)
     record = CallRecord(
         started_at=now,
@@ -318,7 +308,7 @@ def begin_call(session: Session, person: Person, start: CallStart, now: datetime
 def finish_call(
     session: Session, person: Person, call_id: int, report: CallReport, list_price: Cost | None, now: datetime
 ) -> None:
-    """`Calls.finish` inside a transaction."""
+    """Book how it ended, what it cost and what was learnt; `NotFound` unless it is the person's own and under way."""
     # Another process may have started meanwhile and taken it for interrupted; nobody has said how it ended yet.
     is_open = or_(
         CallRecord.status == CallStatus.RUNNING,

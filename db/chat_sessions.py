@@ -19,7 +19,9 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    and_,
     delete,
+    exists,
     func,
     or_,
     select,
@@ -99,6 +101,14 @@ class MessageRecord(Record):
     sent: Mapped[str | None] = mapped_column(Text, deferred=True)
     """What of it was sent in the end; without its messages, where they are those of `request`."""
     response: Mapped[str | None] = mapped_column(Text, deferred=True)
+
+
+STANDS_ALONE = (
+    exists()
+    .where(MessageRecord.id == ChatSessionRecord.last_message_id, MessageRecord.request.is_not(None))
+    .correlate(ChatSessionRecord)
+)
+"""What a session holds is an answer that stands alone. No chat, though it may be of the same page as one."""
 
 
 class ImageRecord(Record):
@@ -191,7 +201,7 @@ class ChatSessions:
     def all(self, person: Person, *, page: str = "chat", search: str = "", limit: int = 100) -> list[ChatSession]:
         """Those of a page, the last changed first; with `search`, those with that text in title or messages."""
         newest = ChatSessionRecord.changed_at.desc(), ChatSessionRecord.created_at.desc(), ChatSessionRecord.id
-        there = *owned_by(person), ChatSessionRecord.page == page
+        there = *owned_by(person), ChatSessionRecord.page == page, ~STANDS_ALONE
         found = select(ChatSessionRecord).where(*there).order_by(*newest).limit(limit)
         if search:
             said = select(MessageRecord.session_id).where(MessageRecord.content.icontains(search, autoescape=True))
@@ -320,8 +330,12 @@ class ChatSessions:
             own_chat(session, person, id).deleted_at = self._clock()
 
     def forget_deleted(self) -> None:
-        """Clear away what was deleted longer ago than `UNDO`; for nobody, since it concerns everybody."""
-        forgotten = ChatSessionRecord.deleted_at < self._clock() - UNDO
+        """Clear away what was deleted longer ago than `UNDO`; for nobody, since it concerns everybody.
+
+        Not while an answer is being written in it, whose writer may be dead: its call is to be interrupted first.
+        """
+        writing = select(MessageRecord.session_id).where(MessageRecord.status == MessageStatus.WRITING)
+        forgotten = and_(ChatSessionRecord.deleted_at < self._clock() - UNDO, ChatSessionRecord.id.not_in(writing))
         with self._storage.reading() as session:
             if session.scalar(select(ChatSessionRecord.id).where(forgotten).limit(1)) is None:
                 return

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, bindparam, delete, func, or_, select, true, update
+from sqlalchemy import ColumnElement, CursorResult, bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session, undefer
 
 from connector import CallReport, CallStatus, ChatCompletionsResponse, Role, cost_of
 from db.base import as_value
 from db.calls import Call, CallRecord, CallStart, begin_call, call_of, finish_call, finish_reason_of
 from db.chat_sessions import (
+    STANDS_ALONE,
     ChatSessionRecord,
     Image,
     ImageRecord,
@@ -35,8 +36,6 @@ from db.storage import Storage
 
 LEASE = timedelta(seconds=10)
 """How long a writer may be silent until it is taken for dead."""
-FORGOTTEN = timedelta(hours=1)
-"""A call outside of a chat that nobody ended by then was left by a process that is dead."""
 
 _STATUS_AFTER = {
     CallStatus.DONE: MessageStatus.COMPLETE,
@@ -177,7 +176,7 @@ class Turns:
         now = self._clock()
         with self._storage.writing() as session:
             must_exist(session, call.configuration_id)
-            record = session.scalar(select(ChatSessionRecord).where(*_at(person, place)))
+            record = session.scalar(select(ChatSessionRecord).where(*_at(person, place), STANDS_ALONE))
             if record is None:
                 record = create_chat(session, person, "", None, {"model": "", "system_prompt": "", "page": place}, now)
             if _is_writing(session, record.id):
@@ -190,21 +189,20 @@ class Turns:
         """The person's last answer at a place, however far it is; None before the first."""
         its_call = CallRecord.id == MessageRecord.call_id
         last = select(MessageRecord, CallRecord).join(ChatSessionRecord).join(CallRecord, its_call)
-        last = last.where(*_at(person, place)).options(undefer("*")).order_by(MessageRecord.id.desc()).limit(1)
+        last = last.where(*_at(person, place), MessageRecord.request.is_not(None)).options(undefer("*"))
         with self._storage.reading() as session:
-            row = session.execute(last).first()
+            row = session.execute(last.order_by(MessageRecord.id.desc()).limit(1)).first()
             if row is None:
                 return None
             message, call = row
             request = json.loads(message.request or "{}")
-            response = json.loads(message.response) if message.response else None
             return as_value(
                 LoneAnswer,
                 message,
                 call=call_of(call),
                 request=request,
                 sent=_sent(message.sent, request),
-                response=ChatCompletionsResponse.construct(**response) if response else None,
+                response=_response(message.response),
             )
 
     def keep(self, person: Person, written: Sequence[Written]) -> set[int]:
@@ -297,26 +295,18 @@ _KEEP = (
 
 
 def interrupt(session: Session, now: datetime, *, everything: bool = False) -> None:
-    """Answers and calls whose process is dead are interrupted: they stay as they are, and say so.
+    """Answers whose process is dead, and their calls, are interrupted: they stay as they are, and say so.
 
     It is dead when it has not renewed its lease, or, with `everything`, whatever it said last: nobody else is there.
     """
     writing = select(MessageRecord.id).where(MessageRecord.status == MessageStatus.WRITING)
     answers = list(session.scalars(writing if everything else _lapsed(now)))
-    if answers:
-        theirs = select(MessageRecord.call_id).where(MessageRecord.id.in_(answers))
-        _interrupt_calls(session, CallRecord.id.in_(theirs))
-        session.execute(
-            update(MessageRecord).where(MessageRecord.id.in_(answers)).values(status=MessageStatus.INTERRUPTED)
-        )
-        its_chats = select(MessageRecord.session_id).where(MessageRecord.id.in_(answers))
-        session.execute(update(ChatSessionRecord).where(ChatSessionRecord.id.in_(its_chats)).values(lease_until=None))
-    _interrupt_calls(session, true() if everything else CallRecord.started_at < now - FORGOTTEN)
-
-
-def _interrupt_calls(session: Session, which: Any) -> None:
-    running = CallRecord.status == CallStatus.RUNNING
-    session.execute(update(CallRecord).where(running, which).values(status=CallStatus.INTERRUPTED))
+    theirs = CallRecord.id.in_(select(MessageRecord.call_id).where(MessageRecord.id.in_(answers)))
+    running = theirs, CallRecord.status == CallStatus.RUNNING
+    session.execute(update(CallRecord).where(*running).values(status=CallStatus.INTERRUPTED))
+    session.execute(update(MessageRecord).where(MessageRecord.id.in_(answers)).values(status=MessageStatus.INTERRUPTED))
+    its_chats = select(MessageRecord.session_id).where(MessageRecord.id.in_(answers))
+    session.execute(update(ChatSessionRecord).where(ChatSessionRecord.id.in_(its_chats)).values(lease_until=None))
 
 
 def _lapsed(now: datetime) -> Any:
@@ -330,17 +320,28 @@ def _at(person: Person, place: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def _sent(stored: str | None, asked: dict[str, Any]) -> dict[str, Any]:
-    sent = json.loads(stored) if stored else asked
-    return {"model": sent.get("model"), "messages": asked.get("messages"), **sent}
+    sent = {"messages": asked.get("messages"), **json.loads(stored)} if stored else asked
+    first = {name: sent[name] for name in ("model", "messages") if name in sent}
+    return {**first, **sent}
+
+
+def _response(stored: str | None) -> ChatCompletionsResponse | None:
+    if not stored:
+        return None
+    response = json.loads(stored)
+    try:
+        return ChatCompletionsResponse.model_validate(response)
+    except ValueError:  # of a sloppy server
+        return ChatCompletionsResponse.construct(**response)
 
 
 def _note_request_and_response(message: MessageRecord, report: CallReport) -> None:
-    sent = report.request
-    if sent and sent.get("messages") == json.loads(message.request or "{}").get("messages"):
-        sent = {name: value for name, value in sent.items() if name != "messages"}  # which may be megabytes
-    message.sent = json.dumps(sent) if sent else None
+    sent = dict(report.request)
+    if sent.get("messages") == json.loads(message.request or "{}").get("messages"):
+        sent.pop("messages", None)  # which may be megabytes
+    message.sent = json.dumps(sent) if report.request else None
     if report.response is not None:
-        message.response = report.response.to_json(indent=None)
+        message.response = report.response.to_json(indent=None, warnings=False)
 
 
 def _take_lease(session: Session, chat: ChatSessionRecord, now: datetime) -> None:

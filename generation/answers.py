@@ -4,11 +4,19 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 
-from connector import AnswerStream, CallReport, CallStatus, ChatCompletionsRequest, Client, ConnectorError, text_of
+from connector import (
+    AnswerStream,
+    CallReport,
+    CallStatus,
+    ChatCompletionsRequest,
+    ChatCompletionsResponse,
+    Client,
+    ConnectorError,
+)
 from db import Database, MessageStatus, NotFound, Person, StorageError, Turn, Written
 from generation.words import Words
 
@@ -30,6 +38,8 @@ BEGUN = 50
 UNEXPECTED = "Something went wrong that nobody expected. Ask again; the log tells more."
 ENDED = "ended"
 """The key to nothing."""
+
+_NAMES = {"reasoning": ("reasoning_content", "reasoning"), "content": ("content",), "refusal": ("refusal",)}
 
 ClientOf = Callable[[Callable[[CallReport], None]], Client]
 """Makes the client of one call, given what takes its report."""
@@ -201,7 +211,8 @@ class _Writer(threading.Thread):
         # The report is booked by this thread once all is over: whoever stops it hangs up without waiting for a disk.
         client = self._client_of(self._take)
         if not self._is_streamed:
-            self.words.add("content", text_of(client.call_api(self._request)))
+            if not self._is_stopped:
+                client.call_api(self._request)
             return
         with client.stream(self._request, ended=self._over) as self._stream:
             if self._is_stopped:  # in the same moment
@@ -211,6 +222,9 @@ class _Writer(threading.Thread):
                     self.words.add(kind, text)
 
     def _take(self, report: CallReport) -> None:
+        if not self._is_streamed and report.response is not None:
+            for kind, text in _said(report.response):  # before anybody books it who stops it in this moment
+                self.words.add(kind, text)
         self._report = report
         self._is_reported.set()
 
@@ -269,6 +283,14 @@ class _Writer(threading.Thread):
                 log.exception("the end of answer %s", self.turn.answer_id)
                 report = self._made_up(ConnectorError(UNEXPECTED))
             time.sleep(1)  # nothing tells when the database is out of the way
+
+
+def _said(response: ChatCompletionsResponse) -> Iterator[tuple[str, str]]:
+    """What a whole answer says, as a stream says it: kind and text, of the choice with index 0."""
+    message = next((choice.message for choice in response.choices or [] if not choice.index), None)
+    for kind, names in _NAMES.items():
+        texts = [getattr(message, name, None) for name in names]
+        yield from [(kind, text) for text in texts if isinstance(text, str) and text][:1]
 
 
 class _Elsewhere:

@@ -14,7 +14,7 @@ from pages.shared.words import plain, unspreadsheet
 
 M = TypeVar("M", bound=BaseModel)
 _FENCE = re.compile(
-    r"^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
+    r"^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^`\n]*\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
 )
 _SUFFIXES = {"python": "py", "javascript": "js", "typescript": "ts", "bash": "sh", "csharp": "cs", "rust": "rs"}
 
@@ -23,7 +23,9 @@ def json_of(response: ChatCompletionsResponse) -> Any:
     """The JSON that an answer is; where it is none, says so, shows the text and gives None."""
     text = text_of(response)
     try:
-        return json.loads(text)
+        found = json.loads(text)
+        json.dumps(found, ensure_ascii=False).encode()  # half a character, like "\ud800", cannot be shown
+        return found
     except (ValueError, RecursionError):
         _broken(text, "The answer is not JSON. Send it again, or pick a model that takes a response format.")
         return None
@@ -57,6 +59,7 @@ def _broken(text: str, sentence: str) -> None:
 def records(rows: Sequence[dict[str, Any]], name: str) -> None:
     """Rows as a table that can be edited, and downloaded as it is then. `name` is that of the files."""
     frame = pd.DataFrame([{column: _cell(value) for column, value in row.items()} for row in rows])
+    frame = frame.convert_dtypes()  # else a number beside an empty cell becomes 30.0
     edited = st.data_editor(
         frame, num_rows="dynamic", hide_index=True, row_height=32, key=f"records:{name}:{hash(repr(rows))}"
     )
@@ -95,7 +98,8 @@ def choices(response: ChatCompletionsResponse, _request: ChatCompletionsRequest 
         for choice in sorted(response.choices, key=lambda choice: choice.index or 0):
             with st.container(border=True, height="stretch", gap="xsmall"):
                 st.caption(f"Choice {choice.index}")
-                st.markdown(choice.message.content or ":gray[No text.]")
+                text = (choice.message.content or choice.message.refusal) if choice.message else None
+                st.markdown(text or ":gray[No text.]")
                 st.space("stretch")
                 st.caption(plain(choice.finish_reason or "no finish reason"))
 

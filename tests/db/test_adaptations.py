@@ -18,9 +18,7 @@ LEFT_OUT = Adaptation("top_p", None, None, "It is not supported.")
 
 
 def book(database: Database, who: Person, start: CallStart, report: CallReport, *adaptations: Adaptation) -> None:
-    database.calls.finish(
-        who, database.calls.begin(who, start), replace(report, adaptations=adaptations, learnt=adaptations, url=URL)
-    )
+    database.calls.book(who, start, replace(report, adaptations=adaptations, learnt=adaptations, url=URL))
 
 
 def test_what_helped_a_call_is_there_for_the_next(
@@ -58,8 +56,7 @@ def test_what_was_only_applied_teaches_nothing(
     database: Database, me: Person, start: CallStart, report: Report
 ) -> None:
     """It is known already; or it was forgotten while the call was under way."""
-    call = database.calls.begin(me, start)
-    database.calls.finish(me, call, replace(report(), adaptations=(RENAMED,), url=URL))
+    database.calls.book(me, start, replace(report(), adaptations=(RENAMED,), url=URL))
     assert database.adaptations.all(me, str(start.configuration_id)) == []
 
 
@@ -71,8 +68,7 @@ def test_a_call_teaches_however_it_ended(database: Database, me: Person, start: 
 
 def test_what_is_outdated_is_dropped(database: Database, me: Person, start: CallStart, report: Report) -> None:
     book(database, me, start, report(), RENAMED, LEFT_OUT)
-    call = database.calls.begin(me, start)
-    database.calls.finish(me, call, replace(report(), outdated=(RENAMED,), url=URL))
+    database.calls.book(me, start, replace(report(), outdated=(RENAMED,), url=URL))
     assert [each.adaptation for each in database.adaptations.all(me, str(start.configuration_id))] == [LEFT_OUT]
 
 
@@ -85,9 +81,10 @@ def test_a_refused_number_comes_back_as_one(database: Database, me: Person, star
 def test_a_call_to_another_address_than_the_present_one_teaches_nothing(
     database: Database, me: Person, start: CallStart, report: Report, saved: SavedConfiguration
 ) -> None:
-    call = database.calls.begin(me, start)
+    turn = database.turns.begin_alone(me, "translate", {}, start)
     database.configurations.change(me, saved.id, {"endpoint": f"{saved.endpoint}/v2"})
-    database.calls.finish(me, call, replace(report(), adaptations=(RENAMED,), learnt=(RENAMED,), url=URL))
+    taught = replace(report(), adaptations=(RENAMED,), learnt=(RENAMED,), url=URL)
+    database.turns.finish(me, turn, content="Hello.", report=taught)
     assert database.adaptations.all(me, saved.id) == []
 
 
@@ -126,7 +123,7 @@ def test_it_goes_with_its_configuration(
 def test_a_call_whose_configuration_is_gone_is_booked_all_the_same(
     database: Database, me: Person, start: CallStart, report: Report, saved: SavedConfiguration
 ) -> None:
-    call = database.calls.begin(me, start)
+    turn = database.turns.begin_alone(me, "translate", {}, start)
     database.configurations.delete(me, saved.id)
-    database.calls.finish(me, call, report())
-    assert database.calls.get(me, call).adaptations == (str(RENAMED),)
+    database.turns.finish(me, turn, content="Hello.", report=report())
+    assert database.calls.get(me, turn.call_id).adaptations == (str(RENAMED),)

@@ -1,16 +1,37 @@
 """Answers that stand alone: one at each place of each person, with its request, what was sent, and its response."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from connector import CallReport, CallStatus, ChatCompletionsResponse, RequestRefused
+from connector import (
+    AccessDenied,
+    AnswerInterrupted,
+    CallReport,
+    CallStatus,
+    ChatCompletionsResponse,
+    Configuration,
+    ConnectionFailed,
+    ConnectorError,
+    ContentFiltered,
+    KeyRefused,
+    NoAnswerInTime,
+    NotFoundAtProvider,
+    ProviderUnavailable,
+    QuotaExceeded,
+    RateLimited,
+    RequestRefused,
+    UnreadableAnswer,
+)
 from db import (
     LEASE,
+    UNDO,
     CallStart,
     Database,
     LoneAnswer,
@@ -24,8 +45,10 @@ from db import (
     Turn,
     Written,
 )
-from tests.db.conftest import Clock
+from tests.db.conftest import ENCRYPTION_KEY, Clock
+from tests.db.processes import all_at_once
 
+Open = Callable[..., Database]
 Report = Callable[..., CallReport]
 Sql = Callable[..., list[tuple[Any, ...]]]
 ASKED: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Größe?\0"}], "temperature": 0.2}
@@ -76,6 +99,50 @@ def test_one_answer_at_a_time_is_written_at_a_place(there: Place) -> None:
     assert there.database.turns.last_alone(friend, "translate") != there.last()
 
 
+def test_what_does_not_begin_leaves_the_last_answer_as_it_was(there: Place, sql: Sql) -> None:
+    def everything() -> list[list[tuple[Any, ...]]]:
+        return [sql(f"SELECT * FROM {table} ORDER BY id") for table in ("chat_sessions", "messages", "calls")]
+
+    there.end(there.begin(), "Kept")
+    before = everything()
+    there.start = replace(there.start, configuration_id="gone")
+    with pytest.raises(NotFound, match="configuration"):
+        there.begin()
+    with pytest.raises(NotFound, match="configuration"):
+        there.begin("elsewhere")
+    assert everything() == before
+
+
+def begin_at_once(line: Connection, url: str, start: CallStart) -> None:
+    with closing(Database(url, encryption_key=ENCRYPTION_KEY)) as database:
+        me = database.people.local()
+        line.send("ready")
+        line.recv()
+        try:
+            line.send(database.turns.begin_alone(me, "translate", ASKED, start).answer_id)
+        except StillWriting:
+            line.send(None)
+
+
+def test_of_four_processes_that_begin_at_once_one_writes(there: Place, url: str, sql: Sql) -> None:
+    said = [answer for (answer,) in all_at_once(begin_at_once, url, there.start)]
+    assert [answer for answer in said if answer is not None] == [there.last().id]
+    for table in ("chat_sessions", "messages", "calls"):
+        assert sql(f"SELECT count(*) FROM {table}") == [(1,)]
+
+
+def test_a_conversation_of_the_same_page_is_left_alone(there: Place) -> None:
+    """As on a page that has both: a tutor, say, and what was learnt in short."""
+    talk = there.end(there.database.turns.begin(there.me, NewChat("Talk", page="tutor"), "Hello", there.start), "Hi")
+    assert there.database.turns.last_alone(there.me, "tutor") is None
+    for text in ("One", "Two"):
+        there.end(there.begin("tutor"), text)
+        assert there.last("tutor").content == text
+    chats = there.database.chat_sessions
+    assert [chat.id for chat in chats.all(there.me, page="tutor")] == [talk.session_id]
+    assert [each.content for each in chats.conversation(there.me, talk.session_id).said] == ["Hello", "Hi"]
+
+
 def test_where_its_writer_is_dead_the_next_one_begins_and_the_call_of_before_is_interrupted(
     there: Place, clock: Clock
 ) -> None:
@@ -97,6 +164,29 @@ def test_what_was_left_is_interrupted_and_keeps_its_words(there: Place, clock: C
     assert (answer.content, answer.reasoning, answer.status) == ("Half", "Hm", MessageStatus.INTERRUPTED)
     assert answer.call.status is CallStatus.INTERRUPTED
     assert (answer.request, answer.response) == (ASKED, None)
+
+
+def test_the_next_start_tells_what_was_under_way_as_interrupted_until_it_says_how_it_ended(
+    there: Place, open_database: Open, kind: str, clock: Clock
+) -> None:
+    turn = there.begin()
+    there.database.turns.keep(there.me, [Written(turn, "Half")])
+    there.database.close()
+    if kind == "postgresql":  # where nobody can tell that no other process is there
+        clock.now += LEASE + timedelta(seconds=1)
+    there.database = open_database()
+    answer = there.last()
+    assert (answer.content, answer.status, answer.call.status) == (
+        "Half",
+        MessageStatus.INTERRUPTED,
+        CallStatus.INTERRUPTED,
+    )
+    assert there.database.turns.keep(there.me, [Written(turn, "Half of")]) == set()
+    assert there.last().status is MessageStatus.WRITING
+    there.end(turn, "All of it")
+    answer = there.last()
+    assert (answer.content, answer.status, answer.call.status) == ("All of it", MessageStatus.COMPLETE, CallStatus.DONE)
+    assert answer.response is not None
 
 
 def test_request_what_was_sent_and_response_come_back_as_they_were(there: Place, sql: Sql) -> None:
@@ -134,6 +224,41 @@ def test_messages_that_were_changed_on_their_way_are_those_that_were_sent(there:
     assert (there.last().request, there.last().sent) == (ASKED, sent)
 
 
+def test_what_was_sent_has_nothing_that_was_not(there: Place) -> None:
+    asked = {"messages": ASKED["messages"]}
+    there.begin(asked=asked)
+    assert (there.last().request, there.last().sent) == (asked, asked)
+    there.database.chat_sessions.delete(there.me, there.last().session_id)
+    there.end(there.begin(asked=ASKED), request=asked)
+    assert (there.last().request, there.last().sent) == (ASKED, asked)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"_fields_set": 5, "self": 1, "cls": 2, "model_config": 3},
+        {"choices": [{"index": 0, "message": {"role": "assistant", "content": "x", "_fields_set": ["id"]}}]},
+        {"choices": [{"finish_reason": "who knows"}], "created": "never", "usage": {"total_tokens": "many"}},
+        {"choices": []},
+    ],
+    ids=range(4),
+)
+def test_whatever_a_response_holds_comes_back(there: Place, odd: dict[str, Any]) -> None:
+    plain: dict[str, Any] = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
+    body = plain | {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant"}}]} | odd
+    try:
+        response = ChatCompletionsResponse.model_validate(body)
+    except ValueError:  # as the connector does where a server is sloppy
+        try:
+            response = ChatCompletionsResponse.construct(**body)
+        except AttributeError:
+            return  # and it takes this for no answer
+    there.end(there.begin(), response=response)
+    found = there.last().response
+    assert found is not None
+    assert found.to_dict(mode="json", warnings=False) == body
+
+
 @pytest.mark.parametrize("status", [CallStatus.STOPPED, CallStatus.FAILED, CallStatus.INTERRUPTED])
 def test_an_answer_that_did_not_simply_end_keeps_what_came_and_says_so(there: Place, status: CallStatus) -> None:
     error = RequestRefused("Not taken.") if status is CallStatus.FAILED else None
@@ -152,6 +277,27 @@ def test_a_place_that_is_emptied_is_empty_its_writer_stops_and_the_call_is_booke
     assert there.database.calls.get(there.me, turn.call_id).status is CallStatus.DONE
     there.end(there.begin(), "Anew")
     assert there.last().content == "Anew"
+
+
+def test_a_place_is_cleared_away_after_its_writer_has_ended(there: Place, clock: Clock, sql: Sql) -> None:
+    """Else its call would be under way for ever, where the writer is dead."""
+    turn = there.begin()
+    there.database.chat_sessions.delete(there.me, turn.session_id)
+    clock.now += UNDO + timedelta(seconds=1)
+    there.database.chat_sessions.forget_deleted()
+    there.database.turns.recover()
+    assert there.database.calls.get(there.me, turn.call_id).status is CallStatus.INTERRUPTED
+    there.database.chat_sessions.forget_deleted()
+    assert sql("SELECT (SELECT count(*) FROM chat_sessions), (SELECT count(*) FROM messages)") == [(0, 0)]
+
+
+def test_a_deleted_configuration_leaves_its_answer(there: Place, saved: SavedConfiguration) -> None:
+    turn = there.begin()
+    there.database.configurations.delete(there.me, saved.id)
+    there.end(turn, "Kept")
+    answer = there.last()
+    assert (answer.content, answer.status, answer.request) == ("Kept", MessageStatus.COMPLETE, ASKED)
+    assert (answer.call.configuration_id, answer.call.configuration_name) == (None, "Mine")
 
 
 def test_a_stop_is_asked_for_through_the_database(there: Place) -> None:
@@ -188,6 +334,19 @@ def test_a_backup_holds_it(there: Place, me: Person, tmp_path: Path) -> None:
     assert there.last() == before
 
 
+def test_what_a_backup_has_under_way_is_interrupted_until_it_says_how_it_ended(
+    there: Place, me: Person, tmp_path: Path
+) -> None:
+    turn = there.begin()
+    there.database.turns.keep(me, [Written(turn, "Half")])
+    there.database.back_up(me, tmp_path / "backup.db")
+    there.database.restore(me, tmp_path / "backup.db", replaced=tmp_path / "replaced.db")
+    answer = there.last()
+    assert (answer.content, answer.status, answer.request) == ("Half", MessageStatus.INTERRUPTED, ASKED)
+    there.end(turn, "All of it")
+    assert (there.last().content, there.last().status) == ("All of it", MessageStatus.COMPLETE)
+
+
 # -- why requests were refused
 
 
@@ -217,3 +376,49 @@ def test_refusals_are_the_last_ones_of_a_model_on_these_pages(
     assert refusals("vision") == ["Probed.", "Two.", "One."]
     book("vision", None)
     assert refusals("vision") == []
+
+
+def test_refusals_are_what_is_said_of_the_request_and_not_of_the_key_or_the_network(
+    there: Place, saved: SavedConfiguration, start: CallStart
+) -> None:
+    kinds: list[type[ConnectorError]] = [
+        *(RequestRefused, NotFoundAtProvider, ProviderUnavailable),
+        *(KeyRefused, AccessDenied, RateLimited, QuotaExceeded, ContentFiltered),
+        *(ConnectionFailed, NoAnswerInTime, UnreadableAnswer, AnswerInterrupted, ConnectorError),
+    ]
+    for kind in kinds:
+        failed = replace(there.report(), error=kind(kind.__name__), status=CallStatus.FAILED)
+        there.database.calls.book(there.me, replace(start, page="vision"), failed)
+    found = there.database.calls.refusals(there.me, saved.id, start.model_asked, ["vision"])
+    assert found == ["ProviderUnavailable", "NotFoundAtProvider", "RequestRefused"]
+
+
+def test_refusals_are_a_persons_own_and_of_one_configuration(
+    there: Place, saved: SavedConfiguration, start: CallStart, configuration: Configuration
+) -> None:
+    database, me = there.database, there.me
+    other = database.configurations.add(me, Configuration(**{**dict(configuration), "display_name": "Other"}))
+    friend = database.people.add(me, "Friend", PersonRole.USER)
+    its = replace(start, page="vision")
+    failed = replace(there.report(), error=RequestRefused("Mine."), status=CallStatus.FAILED)
+    database.calls.book(me, its, failed)
+    database.calls.book(me, replace(its, configuration_id=other.id), replace(failed, error=RequestRefused("Other.")))
+    assert database.calls.refusals(me, saved.id, start.model_asked, ["vision"]) == ["Mine."]
+    assert database.calls.refusals(me, other.id, start.model_asked, ["vision"]) == ["Other."]
+    assert database.calls.refusals(friend, saved.id, start.model_asked, ["vision"]) == []
+    database.calls.book(friend, its, there.report())
+    database.calls.book(friend, its, replace(failed, error=RequestRefused("Theirs.")))
+    assert database.calls.refusals(friend, saved.id, start.model_asked, ["vision"]) == ["Theirs."]
+
+
+@pytest.mark.parametrize("status", [status for status in CallStatus if status is not CallStatus.DONE])
+def test_only_an_answer_takes_a_refusal_back(
+    there: Place, saved: SavedConfiguration, start: CallStart, status: CallStatus
+) -> None:
+    there.start = replace(start, page="vision")
+    refused = replace(there.report(), error=RequestRefused("No."), status=CallStatus.FAILED)
+    there.database.calls.book(there.me, there.start, refused)
+    turn = there.begin("vision")
+    if status is not CallStatus.RUNNING:
+        there.end(turn, "Half", status=status)
+    assert there.database.calls.refusals(there.me, saved.id, start.model_asked, ["vision"]) == ["No."]

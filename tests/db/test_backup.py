@@ -71,13 +71,13 @@ def test_a_backup_moves_from_one_database_to_the_other(
 
 
 def test_numbers_are_not_given_out_again_after_a_restore(
-    filled: Database, me: Person, start: CallStart, tmp_path: Path
+    filled: Database, me: Person, start: CallStart, report: Report, tmp_path: Path
 ) -> None:
     """Else who finishes a call of before would meet a stranger under its number."""
     filled.back_up(me, tmp_path / "backup.db")
-    later = filled.calls.begin(me, start)
+    later = filled.calls.book(me, start, report())
     filled.restore(me, tmp_path / "backup.db", replaced=tmp_path / "replaced.db")
-    assert filled.calls.begin(me, start) > later
+    assert filled.calls.book(me, start, report()) > later
 
 
 def test_a_backup_is_of_one_moment_while_others_write(
@@ -203,7 +203,13 @@ def test_the_encryption_key_is_in_no_backup(filled: Database, me: Person, tmp_pa
 
 
 def test_a_restore_while_many_write_loses_nothing_that_comes_after_it(
-    filled: Database, me: Person, start: CallStart, saved: SavedConfiguration, tmp_path: Path, open_database: Open
+    filled: Database,
+    me: Person,
+    start: CallStart,
+    saved: SavedConfiguration,
+    report: Report,
+    tmp_path: Path,
+    open_database: Open,
 ) -> None:
     filled.back_up(me, tmp_path / "backup.db")
     other = open_database()
@@ -215,7 +221,7 @@ def test_a_restore_while_many_write_loses_nothing_that_comes_after_it(
         while len(after) < 5:
             was_restored = is_restored.is_set()
             database.configurations.change(me, saved.id, {"model_default": f"m-{number}"})
-            call = database.calls.begin(me, start)
+            call = database.calls.book(me, start, report())
             after += [call] if was_restored else []
         return after
 
@@ -256,12 +262,12 @@ def test_a_call_that_was_restored_away_is_not_booked_on_another(
     filled: Database, me: Person, start: CallStart, report: Report, tmp_path: Path
 ) -> None:
     filled.back_up(me, tmp_path / "backup.db")
-    away = filled.calls.begin(me, start)
+    away = filled.turns.begin_alone(me, "translate", {}, start)
     filled.restore(me, tmp_path / "backup.db", replaced=tmp_path / "replaced.db")
-    other = filled.calls.begin(me, start)
+    other = filled.turns.begin_alone(me, "translate", {}, start)
     with pytest.raises(NotFound):
-        filled.calls.finish(me, away, report())
-    assert filled.calls.get(me, other).status is CallStatus.RUNNING
+        filled.turns.finish(me, away, content="Away", report=report())
+    assert filled.calls.get(me, other.call_id).status is CallStatus.RUNNING
 
 
 def test_what_was_under_way_at_the_time_of_the_backup_is_interrupted_until_it_says_how_it_ended(

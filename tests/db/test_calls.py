@@ -23,8 +23,7 @@ def test_everything_that_is_known_of_a_call_is_booked(
     database: Database, me: Person, start: CallStart, saved: SavedConfiguration, report: Report, clock: Any
 ) -> None:
     details = {"prompt_tokens_details": {"cached_tokens": 2}, "completion_tokens_details": {"reasoning_tokens": 1}}
-    id = database.calls.begin(me, start)
-    database.calls.finish(me, id, report(usage=usage(5, 3) | details))
+    id = database.calls.book(me, start, report(usage=usage(5, 3) | details))
     assert (
         [database.calls.get(me, id)]
         == database.calls.recent(me)
@@ -69,7 +68,7 @@ def test_unknown_usage_stays_unknown_and_zero_stays_zero(
     database: Database, me: Person, start: CallStart, report: Report, sql: Sql
 ) -> None:
     for reported in (None, usage(0, 0)):
-        database.calls.finish(me, database.calls.begin(me, start), report(usage=reported))
+        database.calls.book(me, start, report(usage=reported))
     zero, unknown = database.calls.recent(me)
     assert (unknown.prompt_tokens, unknown.completion_tokens, unknown.total_tokens) == (None, None, None)
     assert unknown.usage_source is UsageSource.UNKNOWN
@@ -81,7 +80,7 @@ def test_a_failed_call_has_the_kind_of_its_error_and_the_providers_id(
     database: Database, me: Person, start: CallStart, report: Report
 ) -> None:
     error = KeyRefused("The key was not accepted.", status=401, request_id="req_1")
-    database.calls.finish(me, database.calls.begin(me, start), report(CallStatus.FAILED, error=error))
+    database.calls.book(me, start, report(CallStatus.FAILED, error=error))
     call = database.calls.recent(me)[0]
     assert (call.status, call.error_kind, call.request_id) == (CallStatus.FAILED, "key_refused", "req_1")
     assert call.error == "The key was not accepted."
@@ -101,7 +100,7 @@ def test_a_sloppy_answer_is_booked_with_what_is_usable(
     database: Database, me: Person, start: CallStart, report: Report, answer: dict[str, Any]
 ) -> None:
     sloppy = replace(report(), response=ChatCompletionsResponse.construct(**answer))
-    database.calls.finish(me, database.calls.begin(me, start), sloppy)
+    database.calls.book(me, start, sloppy)
     call = database.calls.recent(me)[0]
     assert call.status is CallStatus.DONE
     assert (call.model_answered, call.finish_reason) == (None, None)
@@ -114,29 +113,31 @@ def test_a_call_that_does_not_exist_is_not_found(database: Database, me: Person)
 
 
 def test_a_call_is_finished_once(database: Database, me: Person, start: CallStart, report: Report) -> None:
-    id = database.calls.begin(me, start)
-    database.calls.finish(me, id, report(usage=usage(5, 3)))
+    turn = database.turns.begin_alone(me, "translate", {}, start)
+    database.turns.finish(me, turn, content="", report=report(usage=usage(5, 3)))
     with pytest.raises(NotFound):
-        database.calls.finish(me, id, report(usage=usage(50, 30)))
+        database.turns.finish(me, turn, content="", report=report(usage=usage(50, 30)))
     assert database.calls.recent(me)[0].total_tokens == 8
 
 
 def test_a_call_keeps_the_name_of_a_deleted_configuration(
-    database: Database, me: Person, start: CallStart, saved: SavedConfiguration
+    database: Database, me: Person, start: CallStart, saved: SavedConfiguration, report: Report
 ) -> None:
-    database.calls.begin(me, start)
+    database.calls.book(me, start, report())
     database.configurations.delete(me, saved.id)
     call = database.calls.recent(me)[0]
     assert (call.configuration_id, call.configuration_name) == (None, "Mine")
     with pytest.raises(NotFound, match="configuration"):
-        database.calls.begin(me, start)
+        database.calls.book(me, start, report())
 
 
-def test_the_newest_calls_come_first(database: Database, me: Person, start: CallStart, clock: Any) -> None:
+def test_the_newest_calls_come_first(
+    database: Database, me: Person, start: CallStart, report: Report, clock: Any
+) -> None:
     ids = []
     for minute in (5, 3, 3, 9):
-        clock.now = clock.now.replace(minute=minute)
-        ids.append(database.calls.begin(me, start))
+        began = clock.now.replace(minute=minute)
+        ids.append(database.calls.book(me, start, replace(report(), started_at=began)))
     assert [call.id for call in database.calls.recent(me, limit=3)] == [ids[3], ids[0], ids[2]]
 
 
@@ -144,12 +145,11 @@ def test_the_last_finished_call_of_each_configuration(
     database: Database, me: Person, start: CallStart, saved: SavedConfiguration, report: Report
 ) -> None:
     assert database.calls.latest_by_configuration(me) == {}
-    database.calls.finish(me, database.calls.begin(me, start), report())
-    last = database.calls.begin(me, start)
-    database.calls.finish(me, last, report(CallStatus.FAILED, error=KeyRefused("No.")))
-    database.calls.begin(me, start)
+    database.calls.book(me, start, report())
+    last = database.calls.book(me, start, report(CallStatus.FAILED, error=KeyRefused("No.")))
+    database.turns.begin_alone(me, "translate", {}, start)
     database.calls.book(me, replace(start, operation="probe"), report())
-    database.calls.finish(me, database.calls.begin(me, replace(start, configuration_id=None)), report())
+    database.calls.book(me, replace(start, configuration_id=None), report())
     latest = database.calls.latest_by_configuration(me)
     assert {id: call.id for id, call in latest.items()} == {saved.id: last}
     found = database.calls.latest(me, saved.id)
@@ -161,7 +161,7 @@ def test_the_last_finished_call_of_each_configuration(
 
 
 @pytest.fixture
-def ledger(database: Database, me: Person, start: CallStart, report: Report, clock: Any) -> list[int]:
+def ledger(database: Database, me: Person, start: CallStart, report: Report) -> list[int]:
     """Calls on two pages at two models: known, unknown, failed, and one under way."""
     ids = []
     reports = [
@@ -172,11 +172,11 @@ def ledger(database: Database, me: Person, start: CallStart, report: Report, clo
         report(usage=usage(500, 300)),
     ]
     for n, each in enumerate(reports):
-        clock.now = datetime(2026, 3, 1 + n, 23, 30, tzinfo=UTC)
+        began = datetime(2026, 3, 1 + n, 23, 30, tzinfo=UTC)
         page = "chat" if n % 2 else "translate"
-        ids.append(database.calls.begin(me, replace(start, page=page, configuration_name=page.title())))
-        database.calls.finish(me, ids[-1], each)
-    database.calls.begin(me, start)
+        its = replace(start, page=page, configuration_name=page.title())
+        ids.append(database.calls.book(me, its, replace(each, started_at=began)))
+    database.turns.begin_alone(me, "translate", {}, start)
     return ids
 
 
@@ -219,12 +219,10 @@ def test_the_total_of_unknown_numbers_is_unknown(database: Database, me: Person,
     assert (unknown.calls, unknown.unknown, unknown.failed) == (1, 1, 0)
 
 
-def test_a_day_adds_what_is_known_of_it(
-    database: Database, me: Person, start: CallStart, report: Report, clock: Any
-) -> None:
+def test_a_day_adds_what_is_known_of_it(database: Database, me: Person, start: CallStart, report: Report) -> None:
     def book(hour: int, reported: dict[str, Any] | None) -> None:
-        clock.now = datetime(2026, 3, 1, hour, tzinfo=UTC)
-        database.calls.finish(me, database.calls.begin(me, start), report(usage=reported))
+        began = datetime(2026, 3, 1, hour, tzinfo=UTC)
+        database.calls.book(me, start, replace(report(usage=reported), started_at=began))
 
     def total() -> tuple[int, int | None, int]:
         (row,) = database.calls.totals(me, UsageGroup.DAY)
@@ -254,13 +252,12 @@ def test_a_day_is_one_of_the_viewers_zone(
     me: Person,
     start: CallStart,
     report: Report,
-    clock: Any,
     zone: str | None,
     days: dict[date, int],
 ) -> None:
     for day, hour, minute in [(28, 22, 59), (28, 23, 0), (29, 18, 15), (29, 22, 0), (29, 23, 59)]:
-        clock.now = datetime(2026, 3, day, hour, minute, tzinfo=UTC)
-        database.calls.finish(me, database.calls.begin(me, start), report(usage=usage(5, 3)))
+        began = datetime(2026, 3, day, hour, minute, tzinfo=UTC)
+        database.calls.book(me, start, replace(report(usage=usage(5, 3)), started_at=began))
     rows = database.calls.totals(me, UsageGroup.DAY, ZoneInfo(zone) if zone else None)
     assert [(row.group, row.calls) for row in rows] == list(days.items())
     assert [row.total_tokens for row in rows] == [8 * calls for calls in days.values()]
@@ -271,7 +268,7 @@ def test_a_user_sees_their_own_calls_and_an_administrator_everybodys(
 ) -> None:
     user = database.people.add(me, "Someone", PersonRole.USER)
     for person in (me, user):
-        database.calls.finish(person, database.calls.begin(person, start), report(usage=usage(5, 3)))
+        database.calls.book(person, start, report(usage=usage(5, 3)))
     assert {call.person_name for call in database.calls.recent(me)} == {"Local administrator", "Someone"}
     assert {call.person_name for call in database.calls.recent(user)} == {"Someone"}
     assert [row.calls for row in database.calls.totals(me, UsageGroup.PAGE)] == [2]

@@ -349,13 +349,13 @@ def test_an_address_that_was_ruined_behind_our_back_opens_nothing_and_hinders_no
     report: Callable[..., CallReport],
     sql: Sql,
 ) -> None:
-    call = database.calls.begin(me, start)
+    turn = database.turns.begin_alone(me, "translate", {}, start)
     sql("UPDATE configurations SET endpoint = 'ftp://nonsense'")
     with pytest.raises(CannotOpen, match="Enter the key again"):
         database.configurations.open(me, saved.id)
     assert database.configurations.all(me)[0].endpoint == "ftp://nonsense"
-    database.calls.finish(me, call, report())
-    assert database.calls.get(me, call).status is CallStatus.DONE
+    database.turns.finish(me, turn, content="Hi", report=report())
+    assert database.calls.get(me, turn.call_id).status is CallStatus.DONE
     with pytest.raises(InvalidConfiguration, match="another host"):
         database.configurations.change(me, saved.id, {"endpoint": saved.endpoint})
     database.configurations.change(me, saved.id, {"endpoint": saved.endpoint}, SecretStr("entered-again"))
@@ -514,7 +514,7 @@ def test_a_deleted_configuration_leaves_its_chats_and_calls_readable(
     turn = database.turns.begin(me, chat.id, "Hello", start)
     usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
     database.turns.finish(me, turn, content="Hi", report=report(usage=usage))
-    running = database.calls.begin(me, start)
+    running = database.turns.begin_alone(me, "translate", {}, start)
     totals = [database.calls.totals(me, by) for by in UsageGroup]
     database.configurations.delete(me, saved.id)
 
@@ -525,8 +525,8 @@ def test_a_deleted_configuration_leaves_its_chats_and_calls_readable(
     assert (answer.call.configuration_id, answer.call.configuration_name, answer.call.total_tokens) == (None, "Mine", 3)
     assert [database.calls.totals(me, by) for by in UsageGroup] == totals
     assert database.calls.latest_by_configuration(me) == {}
-    database.calls.finish(me, running, report())
-    assert database.calls.get(me, running).configuration_name == "Mine"
+    database.turns.finish(me, running, content="Hi", report=report())
+    assert database.calls.get(me, running.call_id).configuration_name == "Mine"
     with pytest.raises(NotFound, match="configuration does not exist"):
         database.turns.begin(me, chat.id, "Again", start)
     assert sql("SELECT * FROM configurations") == []

@@ -29,7 +29,7 @@ Sql = Callable[..., list[tuple[Any, ...]]]
 
 @dataclass
 class Owned:
-    """What the local administrator has: a configuration, a chat with an answer under way, two more calls."""
+    """What the local administrator has: a configuration, answers under way in a chat and at a place, another call."""
 
     database: Database
     configuration: Configuration
@@ -38,7 +38,7 @@ class Owned:
     report: CallReport
     chat: ChatSession
     turn: Turn
-    running: int
+    booked: int
 
 
 @pytest.fixture
@@ -53,10 +53,9 @@ def owned(
     chat = database.chat_sessions.create(me, title="Private", configuration_id=saved.id)
     turn = database.turns.begin(me, chat.id, "Private?", start)
     database.turns.begin_alone(me, "translate", {"messages": ["Private"]}, start)
-    database.calls.finish(me, database.calls.begin(me, start), report())
-    running = database.calls.begin(me, start)
+    booked = database.calls.book(me, start, report())
     other = Configuration(**{**dict(configuration), "display_name": "Other"})
-    return Owned(database, other, saved, start, report(), chat, turn, running)
+    return Owned(database, other, saved, start, report(), chat, turn, booked)
 
 
 ANYTHING = object()
@@ -136,10 +135,8 @@ ATTEMPTS: dict[str, tuple[Callable[[Owned, Person], object], object]] = {
         NotFound,
     ),
     "chat_sessions.delete": (lambda it, who: it.database.chat_sessions.delete(who, it.chat.id), NotFound),
-    "calls.begin": (lambda it, who: it.database.calls.begin(who, it.start), ANYTHING),
-    "calls.finish": (lambda it, who: it.database.calls.finish(who, it.running, it.report), NotFound),
     "calls.book": (lambda it, who: it.database.calls.book(who, it.start, it.report), ANYTHING),
-    "calls.get": (lambda it, who: it.database.calls.get(who, it.running), NotFound),
+    "calls.get": (lambda it, who: it.database.calls.get(who, it.booked), NotFound),
     "calls.recent": (lambda it, who: it.database.calls.recent(who), []),
     "calls.totals": (lambda it, who: [row for by in UsageGroup for row in it.database.calls.totals(who, by)], []),
     "calls.latest": (lambda it, who: it.database.calls.latest(who, it.saved.id), None),

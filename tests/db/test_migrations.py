@@ -26,6 +26,20 @@ from tests.db.processes import all_at_once
 
 MIGRATIONS = Path(__file__).parents[2] / "db" / "migrations"
 ID, CHAT = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+OLD_CALL = {
+    "started_at": 1700000000002,
+    "person_id": 1,
+    "configuration_id": ID,
+    "configuration_name": "Old One",
+    "model_asked": "gpt-4o",
+    "page": "chat",
+    "operation": "execute_with_history",
+    "status": "done",
+    "attempts": 1,
+    "adaptations": "[]",
+    "total_tokens": 12,
+    "usage_source": "reported",
+}
 
 
 def engine_of(url: str) -> Any:
@@ -60,20 +74,6 @@ def make(url: str, revision: str) -> None:
         "created_at": 1700000000000,
         "changed_at": 1700000000001,
     }
-    call = {
-        "started_at": 1700000000002,
-        "person_id": 1,
-        "configuration_id": ID,
-        "configuration_name": "Old One",
-        "model_asked": "gpt-4o",
-        "page": "chat",
-        "operation": "execute_with_history",
-        "status": "done",
-        "attempts": 1,
-        "adaptations": "[]",
-        "total_tokens": 12,
-        "usage_source": "reported",
-    }
     chat = {
         "id": CHAT,
         "owner_id": 1,
@@ -89,7 +89,7 @@ def make(url: str, revision: str) -> None:
     question = {"position": 1, "role": "user", "content": "How are you?"}
     answer = {"position": 2, "role": "assistant", "content": "Fine.", "parent_id": 1, "call_id": 1}
     insert(url, "configurations", configuration)
-    insert(url, "calls", call)
+    insert(url, "calls", OLD_CALL)
     insert(url, "chat_sessions", chat)
     insert(url, "messages", message | question)
     insert(url, "messages", message | answer)
@@ -120,7 +120,7 @@ def content(url: str) -> object:
     return sorted(run_sql(url, columns)), [(name, run_sql(url, f"SELECT * FROM {name}")) for (name,) in tables]
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
 def test_an_old_database_goes_on_with_all_its_rows(new_url: str, revision: str) -> None:
     make(new_url, revision)
     database = Database(new_url, encryption_key=ENCRYPTION_KEY)
@@ -153,8 +153,20 @@ def test_an_old_database_goes_on_with_all_its_rows(new_url: str, revision: str) 
     engine.dispose()
 
 
+def test_a_call_that_an_old_page_left_behind_is_interrupted(new_url: str) -> None:
+    """It has no message that tells whether somebody is still there; an answer of a chat has."""
+    make(new_url, "0004")
+    insert(new_url, "calls", {"id": 7, **OLD_CALL, "status": "running"})
+    run_sql(new_url, "UPDATE calls SET status = 'running' WHERE id = 1")
+    run_sql(new_url, "UPDATE messages SET status = 'writing' WHERE id = 2")
+    run_sql(new_url, "UPDATE chat_sessions SET lease_until = ?", 32503680000000)
+    with closing(Database(new_url, encryption_key=ENCRYPTION_KEY, recover=False)):
+        found = run_sql(new_url, "SELECT id, status FROM calls ORDER BY id")
+    assert found == [(1, "running"), (7, "interrupted")]
+
+
 @ON_SQLITE
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
 def test_the_file_as_it_was_is_kept_beside_the_new_one_for_its_owner_only(
     new_url: str, path: Path, revision: str
 ) -> None:
@@ -201,7 +213,8 @@ def start(line: Connection, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("revision", "names"), [("", []), ("0001", ["Old One"]), ("0002", ["Old One"]), ("0003", ["Old One"])]
+    ("revision", "names"),
+    [("", []), ("0001", ["Old One"]), ("0002", ["Old One"]), ("0003", ["Old One"]), ("0004", ["Old One"])],
 )
 def test_of_four_processes_that_start_at_once_one_migrates(
     new_url: str, kind: str, path: Path, revision: str, names: list[str]

@@ -124,13 +124,13 @@ def test_a_server_that_goes_away_is_told_and_used_again_when_it_is_back(
     report: Callable[..., CallReport],
     postgresql: PostgreSQLServer,
 ) -> None:
-    call = database.calls.begin(me, start)
+    turn = database.turns.begin_alone(me, "translate", {}, start)
     postgresql.stop()
     try:
         for use in (
             lambda: database.configurations.all(me),
             lambda: database.configurations.make_default(me, saved.id),
-            lambda: database.calls.finish(me, call, report()),
+            lambda: database.turns.finish(me, turn, content="Hi", report=report()),
         ):
             with pytest.raises(StorageError, match="Is PostgreSQL running") as caught:
                 use()
@@ -138,8 +138,8 @@ def test_a_server_that_goes_away_is_told_and_used_again_when_it_is_back(
     finally:
         postgresql.start()
     assert database.configurations.all(me) == [saved]
-    database.calls.finish(me, call, report())
-    assert database.calls.get(me, call).total_tokens is None
+    database.turns.finish(me, turn, content="Hi", report=report())
+    assert database.calls.get(me, turn.call_id).total_tokens is None
     assert database.configurations.make_default(me, saved.id).is_default
 
 

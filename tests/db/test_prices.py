@@ -23,9 +23,7 @@ def listed(report: Report) -> CallReport:
 
 
 def booked(database: Database, who: Person, start: CallStart, report: CallReport) -> tuple[float | None, str | None]:
-    call = database.calls.begin(who, start)
-    database.calls.finish(who, call, report)
-    found = database.calls.get(who, call)
+    found = database.calls.get(who, database.calls.book(who, start, report))
     return found.cost, found.price_source
 
 

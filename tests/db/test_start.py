@@ -113,13 +113,13 @@ def test_an_answer_that_another_start_took_for_interrupted_is_stored_all_the_sam
 
 
 def test_who_asks_to_write_is_next_however_busy_another_thread_is(
-    database: Database, me: Person, start: CallStart
+    database: Database, me: Person, start: CallStart, report: Callable[..., CallReport]
 ) -> None:
     done, written = Event(), [0]
 
     def write_without_pause() -> None:
         while not done.is_set():
-            database.calls.begin(me, start)
+            database.calls.book(me, start, report())
             written[0] += 1
 
     with ThreadPoolExecutor(1) as thread:
@@ -140,7 +140,7 @@ class Interrupted(Exception):
 
 @ON_SQLITE
 def test_who_is_interrupted_while_waiting_to_write_keeps_nobody_out(
-    database: Database, me: Person, start: CallStart
+    database: Database, me: Person, start: CallStart, report: Callable[..., CallReport]
 ) -> None:
     held, is_over = Event(), Event()
 
@@ -164,10 +164,10 @@ def test_who_is_interrupted_while_waiting_to_write_keeps_nobody_out(
             held.wait()
             threads.submit(interrupt)
             with pytest.raises(Interrupted):
-                database.calls.begin(me, start)
+                database.calls.book(me, start, report())
             is_over.set()
             holding.result()
-        assert database.calls.begin(me, start)
+        assert database.calls.book(me, start, report())
     finally:
         is_over.set()
         signal.signal(signal.SIGUSR1, before)

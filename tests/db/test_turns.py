@@ -183,6 +183,20 @@ def test_who_begins_after_a_lease_that_ran_out_leaves_nothing_of_it(
     assert chat.is_free()
 
 
+def test_a_call_may_take_hours_while_others_die(
+    chat: Chatting, database: Database, me: Person, start: CallStart, report: Callable[..., CallReport], clock: Any
+) -> None:
+    turn = chat.begin("One")
+    clock.now += timedelta(hours=3)
+    chat.keep(Written(turn, "1"))
+    other = Chatting(database, me, start, report)
+    dead = other.begin("One")
+    clock.now += LEASE + MOMENT
+    chat.keep(Written(turn, "1 and"))
+    database.turns.recover()
+    assert (chat.status(turn), other.status(dead)) == (WRITING, INTERRUPTED)
+
+
 def test_what_is_kept_is_stored_and_renews_the_lease(chat: Chatting, database: Database, clock: Any) -> None:
     turn = chat.begin("One")
     for number in range(1, 5):

@@ -1,23 +1,39 @@
 """Answers that stand alone are written like those of a chat; one that is not streamed comes in one piece."""
 
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from threading import Event
+from typing import Any
 
-from connector import CallStatus, ChatCompletionsRequest
-from db import CallStart, LoneAnswer, MessageStatus, Turn
-from tests.generation.conftest import App, until
+import pytest
+
+from connector import CallReport, CallStatus, ChatCompletionsRequest, Client
+from db import CallStart, LoneAnswer, MessageStatus, StillWriting, Turn
+from generation.answers import ClientOf
+from tests.generation.conftest import LAST, App, until
 from tests.provider.answers import chunk, completion, error
-from tests.provider.server import Chunks, Hang, ProviderServer, Reply
+from tests.provider.server import Chunks, Drop, Hang, ProviderServer, Reply
 
 PATIENCE = 10.0
+WHAT = ChatCompletionsRequest.of_prompts("What?", n=2)
+EITHER_WAY = pytest.mark.parametrize("is_streamed", [True, False])
 
 
-def ask(app: App, *, is_streamed: bool = True) -> Turn:
+def ask(
+    app: App,
+    *,
+    is_streamed: bool = True,
+    request: ChatCompletionsRequest = WHAT,
+    client_of: Callable[[Turn], ClientOf] | None = None,
+) -> Turn:
     """Ask for an answer at a place, as `runtime.start_alone` does."""
     saved = app.database.configurations.all(app.me)[0]
     start = CallStart("translate", "call_api", saved.id, saved.display_name, "gpt-test")
-    request = ChatCompletionsRequest.of_prompts("What?", n=2)
     turn = app.database.turns.begin_alone(app.me, "translate", request.body("gpt-test"), start)
-    app.answers.write(app.me, turn, app.client_of, request, is_streamed=is_streamed)
+    made = client_of(turn) if client_of else app.client_of
+    app.answers.write(app.me, turn, made, request, is_streamed=is_streamed)
     return turn
 
 
@@ -74,3 +90,199 @@ def test_a_whole_answer_that_is_waited_for_can_be_stopped(server: ProviderServer
     server.next(Reply(200, completion("Next")))
     assert app.answers.wait(ask(app, is_streamed=False).answer_id, PATIENCE)
     assert last(app).content == "Next"
+
+
+def test_a_whole_answer_that_comes_while_it_is_stopped_is_there_with_all_its_words(
+    server: ProviderServer, app: App
+) -> None:
+    def client_of(turn: Turn) -> ClientOf:
+        def made(book: Callable[[CallReport], None]) -> Client:
+            def stop_and_book(report: CallReport) -> None:
+                book(report)
+                app.answers.stop(app.me, turn.answer_id)
+
+            return app.client_of(stop_and_book)
+
+        return made
+
+    server.next(Reply(200, completion("One", "Two")))
+    turn = ask(app, is_streamed=False, client_of=client_of)
+    assert app.answers.wait(turn.answer_id, PATIENCE)
+    answer = last(app)
+    assert (answer.content, answer.status, answer.call.status) == ("One", MessageStatus.COMPLETE, CallStatus.DONE)
+    assert answer.response is not None
+
+
+@EITHER_WAY
+def test_what_is_stopped_before_it_is_sent_asks_no_provider(
+    server: ProviderServer, app: App, is_streamed: bool
+) -> None:
+    def client_of(turn: Turn) -> ClientOf:
+        def made(book: Callable[[CallReport], None]) -> Client:
+            app.answers.stop(app.me, turn.answer_id)
+            return app.client_of(book)
+
+        return made
+
+    turn = ask(app, is_streamed=is_streamed, client_of=client_of)
+    assert app.answers.wait(turn.answer_id, PATIENCE)
+    assert (last(app).status, last(app).call.status) == (MessageStatus.STOPPED, CallStatus.STOPPED)
+    server.next(Reply(200, completion("Next")))
+    assert app.answers.wait(ask(app, is_streamed=False).answer_id, PATIENCE)
+    assert len(server.requests) == 1
+
+
+@EITHER_WAY
+def test_what_a_model_thinks_and_what_it_declines_with_is_kept_either_way(
+    server: ProviderServer, app: App, is_streamed: bool
+) -> None:
+    message = {"role": "assistant", "content": None, "refusal": "I will not.", "reasoning_content": "Hm."}
+    whole = completion(choices=[{"index": 0, "message": message, "finish_reason": "stop"}])
+    delta = [{"index": 0, "delta": message, "finish_reason": "stop"}]
+    server.next(Chunks([chunk(choices=delta)]) if is_streamed else Reply(200, whole))
+    turn = ask(app, is_streamed=is_streamed)
+    assert app.answers.wait(turn.answer_id, PATIENCE)
+    assert (last(app).content, last(app).reasoning) == ("I will not.", "Hm.")
+    assert last(app).status is MessageStatus.COMPLETE
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        completion("One", created="never", usage=[1]) | {"id": None},
+        {"choices": [{"index": 0, "message": {"content": "One"}, "finish_reason": None}]},
+        {"choices": [{"message": {"content": [{"type": "text", "text": "One"}]}}], "of_tomorrow": {"a": [1]}},
+        {"choices": [{"index": 0, "message": {"content": "One", "tool_calls": [{"id": 7}]}}]},
+    ],
+    ids=range(4),
+)
+def test_a_sloppy_whole_answer_is_there_as_it_came(server: ProviderServer, app: App, odd: dict[str, Any]) -> None:
+    server.next(Reply(200, odd))
+    turn = ask(app, is_streamed=False)
+    assert app.answers.wait(turn.answer_id, PATIENCE)
+    answer = last(app)
+    assert (answer.content, answer.status, answer.call.status) == ("One", MessageStatus.COMPLETE, CallStatus.DONE)
+    assert answer.response is not None
+    assert set(answer.response.to_dict(mode="json", warnings=False)) >= set(odd)
+
+
+@pytest.mark.parametrize("odd", [{"choices": []}, {"choices": [{"index": 0}]}], ids=range(2))
+def test_a_whole_answer_without_a_word_is_an_answer(server: ProviderServer, app: App, odd: dict[str, Any]) -> None:
+    server.next(Reply(200, odd))
+    turn = ask(app, is_streamed=False)
+    assert app.answers.wait(turn.answer_id, PATIENCE)
+    assert (last(app).content, last(app).status) == ("", MessageStatus.COMPLETE)
+
+
+def test_a_connection_that_is_cut_fails_a_whole_answer(server: ProviderServer, app: App) -> None:
+    server.next(Drop())
+    turn = ask(app, is_streamed=False)
+    assert app.answers.wait(turn.answer_id, PATIENCE)
+    answer = last(app)
+    assert (answer.content, answer.status, answer.call.status) == ("", MessageStatus.FAILED, CallStatus.FAILED)
+    assert answer.call.error_kind == "connection_failed"
+    assert answer.response is None
+
+
+def test_an_answer_that_breaks_off_keeps_what_came(server: ProviderServer, app: App) -> None:
+    server.next(Chunks([chunk("Hel"), chunk("lo")], then="close"))
+    turn = ask(app)
+    assert app.answers.wait(turn.answer_id, PATIENCE)
+    answer = last(app)
+    assert (answer.content, answer.status) == ("Hello", MessageStatus.INTERRUPTED)
+    assert answer.response is not None
+    assert answer.response.choices[0].message.content == "Hello"
+
+
+@EITHER_WAY
+def test_an_answer_is_booked_once(server: ProviderServer, app: App, is_streamed: bool) -> None:
+    turn = ask(app, is_streamed=is_streamed)
+    with pytest.raises(StillWriting):
+        ask(app)
+    assert app.answers.wait(turn.answer_id, PATIENCE)
+    app.answers.stop(app.me, turn.answer_id)
+    (call,) = app.database.calls.recent(app.me)
+    assert (call.id, call.status, call.operation) == (turn.call_id, CallStatus.DONE, "call_api")
+    assert call.total_tokens
+    assert last(app).call == call
+
+
+def test_what_a_model_does_not_take_is_not_in_what_was_sent(server: ProviderServer, app: App) -> None:
+    saved = app.database.configurations.all(app.me)[0]
+    refused = (
+        "Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) is supported."
+    )
+
+    def client_of(_: Turn) -> ClientOf:
+        opened = app.database.configurations.open(app.me, saved.id)
+        learnt = app.database.adaptations.of(app.me, saved.id)
+        return lambda book: Client(opened, on_call=book, learnt=learnt)
+
+    request = ChatCompletionsRequest.of_prompts("What?", temperature=0.2)
+    server.next(Reply(400, error(refused, param="temperature", code="unsupported_value")))
+    for attempts in (2, 1):  # the second time it is known
+        turn = ask(app, request=request, client_of=client_of)
+        assert app.answers.wait(turn.answer_id, PATIENCE)
+        answer = last(app)
+        assert (answer.status, answer.call.attempts) == (MessageStatus.COMPLETE, attempts)
+        assert answer.request["temperature"] == 0.2
+        assert answer.sent == server.requests[-1].body
+        assert "temperature" not in answer.sent
+        assert len(answer.call.adaptations) == 1
+
+
+@EITHER_WAY
+def test_megabytes_of_pictures_are_stored_once(server: ProviderServer, app: App, path: Path, is_streamed: bool) -> None:
+    picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'iVBORw0K' * 640_000}"}}
+    content = [{"type": "text", "text": "What is this?"}, picture]
+    request = ChatCompletionsRequest.of_body({"messages": [{"role": "user", "content": content}]})
+    turn = ask(app, request=request, is_streamed=is_streamed)
+    assert app.answers.wait(turn.answer_id, 3 * PATIENCE)
+    answer = last(app)
+    assert answer.status is MessageStatus.COMPLETE
+    assert answer.request["messages"] == [{"role": "user", "content": content}]
+    assert answer.sent == server.requests[-1].body
+    with closing(sqlite3.connect(path)) as file:
+        asked, sent = file.execute("SELECT length(request), length(sent) FROM messages").fetchone()
+    assert asked > 5_000_000
+    assert sent < 200
+
+
+def test_a_stop_in_another_process_reaches_the_one_that_writes(
+    server: ProviderServer, app: App, open_app: Callable[..., App]
+) -> None:
+    server.next(Chunks([chunk("Hel"), Event(), chunk("lo"), LAST]))
+    turn = ask(app)
+    other = open_app()
+    until(lambda: last(other).content == "Hel")
+    with pytest.raises(StillWriting):
+        ask(other)
+    other.answers.stop(other.me, turn.answer_id)
+    assert server.disconnected.wait(PATIENCE)
+    until(lambda: last(other).status is MessageStatus.STOPPED)
+    assert (last(other).content, last(other).call.status) == ("Hel", CallStatus.STOPPED)
+
+
+@EITHER_WAY
+def test_who_empties_the_place_stops_the_writer_and_its_call_is_booked(
+    server: ProviderServer, app: App, is_streamed: bool
+) -> None:
+    server.next(Chunks([chunk("Hel"), Event(), LAST]) if is_streamed else Hang())
+    turn = ask(app, is_streamed=is_streamed)
+    until(lambda: last(app).content == "Hel" if is_streamed else server.requests)
+    app.database.chat_sessions.delete(app.me, turn.session_id)
+    assert app.answers.wait(turn.answer_id, PATIENCE)
+    assert app.database.calls.get(app.me, turn.call_id).status is CallStatus.STOPPED
+    assert app.database.turns.last_alone(app.me, "translate") is None
+    assert app.answers.wait(ask(app).answer_id, PATIENCE)
+    assert last(app).status is MessageStatus.COMPLETE
+
+
+@EITHER_WAY
+def test_who_closes_stops_it(server: ProviderServer, app: App, open_app: Callable[..., App], is_streamed: bool) -> None:
+    server.next(Hang())
+    ask(app, is_streamed=is_streamed)
+    until(lambda: server.requests)
+    app.close()
+    answer = last(open_app())
+    assert (answer.status, answer.call.status) == (MessageStatus.STOPPED, CallStatus.STOPPED)
