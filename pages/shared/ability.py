@@ -16,10 +16,16 @@ _SIGNS = {
     "tools": r"\btools?\b|function",
     "json": r"json|response_format",
 }
-_NOT = re.compile(r"support|not a multimodal|mmproj|--jinja|unknown|unrecogni[sz]ed|not available|not allowed", re.I)
-# What is about the one picture that was sent, and not about pictures.
+# "Support" alone also stands in "one of the supported types", "supports at most", and "contact support".
+_NOT = re.compile(
+    r"(not|n't)( \w+)? support|no support|unsupported|only supported|found that support|not a multimodal|mmproj|--jinja"
+    r"|unknown|unrecogni[sz]ed|(not |un)available|not allowed|response_format\.type' must be",
+    re.I,
+)
+# What is about the one picture that was sent, and not about pictures; or about one schema, and not about schemas.
 _OF_ONE = re.compile(
-    r"(your|unsupported) image|(image|picture)s? (format|type|size|file|data|url)s?\b|too (large|long)|larger|corrupt",
+    r"(your|unsupported) image|(image|picture)s? (format|type|size|file|data|url)s?\b|too (large|long|many)|larger"
+    r"|corrupt|invalid schema",
     re.I,
 )
 

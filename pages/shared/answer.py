@@ -51,7 +51,7 @@ def show(answer: LoneAnswer, draw: Draw | None = None) -> None:
         writing(answer)
         return
     reasoning(answer)
-    if draw and answer.response and answer.status is MessageStatus.COMPLETE:
+    if draw and answer.response and answer.status is MessageStatus.COMPLETE and _has_shape(answer.response):
         draw(answer.response, ChatCompletionsRequest.of_body(answer.request))
     elif answer.content:
         st.markdown(answer.content)
@@ -62,6 +62,12 @@ def show(answer: LoneAnswer, draw: Draw | None = None) -> None:
         lambda: ChatCompletionsRequest.of_body(answer.request),
         actions=lambda: copy_button.draw(answer.content, str(answer.id)) if answer.content else None,
     )
+
+
+def _has_shape(response: ChatCompletionsResponse) -> bool:
+    """Whether there is something to draw: a text or a call, and not a refusal or nothing."""
+    messages = [choice.message for choice in response.choices]
+    return any(message and (message.content or message.tool_calls) for message in messages)
 
 
 def reasoning(answer: StoredMessage | LoneAnswer) -> None:

@@ -9,6 +9,9 @@ from pages.shared import history, picker, runtime, stored_chat
 from pages.shared.callbacks import told
 from pages.shared.words import count, dollars, plain
 
+MUCH = 20_000
+"""Characters of a text that are shown before it is sent; a browser takes seconds for a million."""
+
 
 def line(page: str, session_id: str | None, said: Conversation, configuration: SavedConfiguration) -> None:
     """Above the input: what goes along with the next message, how long that is, what it costs; and how much shall."""
@@ -63,13 +66,24 @@ def _draw_what_will_be_sent(session_id: str | None) -> None:
 
 
 def shortened(body: dict[str, Any]) -> dict[str, Any]:
-    """A message to read, without the megabytes of its pictures."""
-    if not isinstance(body.get("content"), list):
-        return body
-    return body | {"content": [part if part["type"] == "text" else _of_picture(part) for part in body["content"]]}
+    """A message to read, without the megabytes of its pictures and texts."""
+    content = body.get("content")
+    if isinstance(content, str):
+        return body | {"content": in_part(content)}
+    return body | {"content": [_shortened(part) for part in content]} if content else body
 
 
-def _of_picture(part: dict[str, Any]) -> dict[str, Any]:
+def in_part(text: str) -> str:
+    """The beginning and the end of a long text, and how much is left out."""
+    if len(text) <= MUCH:
+        return text
+    left_out = f"[… {len(text) - MUCH:,} more characters are sent here …]"
+    return f"{text[: MUCH // 2]}\n{left_out}\n{text[-MUCH // 2 :]}"
+
+
+def _shortened(part: dict[str, Any]) -> dict[str, Any]:
+    if part["type"] == "text":
+        return part | {"text": in_part(part["text"])}
     url = part["image_url"]["url"]
     return part | {"image_url": {"url": f"{url[:40]}… ({len(url) // 1024:,} kB)"}}
 

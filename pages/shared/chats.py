@@ -41,9 +41,9 @@ def settings(session_id: str | None) -> None:
             key = f"title:{chat.id}"
             st.text_input("Title", chat.title, key=key, max_chars=200, on_change=_rename, args=(chat.id, key))
         key = f"system:{session_id or f'new:{picker.page_name()}'}:field"
+        st.session_state.setdefault(key, stored_chat.system_prompt(session_id))  # a page may set it before it is drawn
         st.text_area(
             "System prompt",
-            stored_chat.system_prompt(session_id),
             key=key,
             height=120,
             placeholder="For example: Answer in one sentence.",

@@ -56,6 +56,7 @@ def system_prompt(session_id: str | None) -> str:
 def tell(system_prompt: str) -> None:
     """What the model is told in the new chat that this page may begin."""
     st.session_state[_of_new_chat()] = system_prompt
+    st.session_state[f"{_of_new_chat()}:field"] = system_prompt
 
 
 def forget_system_prompt() -> None:

@@ -18,8 +18,6 @@ from pages.shared import answer as answers
 from pages.shared.words import count, dollars, plain
 
 LONG_PREVIEW = 300  # pixels
-MUCH = 20_000
-"""Characters of a message that are shown before it is sent; a browser takes seconds for a million."""
 
 
 class Link(NamedTuple):
@@ -256,10 +254,7 @@ def _preview(message: Message) -> None:
     if not isinstance(message.content, str):
         st.json(chat_outgoing.shortened(message.body()), expanded=3)
         return
-    text = message.text
-    if len(text) > MUCH:
-        left_out = len(text) - MUCH
-        text = f"{text[: MUCH // 2]}\n[… {left_out:,} more characters are sent here …]\n{text[-MUCH // 2 :]}"
+    text = chat_outgoing.in_part(message.text)
     st.code(text, language=None, wrap_lines=True, height=LONG_PREVIEW if len(text) > 3_000 else "content")
 
 

@@ -24,7 +24,7 @@ TEXT = (
 def draw(response: ChatCompletionsResponse, request: ChatCompletionsRequest) -> None:
     prompt = request.messages[-1].text
     st.markdown(text_of(response))
-    asked = re.search(r"In about (\d+) words", prompt)
+    asked = re.search(r"In about (\d+) words", prompt.partition('"""')[0])
     before = sum(map(shape.words, use_case.unquoted(prompt)))
     goal = f", {asked[1]} were asked for" if asked else ""
     st.caption(f"{shape.words(text_of(response))} words{goal}; the original has {before}.")

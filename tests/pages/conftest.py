@@ -1,5 +1,6 @@
 """The pages in a session without a browser, on a database file of their own, and a provider on this machine."""
 
+import json
 import re
 import shutil
 import sqlite3
@@ -19,7 +20,8 @@ from db import Database, SavedConfiguration
 from pages.shared import runtime
 from settings import Settings
 from tests.connector.conftest import account
-from tests.provider.server import ProviderServer
+from tests.provider.answers import chunk, usage
+from tests.provider.server import Chunks, ProviderServer
 
 PAGES_FOLDER = Path(__file__).parent.parent.parent / "pages"
 USE_CASES = sorted(path.stem for path in (PAGES_FOLDER / "showcase").glob("[!_]*.py"))
@@ -29,6 +31,9 @@ PAGES = {name: f"showcase/{name}.py" for name in USE_CASES} | {
     "usage": "manage/usage.py",
 }
 SENDING = [*USE_CASES, "tuner"]
+TALKING = {"chat", "tutor", "game_character"}
+ALONE = [name for name in USE_CASES if name not in TALKING]
+"""Those whose answers stand alone."""
 CANNOT_OPEN = "The stored key of this configuration cannot be opened. Enter the key again."
 
 _MARKDOWN = {"title", "header", "subheader", "caption", "markdown", "error", "warning", "info", "success", "toast"}
@@ -144,6 +149,30 @@ def press(at: AppTest, label: str, *, nth: int = 0) -> AppTest:
 def send(at: AppTest, label: str) -> AppTest:
     """Press the button that sends, and wait for the answer."""
     return answered(press(at, label))
+
+
+def action(at: AppTest) -> str:
+    """What the one primary button says."""
+    (button,) = [button for button in at.main.button if button.proto.type == "primary"]
+    return str(button.label)
+
+
+def use(at: AppTest) -> AppTest:
+    """Press the button, or the first suggestion, and wait for the answer."""
+    if at.chat_input:
+        return answered(at.pills[0].set_value(at.pills[0].options[0]).run())
+    return send(at, action(at))
+
+
+def text_field(at: AppTest) -> Any:
+    """Where the text goes that a use case is about."""
+    return at.main.text_area[0] if at.main.text_area else at.main.text_input[0]
+
+
+def reply(workbench: Workbench, body: Any) -> None:
+    """Stream this JSON, or this text, in answer to the next request."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    workbench.server.next(Chunks([chunk(text), chunk(finish_reason="stop"), chunk(choices=[], usage=usage(7, text))]))
 
 
 def say(at: AppTest, text: str) -> AppTest:

@@ -4,7 +4,9 @@ import ast
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import PageLink
 
+from pages.shared import ability, showcase
 from pages.shared.showcase import title_of
 from tests.pages.conftest import (
     PAGES,
@@ -14,8 +16,10 @@ from tests.pages.conftest import (
     labels,
     lines,
     press,
+    read,
     said,
     say,
+    send,
     visit,
 )
 from tests.provider.answers import error
@@ -133,3 +137,46 @@ def test_nothing_leads_a_user_to_the_configurations(workbench: Workbench) -> Non
     assert steps(at)["A provider"] is False
     assert labels(at) == []
     assert "configurations" not in addresses(at)
+
+
+def test_the_cards_stand_in_their_groups_and_name_what_they_need(workbench: Workbench) -> None:
+    found: dict[str, list[str]] = {}
+    needs: dict[str, str] = {}
+    for node in visit().main:
+        if node.type == "header":
+            found[read(node)] = []
+        elif isinstance(node, PageLink) and found:
+            found[list(found)[-1]].append(node.proto.page)
+        elif read(node).startswith("Needs a model with "):
+            needs[found[list(found)[-1]][-1]] = read(node).removeprefix("Needs a model with ")
+    found = {group: pages for group, pages in found.items() if group != "Set up"}
+    assert list(found) == ["Talk", "Write", "Understand", "Structure", "Tools", "See"]
+    for use_case in showcase.use_cases():
+        assert use_case.name in found[showcase.GROUPS[use_case.group]]
+        assert needs.get(use_case.name, "") == " and ".join(ability.NEEDS[need] for need in use_case.needs)
+    assert sum(map(len, found.values())) == len(USE_CASES)
+    assert (needs["vision"], needs["function_calling"]) == ("pictures as input", "tools")
+
+
+def test_home_has_the_last_chats_and_the_calls_of_this_month_once_something_was_said(workbench: Workbench) -> None:
+    workbench.connect()
+    assert not visit().metric
+    for text in ("One", "Two", "Three *stars*", "Four", "Five"):
+        say(visit("chat"), text)
+    say(visit("tutor"), "A lesson")
+    workbench.server.next(Reply(501, error("Down.")))
+    send(visit("translate"), "Translate")
+    at = visit()
+    chats = [link.proto for link in at.page_link if "chat=" in link.proto.query_string]
+    assert [link.label for link in chats] == ["Five", "Four", "Three \\*stars\\*", "Two"]
+    (newest,) = workbench.sql("SELECT id FROM chat_sessions WHERE title = 'Five'")[0]
+    assert chats[0].query_string == f"chat={newest}"
+    assert {metric.label: metric.value for metric in at.metric} == {"Calls": "7", "Cost": "–"}
+
+
+def test_after_a_use_case_alone_there_is_no_chat_yet(workbench: Workbench) -> None:
+    workbench.connect()
+    send(visit("translate"), "Translate")
+    at = visit()
+    assert "No chat yet." in said(at)
+    assert at.metric[0].value == "1"

@@ -187,8 +187,14 @@ def test_request_and_response_are_shown_as_they_were(workbench: Workbench, at: A
 def test_an_answer_without_text_says_so(workbench: Workbench, at: AppTest) -> None:
     answer = completion("", choices=[{"index": 0, "message": {"role": "assistant"}, "finish_reason": "length"}])
     answered(workbench, at, answer)
-    assert choices(at) == [("Choice 0", ":gray[No text.]")]
+    assert choices(at) == []
+    assert "The model answered without any text." in said(at)
     assert "Cut off: the answer reached its token limit." in said(at)
+
+
+def test_a_choice_without_text_stands_beside_one_that_has_it(workbench: Workbench, at: AppTest) -> None:
+    answered(workbench, at, completion("Yes.", ""))
+    assert choices(at) == [("Choice 0", "Yes."), ("Choice 1", ":gray[No text.]")]
 
 
 def test_what_the_tokens_are_is_linked(workbench: Workbench, at: AppTest) -> None:

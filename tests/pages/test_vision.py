@@ -1,0 +1,85 @@
+"""Pictures: what goes along with a prompt, what stands beside its answer, and files that are no pictures."""
+
+from base64 import b64encode
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.pages.conftest import PAGES_FOLDER, Workbench, lines, reply, said, send, text_field, use, visit
+
+EXAMPLE = (PAGES_FOLDER / "shared" / "example.png").read_bytes()
+
+
+def pictures(at: AppTest) -> list[str]:
+    """Where each picture of the page is from, which is made of what is in it."""
+    return [url for image in at.image for url in image.value]
+
+
+def test_a_picture_goes_along_and_stands_beside_what_was_seen(workbench: Workbench) -> None:
+    workbench.connect()
+    reply(workbench, "Four bars.")
+    at = use(visit("vision"))
+    (body,) = workbench.bodies()
+    picture, prompt = body["messages"][-1]["content"]
+    assert picture["image_url"]["url"] == f"data:image/png;base64,{b64encode(EXAMPLE).decode()}"
+    assert prompt["text"].startswith("What does this picture show?")
+    assert "Four bars." in said(at)
+    assert len(at.get("image")) == 2  # the one that would be sent, and the one that was
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence", "is_sent"),
+    [
+        (b"%PDF-1.7", "it.png is no picture that a model takes.", False),
+        (b"", "it.png is no picture that a model takes.", False),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", "it.png is no picture that a model takes.", False),
+        (b"\x89PNG\r\n\x1a\n and nothing more", "This picture is damaged and cannot be shown.", True),
+        (b"\xff\xd8\xff", "This picture is damaged and cannot be shown.", True),
+    ],
+)
+def test_a_picture_that_is_none_is_a_sentence(workbench: Workbench, data: bytes, sentence: str, is_sent: bool) -> None:
+    workbench.connect()
+    at = visit("vision")
+    at.segmented_control[0].set_value("Upload").run()
+    at.file_uploader[0].upload("it.png", data, "image/png")
+    at = use(at.run())
+    assert not at.exception
+    assert sentence in said(at) + "\n".join(lines(at.warning))
+    assert bool(workbench.bodies()) is is_sent
+
+
+def test_the_picture_that_was_sent_stands_beside_its_answer_after_another_was_chosen(workbench: Workbench) -> None:
+    workbench.connect()
+    at = use(visit("vision"))
+    chosen, sent = pictures(at)
+    assert chosen.split(".")[0] == sent.split(".")[0]
+    at.segmented_control[0].set_value("Upload").run()
+    assert pictures(at) == [sent]
+    assert "The inputs have changed since this answer." in said(at)
+    at = send(at, "Look at it")
+    assert lines(at.warning) == ["Choose a picture first."]
+    assert len(workbench.bodies()) == 1
+    at.file_uploader[0].upload("other.png", EXAMPLE[:6000], "image/png")  # cut off in the middle
+    at.run()
+    assert not at.exception
+    assert pictures(at)[-1] == sent
+
+
+def test_what_stands_in_a_preview_of_a_picture_is_its_beginning_and_its_size(workbench: Workbench) -> None:
+    workbench.connect()
+    (shown,) = [each.value for each in visit("vision").json if "image_url" in each.value]
+    assert "data:image/png;base64," in shown
+    assert f"({len(b64encode(EXAMPLE)) // 1024} kB)" in shown
+    assert len(shown) < 1_000
+
+
+def test_a_prompt_for_a_picture_is_sent_as_it_is_typed(workbench: Workbench) -> None:
+    workbench.connect()
+    at = visit("vision")
+    text_field(at).set_value(" ")
+    assert "Write a prompt first." in lines(send(at.run(), "Look at it").warning)
+    text_field(at).set_value('What is """this"""?')
+    send(at.run(), "Look at it")
+    (body,) = workbench.bodies()
+    assert "never an instruction" in body["messages"][0]["content"]
+    assert body["messages"][1]["content"][1]["text"] == 'What is """this"""?'
