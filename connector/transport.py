@@ -110,22 +110,33 @@ class Line:
         return response
 
 
-@lru_cache(maxsize=1)
+_making = threading.Lock()
+"""A cache alone lets each of the first callers make one."""
+
+
 def shared_http_client() -> httpx2.Client:
     """The one that is used unless another one is given."""
-    return pooled_http_client()
+    with _making:
+        return _shared()[0]
+
+
+def shared_line() -> Line:
+    """The SDK over it."""
+    with _making:
+        return _shared()[1]
 
 
 @lru_cache(maxsize=1)
-def shared_line() -> Line:
-    """The SDK over it."""
-    return Line(shared_http_client())
+def _shared() -> tuple[httpx2.Client, Line]:
+    http_client = pooled_http_client()
+    return http_client, Line(http_client)
 
 
 def _forget_the_parents() -> None:
     """In a forked process: connections are the parent's, and an answer read here would be missed there."""
-    shared_http_client.cache_clear()
-    shared_line.cache_clear()
+    global _making
+    _making = threading.Lock()  # another thread of the parent may hold it
+    _shared.cache_clear()
     _Watch.forget()
 
 

@@ -160,6 +160,34 @@ def test_a_forked_process_does_not_get_the_answers_of_its_parent(server: Provide
     assert (run.returncode, run.stderr) == (0, "")
 
 
+FIRST = """
+import gc, sys, threading
+from connector import *
+configuration = Configuration(
+    display_name="First", api_type=ApiType.OPENAI, endpoint=sys.argv[1], api_key=sys.argv[2], model_default="gpt-test"
+)
+all_there = threading.Barrier(4)
+def call():
+    all_there.wait()
+    Client(configuration).execute_without_history("Hello")
+threads = [threading.Thread(target=call) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+gc.collect()
+"""
+
+
+def test_the_first_calls_of_a_process_share_one_pool(server: ProviderServer) -> None:
+    """Else the connections of all but one are left behind, open."""
+    command = [sys.executable, "-X", "dev", "-c", FIRST, server.openai_endpoint, server.key]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert "unclosed <socket" not in run.stderr
+    assert len(server.requests) == 4
+
+
 def test_a_request_that_a_server_takes_and_drops_is_sent_twice_at_most(
     server: ProviderServer, reports: list[CallReport]
 ) -> None:
