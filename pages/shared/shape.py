@@ -20,15 +20,18 @@ _SUFFIXES = {"python": "py", "javascript": "js", "typescript": "ts", "bash": "sh
 
 
 def json_of(response: ChatCompletionsResponse) -> Any:
-    """The JSON that an answer is; where it is none, says so, shows the text and gives None."""
+    """The object or list that an answer is; where it is none, says so, shows the text and gives None."""
     text = text_of(response)
+    found = None
     try:
         found = json.loads(text)
         json.dumps(found, ensure_ascii=False).encode()  # half a character, like "\ud800", cannot be shown
-        return found
     except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict | list):  # a text in quotes is JSON, too, and not what was asked for
         _broken(text, "The answer is not JSON. Send it again, or pick a model that takes a response format.")
         return None
+    return found
 
 
 def checked(response: ChatCompletionsResponse, kind: type[M]) -> M | None:

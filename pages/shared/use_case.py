@@ -149,7 +149,8 @@ def _alone(
     page, configuration = picker.page_name(), picker.current()
     if configuration is None:
         picker.guidance()
-        return None
+        with answer:
+            return show(draw, has_border=is_previewed) if last() else None  # it outlives the last configuration
     is_busy = is_writing()  # first: what is told of the configuration then knows how an answer ended that is shown
     ability.tell(page, configuration)
     pressed = st.button(

@@ -34,16 +34,17 @@ asked = {
     "execute_with_history": ChatCompletionsRequest.of_session(session),
     "call_api": ChatCompletionsRequest.of_prompts(question, system_prompt=SYSTEM_PROMPT, temperature=0.2, n=2),
 }
+pressed = False
 if picker.current() is None:
     picker.guidance()
-    st.stop()
-pressed = st.button(
-    "Send through all three",
-    type="primary",
-    icon=":material/send:",
-    shortcut="ctrl+enter",
-    disabled=any(map(use_case.is_writing, asked)),
-)
+else:
+    pressed = st.button(
+        "Send through all three",
+        type="primary",
+        icon=":material/send:",
+        shortcut="ctrl+enter",
+        disabled=any(map(use_case.is_writing, asked)),
+    )
 if pressed and not question.strip():
     st.warning("Write a question first.", icon=":material/edit:")
 elif pressed and all(use_case.begin(request, operation, part=operation) for operation, request in asked.items()):

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, InvalidRequest
-from pages.shared import picker, request_options, shape, use_case
+from pages.shared import request_options, shape, use_case
 from pages.shared.words import UNKNOWN, count, moment, plain
 
 SYSTEM_PROMPT = "You name things. Answer with one name and one sentence."
@@ -47,10 +47,6 @@ def draw_response(response: ChatCompletionsResponse, sent: dict[str, Any]) -> No
 
 
 use_case.head("Tuner", "The parameters of a request; only what you set is sent, and the whole response is shown.")
-if picker.current() is None:
-    picker.guidance()
-    st.stop()
-
 left, right = st.columns([2.2, 1], gap="large")
 with right:
     options = request_options.form()

@@ -1,13 +1,13 @@
 """What the built-in model can serve it serves: each use case once, against the real thing."""
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from connector import ApiType, CallStatus, Configuration
 from pages.shared import runtime, showcase
+from tests.generation.conftest import until
 from tests.pages.conftest import Workbench, labels, lines, press, said, visit
 from tests.provider.real_model import RealModel
 
@@ -39,6 +39,10 @@ def _written(workbench: Workbench) -> list[str]:
     return [content for (content,) in workbench.sql("SELECT content FROM messages WHERE role = 'assistant'")]
 
 
+def _has_ended(workbench: Workbench) -> bool:
+    return not workbench.sql("SELECT 1 FROM messages WHERE status = 'writing'")
+
+
 @pytest.mark.parametrize("page", SERVED)
 def test_a_use_case_is_answered_by_the_built_in_model(workbench: Workbench, real: RealModel, page: str) -> None:
     connect(real)
@@ -47,12 +51,7 @@ def test_a_use_case_is_answered_by_the_built_in_model(workbench: Workbench, real
         at.chat_input[0].set_value("Name three colours.").run()
     else:
         press(at, next(button.label for button in at.button if button.proto.type == "primary"))
-    latest = time.monotonic() + 120
-    while not all(len(content) >= ENOUGH for content in _written(workbench)):
-        assert time.monotonic() < latest, _written(workbench)
-        if not workbench.sql("SELECT 1 FROM messages WHERE status = 'writing'"):
-            break  # a very short one
-        time.sleep(0.05)
+    until(lambda: all(len(content) >= ENOUGH for content in _written(workbench)) or _has_ended(workbench), 120)
     while "Stop" in labels(at.run()):
         press(at, "Stop")
     assert all(_written(workbench))
@@ -68,10 +67,7 @@ def test_json_of_the_built_in_model_is_json(workbench: Workbench, real: RealMode
     connect(real)
     at = visit("natural_language_interface")
     press(at, "Make commands")
-    latest = time.monotonic() + 120
-    while workbench.sql("SELECT 1 FROM messages WHERE status = 'writing'"):
-        assert time.monotonic() < latest
-        time.sleep(0.05)
+    until(lambda: _has_ended(workbench), 120)
     ((content, reason),) = workbench.sql("SELECT content, finish_reason FROM messages")
     assert content.startswith("{")
     if reason == "stop":

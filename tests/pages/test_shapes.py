@@ -78,6 +78,8 @@ def test_json_becomes_a_table(workbench: Workbench) -> None:
     [
         ("json_mode", "Sure! Here it is", "The answer is not JSON."),
         ("json_mode", "[" * 100_000, "The answer is not JSON."),
+        ("json_mode", '"hello"', "The answer is not JSON."),
+        ("json_mode", "null", "The answer is not JSON."),
         ("json_mode", '{"half a character": "\\ud800"}', "The answer is not JSON."),
         ("json_mode", "", ""),
         ("json_demo_data", "Sure!", "The answer does not fit its schema. Invalid JSON"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import showcase
+from pages.shared import ability, showcase
 from tests.pages.conftest import (
     ALONE,
     CANNOT_OPEN,
@@ -319,3 +319,19 @@ def test_adding_a_use_case_is_one_file(tmp_path: Path) -> None:
 def test_every_page_of_the_showcase_is_opened_by_these_tests() -> None:
     assert set(USE_CASES) <= set(PAGES)
     assert {use_case.group for use_case in showcase.use_cases()} == set(showcase.GROUPS)
+
+
+def test_what_a_use_case_needs_has_words(workbench: Workbench) -> None:
+    """Else neither its card nor its page could be drawn."""
+    assert {need for use_case in showcase.use_cases() for need in use_case.needs} == set(ability.NEEDS)
+
+
+@pytest.mark.parametrize("page", ["translate", "json_demo_data", "operations", "tuner"])
+def test_an_answer_outlives_the_last_configuration(workbench: Workbench, page: str) -> None:
+    saved = workbench.connect()
+    at = use(visit(page))
+    assert "gpt-test-2026-01-01" in said(at)
+    workbench.sql("DELETE FROM configurations WHERE id = ?", saved.id)
+    at = visit(page)
+    assert "Nothing to send to yet." in said(at)
+    assert "gpt-test-2026-01-01" in said(at)
