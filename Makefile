@@ -19,10 +19,10 @@ run: .venv/.app
 
 setup: .venv/.app .venv/.demo .venv/.dev
 
-test: setup
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync checks what-tests-need $(if $(PYTHON_3_13),test-3.13)
+test:
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line checks what-tests-need $(if $(PYTHON_3_13),test-3.13)
 	$(BIN)/python -m pytest $(AT_ONCE) -m "not browser"
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest -m browser tests/e2e
 
 checks: setup
 	$(BIN)/ruff check .
@@ -36,7 +36,7 @@ what-tests-need: setup
 # What another Python than that of .venv could break: values, the wire, transactions, and each page once.
 test-3.13: .venv-3.13/.dev
 	.venv-3.13/bin/python -m pytest -q -k "not postgresql" tests/pages/test_opening.py tests/db/test_turns.py \
-		$(addprefix tests/connector/test_,configuration.py request.py response.py stream.py snippets.py)
+		$(addprefix tests/connector/test_,configuration.py request.py response.py stream.py)
 
 test-fast: setup
 	$(BIN)/python -m pytest $(AT_ONCE) -m "not browser"
@@ -66,7 +66,7 @@ bench: setup .venv-litellm/.bench .venv-langchain/.bench
 	$(BIN)/python $(PIP) --no-deps -r requirements-demo.txt
 	@touch $@
 
-.venv/.dev: requirements-dev.txt .venv/.app
+.venv/.dev: requirements-dev.txt .venv/.app | .venv/.demo
 	$(BIN)/python $(PIP) -r requirements-dev.txt
 	@touch $@
 

@@ -2,6 +2,10 @@
 
 import pytest
 
+from tests import compiled
+
+compiled.share()
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the long forms, marked soak, and nothing else")

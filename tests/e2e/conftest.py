@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutError, expect, sync_playwright
 
 from connector import ApiType, Configuration
 from db import Database
 from demo.child import Child
+from demo.start import taken
 from tests.e2e import chromium
 from tests.provider.real_model import RealModel, free_port
 from tests.provider.server import ProviderServer
@@ -30,6 +31,8 @@ QUIETLY = [
     "--disable-sync",
     "--use-fake-device-for-media-stream",  # a camera that shows a clock
 ]
+# Where the apps are, one after the other: what a browser has loaded and compiled of one serves it for the next.
+PORT = free_port()
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
 
 expect.set_options(timeout=20_000)
@@ -41,7 +44,7 @@ class App:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.database = folder / "workbench.db"
         self.log = folder / "app.log"
-        self.port = free_port()
+        self.port = free_port() if taken(PORT) else PORT
         self._environment = {"DATABASE_URL": f"sqlite:///{self.database}", **environment}
 
     @property
@@ -136,6 +139,10 @@ class Visitor:
             option.click()
         self.settle()
 
+    def text(self, text: str) -> Locator:
+        """Where one reads it: Streamlit keeps what has lost its place, unseen, until the script has ended."""
+        return self.page.get_by_text(text).filter(visible=True)
+
     def save(self) -> None:
         """Save a configuration's form, and wait until all of it is gone: its Test is not that of a card."""
         self.press("Save")
@@ -165,11 +172,21 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def window(browser: Browser) -> Iterator[BrowserContext]:
+    with browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB") as window:
+        window.set_default_timeout(20_000)
+        yield window
+
+
 @pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    with browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB") as context:
-        context.set_default_timeout(20_000)
-        yield context
+def context(window: BrowserContext) -> Iterator[BrowserContext]:
+    """As good as a new one, except that it need not load and compile Streamlit's scripts again: two seconds of CPU."""
+    yield window
+    for page in window.pages:
+        if page.url.startswith("http"):
+            page.evaluate("() => localStorage.clear()")
+        page.close()
 
 
 @pytest.fixture

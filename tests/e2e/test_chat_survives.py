@@ -328,7 +328,7 @@ def test_what_was_stopped_stays_after_a_reload_and_goes_along_with_the_next_mess
     expect(page.get_by_text(STOPPED)).to_be_visible()
     expect(page.get_by_text(story.parts[0], exact=True)).to_have_count(1)
     visitor.say("Go on")
-    expect(page.get_by_text("Answer 0 to: Go on")).to_be_visible()
+    expect(visitor.text("Answer 0 to: Go on")).to_be_visible()
     said = [message["content"] for message in provider.requests[-1].body["messages"]]
     assert said == ["Stop it", story.parts[0], "Go on"]
 
@@ -349,7 +349,7 @@ def test_a_second_message_is_refused_while_an_answer_is_written_and_stays_in_the
     it_ends(page, story)
     expect(page.get_by_test_id("stChatInputTextArea")).to_have_value("Too early")
     page.get_by_test_id("stChatInputTextArea").press("Enter")
-    expect(page.get_by_text("Answer 0 to: Too early")).to_be_visible()
+    expect(visitor.text("Answer 0 to: Too early")).to_be_visible()
     expect(page.get_by_text(REFUSED)).to_have_count(0)
 
 

@@ -146,7 +146,7 @@ def test_a_tab_whose_account_was_deleted_goes_on_with_another_and_loses_nothing(
     expect(box).to_have_value("Where does it go?")
     assert provider.requests == []
     box.press("Enter")
-    expect(page.get_by_text("Answer 0 to: Where does it go?").first).to_be_visible()
+    expect(visitor.text("Answer 0 to: Where does it go?")).to_be_visible()
 
 
 def test_back_leads_to_the_chat_before(visitor: Visitor, provider: ProviderServer) -> None:
@@ -156,8 +156,8 @@ def test_back_leads_to_the_chat_before(visitor: Visitor, provider: ProviderServe
     for text in ("One", "Two"):
         visitor.press("New chat")
         visitor.say(text)
-        expect(page.get_by_text(f"Answer 0 to: {text}")).to_be_visible()
+        expect(visitor.text(f"Answer 0 to: {text}")).to_be_visible()
     visitor.press("One")
-    expect(page.get_by_text("Answer 0 to: One")).to_be_visible()
+    expect(visitor.text("Answer 0 to: One")).to_be_visible()
     page.go_back()
-    expect(page.get_by_text("Answer 0 to: Two")).to_be_visible()
+    expect(visitor.text("Answer 0 to: Two")).to_be_visible()
