@@ -66,7 +66,7 @@ def type_what_installs(folder: Path) -> None:
     for line in lines[1:]:
         subprocess.run(line, shell=True, cwd=folder, env=quickly, check=True)
     subprocess.run([sys.executable, "-m", "venv", folder / "alone"], check=True)
-    pip = [folder / "alone" / "bin" / "python", "-m", "pip"]
+    pip = [str(folder / "alone" / "bin" / "python"), "-m", "pip"]
     subprocess.run([*pip, "install", "--quiet", folder], env=quickly, check=True)
 
 
