@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -139,6 +140,14 @@ class Visitor:
             option.click()
         self.settle()
 
+    def too_wide(self) -> int:
+        """By how many pixels the page, once it has taken to its window, is wider and scrolls sideways."""
+        width = """() => Math.max(...[document.scrollingElement, document.querySelector('.stMain')]
+          .map(each => each.scrollWidth - each.clientWidth))"""
+        with suppress(TimeoutError):
+            self.page.wait_for_function(f"() => ({width})() <= 0", timeout=5_000)
+        return int(self.page.evaluate(width))
+
     def text(self, text: str) -> Locator:
         """Where one reads it: Streamlit keeps what has lost its place, unseen, until the script has ended."""
         return self.page.get_by_text(text).filter(visible=True)
@@ -184,9 +193,8 @@ def context(window: BrowserContext) -> Iterator[BrowserContext]:
     """As good as a new one, except that it need not load and compile Streamlit's scripts again: two seconds of CPU."""
     yield window
     for page in window.pages:
-        if page.url.startswith("http"):
-            page.evaluate("() => localStorage.clear()")
         page.close()
+    window.set_storage_state({})
 
 
 @pytest.fixture

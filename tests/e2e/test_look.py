@@ -62,8 +62,7 @@ def test_pages_fit_a_phone_and_a_primary_button_can_be_read_in_the_dark(
         for address, title in PAGES.items():
             visitor.open(address)
             expect(visitor.page.get_by_role("heading", level=1)).to_contain_text(title)
-            wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            assert visitor.page.evaluate(wide) <= 0, address
+            assert visitor.too_wide() == 0, address
         visitor.open("tuner")
         button = visitor.page.get_by_role("button", name=re.compile("^Send"))
         colours = button.evaluate("each => [getComputedStyle(each).color, getComputedStyle(each).backgroundColor]")

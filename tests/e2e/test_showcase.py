@@ -4,13 +4,12 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no types
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, TimeoutError, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from pages.shared.showcase import use_cases
 from tests.e2e.conftest import App, Visitor
@@ -105,14 +104,6 @@ class Tab(Visitor):
             arg=scheme,
         )
 
-    def too_wide(self) -> int:
-        """By how many pixels the page, once it has taken to its window, is wider and scrolls sideways."""
-        width = """() => Math.max(...[document.scrollingElement, document.querySelector('[data-testid=stMain]')]
-          .filter(Boolean).map(each => each.scrollWidth - each.clientWidth))"""
-        with suppress(TimeoutError):
-            self.page.wait_for_function(f"() => ({width})() <= 0", timeout=5_000)
-        return int(self.page.evaluate(width))
-
     def findings(self, *rules: str) -> list[str]:
         """What axe finds and is ours, by these rules, or by all."""
         options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
@@ -187,8 +178,8 @@ WANTED = "The projector in room 4.12 shows nothing. We need it today."
 
 
 @pytest.fixture
-def visitor(context: BrowserContext, shared_app: App) -> Visitor:
-    return Visitor(context.new_page(), shared_app)
+def visitor(context: BrowserContext, shared_app: App) -> Tab:
+    return Tab(context.new_page(), shared_app)
 
 
 @pytest.fixture
@@ -271,7 +262,7 @@ def test_on_a_phone_an_answer_is_seen_from_its_first_word_on_and_what_came_befor
 
 
 def test_calls_of_functions_are_shown_run_when_confirmed_and_followed_by_the_answer(
-    visitor: Visitor, provider: ProviderServer
+    visitor: Tab, provider: ProviderServer
 ) -> None:
     page = visitor.page
     ticket = {"room": "4.12", "problem": "The projector shows nothing.", "urgency": "high"}
@@ -282,10 +273,12 @@ def test_calls_of_functions_are_shown_run_when_confirmed_and_followed_by_the_ans
     expect(page.get_by_text("The model wants to")).to_be_visible()
     for shown in ("FindTickets", "CreateTicket", "The projector shows nothing."):
         expect(page.get_by_text(shown).last).to_be_visible()
+    visitor.settle()
+    assert visitor.findings() == []
     assert len(provider.requests) == 1
     provider.next(Chunks([chunk("I created ticket 2.", role="assistant"), chunk(finish_reason="stop")]))
     page.get_by_role("button", name="Run", exact=True).click()
-    expect(page.get_by_text("I created ticket 2.").first).to_be_visible()
+    expect(visitor.text("I created ticket 2.").last).to_be_visible()  # and before it as it went over the wire
     expect(page.get_by_role("button", name="Run", exact=True)).to_have_count(0)
     asked, calls, *results = provider.requests[1].body["messages"][-4:]
     assert asked["content"] == f'"""{WANTED}"""'
@@ -301,14 +294,15 @@ def test_a_photo_is_taken_and_goes_along(browser: Browser, shared_app: App, prov
     with browser.new_context(locale="en-GB", permissions=["camera"]) as context:
         context.set_default_timeout(20_000)
         page = context.new_page()
-        Visitor(page, shared_app).open("vision")
+        visitor = Visitor(page, shared_app)
+        visitor.open("vision")
         page.get_by_role("radio", name="Camera").click()
         expect(page.locator("video")).to_have_js_property("readyState", 4)  # there is something to take
         with page.expect_response(re.compile("upload_file")):
             page.get_by_role("button", name="Take Photo").click()
         expect(page.get_by_role("button", name="Clear photo")).to_be_visible()
         page.get_by_role("button", name=re.compile("^Look at it")).click()
-        expect(page.get_by_text("A green clock.").first).to_be_visible()
+        expect(visitor.text("A green clock.")).to_be_visible()
     picture, _prompt = provider.requests[-1].body["messages"][-1]["content"]
     assert picture["image_url"]["url"].startswith("data:image/jpeg;base64,")
 
