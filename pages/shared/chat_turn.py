@@ -129,6 +129,7 @@ def _ask(page: str, session_id: str | None, question: Question | None, *, instea
         stored_chat.forget_system_prompt()
     if question:
         st.session_state[f"asked:{page}"] = turn.answer_id, question.text
+        stored_chat.show_more(turn.session_id, 2)  # else the first ones would go, and all others move
     return True
 
 

@@ -1,5 +1,6 @@
 """A stored conversation on a page: its messages, and what can be done with each."""
 
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import streamlit as st
@@ -17,7 +18,7 @@ AVATARS = {Role.USER: ":material/person:", Role.ASSISTANT: ":material/bolt:"}
 
 
 def draw(session_id: str | None, said: Conversation) -> DeltaGenerator:
-    """All messages, the last ones at first; returns where `draw_next` goes."""
+    """All messages, the last ones at first; returns where `draw_next` goes: behind them."""
     if session_id is None:
         return st.container()
     if len(said.said) > len(said.messages):
@@ -28,14 +29,22 @@ def draw(session_id: str | None, said: Conversation) -> DeltaGenerator:
             on_click=stored_chat.show_more,
             args=(session_id,),
         )
-    until_now = st.container()
-    with until_now:
-        _draw_all(session_id, said, said.messages[:-2])
-    # The turn that was drawn in one of them goes in the moment in which it is drawn above: the next one has the other.
-    places = st.empty(), st.empty()
-    with until_now:
-        _draw_all(session_id, said, said.messages[-2:])
-    return places[len(said.said) // 2 % 2]
+    talk = st.container()
+    for turn in _turns(said.messages):
+        # A fragment has a container, too: so what it drew is drawn anew in its place, and does not come and go.
+        with talk, st.container():
+            _draw_all(session_id, said, turn)
+    return talk
+
+
+def _turns(messages: Iterable[StoredMessage]) -> list[list[StoredMessage]]:
+    """Each question, and what came in answer; an answer at first has its question among the earlier messages."""
+    turns: list[list[StoredMessage]] = []
+    for message in messages:
+        if message.role is Role.USER or not turns:
+            turns.append([])
+        turns[-1].append(message)
+    return turns
 
 
 @st.fragment
@@ -48,7 +57,7 @@ def draw_next(page: str, session_id: str | None, last: int) -> None:
         with runtime.one_run():
             said = stored_chat.conversation(session_id, last=TURN)
             if session_id is not None:
-                _draw_all(session_id, said, tuple(message for message in said.messages if message.id > last))
+                _draw_all(session_id, said, [message for message in said.messages if message.id > last])
             chat_turn.trouble(page)
             with st._main:  # in no container: only then Streamlit keeps the end of the talk in sight
                 chat_turn.input_box(page, session_id)
@@ -56,7 +65,7 @@ def draw_next(page: str, session_id: str | None, last: int) -> None:
         st.error(plain(str(error)), icon=":material/error:")
 
 
-def _draw_all(session_id: str, said: Conversation, messages: tuple[StoredMessage, ...]) -> None:
+def _draw_all(session_id: str, said: Conversation, messages: Sequence[StoredMessage]) -> None:
     beside = said.beside if messages and messages[-1].id == said.messages[-1].id else None
     for message in messages[:-1] if beside else messages:
         _draw(session_id, said, message)

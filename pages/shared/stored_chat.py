@@ -69,6 +69,6 @@ def _of_new_chat() -> str:
     return f"system:new:{st.session_state['page']}"
 
 
-def show_more(session_id: str) -> None:
+def show_more(session_id: str, number: int = 5 * SHOWN) -> None:
     """Draw more of its messages from now on."""
-    st.session_state[f"shown:{session_id}"] = st.session_state.get(f"shown:{session_id}", SHOWN) + 5 * SHOWN
+    st.session_state[f"shown:{session_id}"] = st.session_state.get(f"shown:{session_id}", SHOWN) + number

@@ -3,9 +3,10 @@
 import re
 import socket
 import socketserver
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -407,6 +408,40 @@ def test_a_second_message_stands_there_once_from_its_sending_to_its_end(
     seen = page.evaluate("window.seen")
     assert (seen[0], seen[-1]) == (2, 4)
     assert seen == sorted(seen)
+
+
+def test_in_a_long_chat_all_that_is_drawn_stays_where_it_is_while_one_goes_on(
+    visitor: Visitor, provider: ProviderServer, story: Story
+) -> None:
+    page = visitor.page
+    chat = ask(visitor, story, "The first one").rpartition("=")[2]
+    story.tell(1)
+    it_ends(page, story)
+    lengthen(visitor.app, chat, 50)
+    page.reload()
+    messages = page.get_by_test_id("stChatMessage")
+    expect(messages).to_have_count(40)
+    page.evaluate(COUNT_MESSAGES)
+    visitor.say("One more")
+    expect(messages.last).to_contain_text("in all")
+    visitor.settle()
+    expect(visitor.text("Answer 0 to: One more")).to_be_visible()
+    expect(visitor.text("Show earlier messages (12)")).to_be_visible()
+    seen = page.evaluate("window.seen")
+    assert (seen[0], seen[-1]) == (40, 42)
+    assert seen == sorted(seen)
+
+
+def lengthen(app: App, chat: str, number: int) -> None:
+    """So many more messages, as if they had been said."""
+    with closing(sqlite3.connect(app.database)) as connection, connection:
+        ((last,),) = connection.execute("SELECT max(id) FROM messages")
+        connection.executemany(
+            "INSERT INTO messages (session_id, position, parent_id, role, content, reasoning, status, is_stop_asked, "
+            "created_at) VALUES (?, ?, ?, ?, ?, '', 'complete', 0, 0)",
+            [(chat, 3 + n, last + n, ["user", "assistant"][n % 2], f"Message {n}") for n in range(number)],
+        )
+        connection.execute("UPDATE chat_sessions SET last_message_id = ? WHERE id = ?", (last + number, chat))
 
 
 def test_a_second_answer_that_is_stopped_leaves_the_page_as_it_is_for_any_stopped_answer(
