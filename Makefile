@@ -9,10 +9,14 @@ AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --no-compile
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo run setup test checks what-tests-need test-3.13 test-fast soak bench lock clean
+.PHONY: demo what-demo-needs run setup test checks what-tests-need test-3.13 test-fast soak fresh bench lock clean
 
-demo: .venv/.demo
+demo: what-demo-needs .venv/.demo
 	@$(BIN)/python -m demo
+
+# Before the minute of downloading.
+what-demo-needs:
+	@test -e .venv/.demo || $(PYTHON) -m demo.system
 
 run: .venv/.app
 	$(BIN)/streamlit run app.py
@@ -30,8 +34,7 @@ checks: setup
 	$(BIN)/mypy
 
 what-tests-need: setup
-	$(BIN)/python tests/e2e/chromium.py
-	$(BIN)/python -m tests.postgresql
+	$(BIN)/python -m tests.system
 
 # What another Python than that of .venv could break: values, the wire, transactions, and each page once.
 test-3.13: .venv-3.13/.dev
@@ -41,9 +44,13 @@ test-3.13: .venv-3.13/.dev
 test-fast: checks
 	$(BIN)/python -m pytest $(AT_ONCE) -m "not browser"
 
-# Many minutes: hundreds of kills, and what the browser does on PostgreSQL, too.
-soak: setup what-tests-need
+# Many minutes: hundreds of kills, what the browser does on PostgreSQL, too, and the commands on a fresh Debian.
+soak: setup what-tests-need fresh
 	$(BIN)/python -m pytest -v --soak --timeout=1800
+
+# As root, with debootstrap. FRESH="--release trixie --only demo" picks one release and one command.
+fresh:
+	$(PYTHON) tests/fresh.py $(FRESH)
 
 # Minutes, and it writes benchmarks/results.md. BENCH=--check fails where a figure is missed.
 bench: setup .venv-litellm/.bench .venv-langchain/.bench

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import signal
 import sys
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from demo.child import Child
@@ -21,6 +22,7 @@ SLOTS = 2  # requests answered at the same time; llama.cpp refuses a larger n
 CONTEXT_PER_SLOT = 4096
 LONGEST_ANSWER = 512  # tokens; without a limit this small a model can ramble on until its context is full
 START_SECONDS = 60.0
+HEALTH = "/health"  # answers without a key
 
 
 def endpoint(port: int) -> str:
@@ -30,12 +32,17 @@ def endpoint(port: int) -> str:
 def child(port: int, key_file: Path) -> Child:
     """The model as a process. The key goes by file: `ps` shows a command line to everybody on the machine."""
     command = [sys.executable, "-m", "demo.model", "--port", str(port), "--key-file", str(key_file.absolute())]
-    return Child("The built-in model", command, port=port, health="/health")
+    return Child("The built-in model", command, port=port, health=HEALTH)
 
 
 def serve(port: int, api_key: str) -> object:
     """Loads the model and starts the server, which runs in threads of its own for as long as the result is held."""
-    xllamacpp = importlib.import_module("xllamacpp")  # here, so that only the model's process loads it; it has no types
+    try:
+        xllamacpp = importlib.import_module(
+            "xllamacpp"
+        )  # here, so that only the model's process loads it; it has no types
+    except ImportError as error:
+        sys.exit(f"The engine of the built-in model could not be loaded: {error}")
     params = xllamacpp.CommonParams()
     params.model.path = str(weights())
     params.model_alias = {NAME}
@@ -64,7 +71,29 @@ def weights() -> Path:
     return Path(package.origin).with_name(WEIGHTS)
 
 
+def openmp_folder() -> str | None:
+    """The folder of the OpenMP library for the engine, `libgomp.so.1`; None where the engine needs none (not Linux)."""
+    try:
+        return str(distribution("cmeel-libomp").locate_file("cmeel.prefix/lib"))
+    except PackageNotFoundError:
+        return None
+
+
+def restart_with_openmp() -> None:
+    """Replaces this process by the same program with the OpenMP library in `LD_LIBRARY_PATH`, unless it is there.
+
+    The system's loader reads that variable only when a process starts, and the library has another name inside than
+    the engine asks for, so loading the library first would not help.
+    """
+    folder = openmp_folder()
+    others = [other for other in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if other]
+    if folder is not None and folder not in others:
+        environment = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join([folder, *others])}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606 - the same command
+
+
 def main() -> None:
+    restart_with_openmp()
     parser = argparse.ArgumentParser(prog="python -m demo.model", description="Serve the built-in model.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--key-file", type=Path, required=True, help="file with the API key that requests must carry")

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from connector import ApiType, Configuration
 from db import Database, StorageError
 from demo import model
-from demo.child import POLL_SECONDS, Child, DemoFailed
+from demo.child import POLL_SECONDS, Child, DemoFailed, answers
 from settings import Settings
 
 CONFIGURATION_NAME = "Built-in demo model"
@@ -24,10 +24,7 @@ APP_START_SECONDS = 60.0
 def run(settings: Settings, stop: threading.Event) -> None:
     """Runs the model and the app until `stop` is set. Raises `DemoFailed` when one of them can not start or ends."""
     if taken(settings.demo_port):
-        raise DemoFailed(
-            f"Port {settings.demo_port} is taken, and the built-in model needs it: perhaps another demo is running. "
-            f"Stop that, or choose another port: DEMO_PORT={settings.demo_port + 1} make demo"
-        )
+        raise DemoFailed(why_taken(settings.demo_port))
     key_file = demo_key_file(settings.database_url)
     api_key = read_or_make_key(key_file)
     with model.child(settings.demo_port, key_file) as served:
@@ -39,9 +36,23 @@ def run(settings: Settings, stop: threading.Event) -> None:
         with app_child() as app:
             app.wait_until_it_answers(APP_START_SECONDS, stop)
             if not stop.is_set():
+                if app.port != APP_PORTS[0]:
+                    sys.stdout.write(f"Port {APP_PORTS[0]} is in use, so the app runs on port {app.port}.\n")
                 sys.stdout.write(f"Open http://localhost:{app.port}\n")
                 sys.stdout.flush()
             watch([served, app], stop)
+
+
+def why_taken(port: int) -> str:
+    """A sentence about the model's port that is in use, and what to do: a running demo answers on it."""
+    free = next((other for other in range(port + 1, 65536) if not taken(other)), port + 1)
+    beside = f"DEMO_PORT={free} make demo"
+    if answers(port, model.HEALTH):
+        return (
+            f"Another demo is already running: a model answers on port {port}. Use that demo, or stop it with Ctrl+C "
+            f"where it was started, or run a second one beside it: {beside}"
+        )
+    return f"Port {port} is in use by another program, and the built-in model needs it. Choose another port: {beside}"
 
 
 def watch(children: list[Child], stop: threading.Event) -> None:

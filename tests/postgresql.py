@@ -1,6 +1,6 @@
-"""A throw-away PostgreSQL server for the tests, and as a program gets one installed: `python -m tests.postgresql`.
+"""A throw-away PostgreSQL server for the tests; `python -m tests.system` gets one installed.
 
-An installed one; else, as root on Debian, the package. It keeps nothing that would survive the machine going down.
+It keeps nothing that would survive the machine going down.
 """
 
 import os
@@ -26,15 +26,6 @@ def find() -> Path | None:
         return Path(on_path).resolve().parent
     found = [bin for place in PLACES for bin in Path("/").glob(place[1:]) if (bin / "initdb").exists()]
     return max(found, default=None)
-
-
-def install() -> None:
-    """Get one where none is found. A failure is not the end: the tests say what is missing."""
-    if shutil.which("apt-get") and is_root():
-        print("No PostgreSQL found; installing Debian's package.", flush=True)
-        quietly = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-qq"], check=False, env=quietly)
-        subprocess.run(["apt-get", "install", "-y", "-qq", "postgresql"], check=False, env=quietly, stdout=2)
 
 
 def is_root() -> bool:
@@ -106,9 +97,3 @@ def running() -> Iterator[PostgreSQLServer]:
             server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    if find() is None:
-        install()
-    print(f"PostgreSQL: {find() or 'none; its tests will fail'}")

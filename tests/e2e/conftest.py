@@ -173,7 +173,7 @@ class Visitor:
 def browser() -> Iterator[Browser]:
     path = chromium.find()
     if path is None:
-        pytest.skip("no Chromium on this machine: run make test, or python tests/e2e/chromium.py")
+        pytest.skip("no Chromium on this machine: run make test, or python -m tests.system")
     root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=[*QUIETLY, *root])

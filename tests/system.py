@@ -1,0 +1,77 @@
+"""What the tests need of the system, and as a program gets what is missing: `python -m tests.system`.
+
+As root on Debian it installs the packages. Anybody else is told which packages are missing, and gets Playwright's own
+Chromium. A failure is not the end: the tests say what they miss.
+"""
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests import postgresql
+from tests.e2e import chromium
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something that a test uses, how it is found, and the Debian packages that bring it."""
+
+    name: str
+    is_there: Callable[[], bool]
+    packages: tuple[str, ...]
+
+
+def loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+CHROMIUM = Need("Chromium", lambda: chromium.find() is not None, ("chromium", "fonts-liberation"))
+NEEDS = (
+    Need("curl", lambda: shutil.which("curl") is not None, ("curl",)),
+    # Playwright's Node.js is linked to it.
+    Need("libatomic", lambda: sys.platform != "linux" or loads("libatomic.so.1"), ("libatomic1",)),
+    Need("PostgreSQL", lambda: postgresql.find() is not None, ("postgresql",)),
+    CHROMIUM,
+)
+
+
+def missing() -> list[Need]:
+    return [need for need in NEEDS if not need.is_there()]
+
+
+def install(needs: list[Need]) -> None:
+    """Install the Debian packages of what is missing. Needs root."""
+    packages = [package for need in needs for package in need.packages]
+    print(f"Installing Debian packages for the tests: {', '.join(packages)}.", flush=True)
+    quietly = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "update", "-qq"], check=False, env=quietly)
+    subprocess.run(["apt-get", "install", "-y", "-qq", *packages], check=False, env=quietly, stdout=2)
+
+
+def get_chromium() -> None:
+    print("No Chromium found; getting Playwright's own.", flush=True)
+    subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
+
+
+def main() -> None:
+    lacking = missing()
+    if lacking and shutil.which("apt-get") and postgresql.is_root():
+        install(lacking)
+    elif CHROMIUM in lacking:
+        get_chromium()
+    if lacking := missing():
+        packages = " ".join(package for need in lacking for package in need.packages)
+        names = ", ".join(need.name for need in lacking)
+        print(f"Missing for the tests: {names}. As root on Debian: apt-get install {packages}")
+
+
+if __name__ == "__main__":
+    main()
