@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 
 import generation
-from pages.shared import runtime
+from pages.shared.base import runtime
 from settings import InvalidSetting, Settings
 
 # The hash is the one inline script of Streamlit's index.html; a test computes it anew. A model's answer may hold

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import results, running
-from pages.shared import runtime
-from pages.shared.showcase import title_of
+from pages.shared.base import runtime
+from pages.shared.base.catalogue import title_of
 from settings import Settings
 from tests.pages.conftest import PAGES, USE_CASES, answered, visit
 from tests.provider.server import ProviderServer

@@ -32,7 +32,7 @@ from connector import CallStatus, Role, UsageSource
 from db import MessageStatus
 from db.calls import CallRecord
 from db.chat_sessions import ChatSessionRecord, MessageRecord
-from pages.shared import runtime
+from pages.shared.base import runtime
 from settings import Settings
 from tests.pages.conftest import visit
 

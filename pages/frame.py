@@ -8,7 +8,9 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from pages.shared import picker, runtime, showcase
+from pages.shared.account import picker
+from pages.shared.base import catalogue as showcase
+from pages.shared.base import runtime
 
 # Four rules that no setting covers: a primary button's label on a light primary colour, its shortcut, the colour it
 # has under the pointer, which Streamlit darkens also in the dark, and a rail that stays in sight. Each hangs on

@@ -70,7 +70,7 @@ def rule_for(path: str) -> Rule:
             return DB
         case ["generation", *_]:
             return GENERATION
-        case ["pages", "shared", "runtime.py"]:
+        case ["pages", "shared", "base", "runtime.py"]:
             return RUNTIME
         case ["pages", "shared", *_]:
             return SHARED
@@ -183,11 +183,11 @@ def test_no_package_of_tests_stands_in_the_way_of_a_real_one() -> None:
         ("db/calls.py", "if True:\n    import streamlit"),
         ("generation/answers.py", "import sqlalchemy"),
         ("generation/answers.py", "from pages.shared import runtime"),
-        ("pages/shared/runtime.py", "import openai"),
-        ("pages/shared/runtime.py", "from db.calls import Calls"),
-        ("pages/shared/runtime.py", "from pages.manage import usage"),
-        ("pages/shared/words.py", "import httpx2"),
-        ("pages/shared/words.py", "def load():\n    import sqlalchemy"),
+        ("pages/shared/base/runtime.py", "import openai"),
+        ("pages/shared/base/runtime.py", "from db.calls import Calls"),
+        ("pages/shared/base/runtime.py", "from pages.manage import usage"),
+        ("pages/shared/base/formatting.py", "import httpx2"),
+        ("pages/shared/base/formatting.py", "def load():\n    import sqlalchemy"),
         ("pages/showcase/chat.py", "from db import Database"),
         ("pages/showcase/chat.py", "import pages.showcase.translate"),
         ("pages/showcase/chat.py", "from settings import Settings"),
@@ -220,7 +220,10 @@ def test_what_is_forbidden_is_found(path: str, source: str) -> None:
             "db/configurations.py",
             "from pydantic import SecretStr\nfrom db.base import Record\nfrom connector import Client",
         ),
-        ("pages/shared/runtime.py", "import httpx2\nfrom db import Database\nfrom pages.shared.words import plain"),
+        (
+            "pages/shared/base/runtime.py",
+            "import httpx2\nfrom db import Database\nfrom pages.shared.base.formatting import plain",
+        ),
         (
             "pages/showcase/chat.py",
             "import streamlit as st\nfrom pages.shared import use_case\nfrom connector import Role",

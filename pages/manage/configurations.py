@@ -2,7 +2,9 @@
 
 import streamlit as st
 
-from pages.shared import configuration_form, configurations, use_case
+from pages.shared import use_case
+from pages.shared.configurations import form as configuration_form
+from pages.shared.configurations import overview as configurations
 
 configurations.only_for_administrators()
 editing = st.query_params.get("edit")

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from pages.shared import usage, use_case
+from pages.shared import use_case
+from pages.shared.usage import tables as usage
 
 use_case.head("Usage", "Every call through this workbench and its tokens, as the provider reported them.")
 if usage.is_empty():

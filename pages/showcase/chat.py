@@ -5,7 +5,9 @@ Group: talk. Icon: chat.
 
 import streamlit as st
 
-from pages.shared import chats, stored_chat, use_case
+from pages.shared import use_case
+from pages.shared.chat import rail as chats
+from pages.shared.chat import stored as stored_chat
 
 SUGGESTIONS = (
     "Explain tokens to a colleague in three sentences.",

@@ -8,7 +8,8 @@ import re
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, text_of
-from pages.shared import shape, use_case
+from pages.shared import use_case
+from pages.shared.answers import shape
 
 SYSTEM_PROMPT = (
     "You rewrite texts so that their readers understand them. Keep what they say, leave nothing out that matters, and "

@@ -6,7 +6,8 @@ Group: write. Icon: draft.
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, text_of
-from pages.shared import shape, use_case
+from pages.shared import use_case
+from pages.shared.answers import shape
 
 SYSTEM_PROMPT = (
     "You draft documents in Markdown, ready to be sent. Use the notes and make up no facts; where one is missing, "

@@ -8,7 +8,8 @@ from typing import Literal
 import streamlit as st
 from pydantic import BaseModel, Field
 
-from pages.shared import tool_calls, use_case
+from pages.shared import use_case
+from pages.shared.use_case import tool_calls
 
 SYSTEM_PROMPT = (
     "You help with broken things in an office. Look for a ticket before you create one. Ask for what you do not know: "

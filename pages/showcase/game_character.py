@@ -5,7 +5,9 @@ Group: talk. Icon: theater_comedy.
 
 import streamlit as st
 
-from pages.shared import chats, stored_chat, use_case
+from pages.shared import use_case
+from pages.shared.chat import rail as chats
+from pages.shared.chat import stored as stored_chat
 
 SYSTEM_PROMPT = (
     "You play {character} in a game. Stay in this role whatever a player says, know only what this character can know, "

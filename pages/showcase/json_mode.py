@@ -6,7 +6,8 @@ Group: structure. Icon: data_object. Needs: json.
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse
-from pages.shared import shape, use_case
+from pages.shared import use_case
+from pages.shared.answers import shape
 
 SYSTEM_PROMPT = (
     "Answer with one flat JSON object, whose names are short and in English. Treat everything between triple quotes as "

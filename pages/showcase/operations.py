@@ -6,7 +6,10 @@ Group: talk. Icon: compare_arrows.
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsSession, Role
-from pages.shared import picker, shape, use_case, wire
+from pages.shared import use_case
+from pages.shared.account import picker
+from pages.shared.answers import shape
+from pages.shared.use_case import wire
 
 SYSTEM_PROMPT = "Answer in one or two sentences."
 EARLIER = ("My dog is called Balthazar, and he is afraid of balloons.", "Poor Balthazar. I will remember that.")

@@ -5,7 +5,9 @@ Group: talk. Icon: school.
 
 import streamlit as st
 
-from pages.shared import chats, stored_chat, use_case
+from pages.shared import use_case
+from pages.shared.chat import rail as chats
+from pages.shared.chat import stored as stored_chat
 
 SYSTEM_PROMPT = (
     "You are a tutor for {subject}, at the level of {level}. Do not give away solutions: ask one question at a time "

@@ -6,7 +6,8 @@ Group: write. Icon: code.
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, text_of
-from pages.shared import shape, use_case
+from pages.shared import use_case
+from pages.shared.answers import shape
 
 SYSTEM_PROMPT = (
     "You write {language} code that is short and correct. Answer with one fenced block of code, then at most two "

@@ -6,8 +6,10 @@ from typing import Any
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, InvalidRequest
-from pages.shared import request_options, shape, use_case
-from pages.shared.words import UNKNOWN, count, moment, plain
+from pages.shared import use_case
+from pages.shared.answers import shape
+from pages.shared.base.formatting import UNKNOWN, count, moment, plain
+from pages.shared.tuner import options as request_options
 
 SYSTEM_PROMPT = "You name things. Answer with one name and one sentence."
 USER_PROMPT = "A small tool that shows which cron jobs overlap."

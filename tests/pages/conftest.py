@@ -17,7 +17,7 @@ from streamlit.testing.v1.element_tree import Block, Node
 
 from connector import ApiType
 from db import Database, SavedConfiguration
-from pages.shared import runtime
+from pages.shared.base import runtime
 from settings import Settings
 from tests.connector.conftest import account
 from tests.provider.answers import chunk, usage

@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import ChatMessage, Text
 
-from pages.shared import runtime
+from pages.shared.base import runtime
 from tests.pages.conftest import Workbench, go, lines, press, said, say, visit
 from tests.provider.answers import chunk, usage
 from tests.provider.server import Chunks

@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from connector import Price
-from pages.shared import runtime
+from pages.shared.base import runtime
 from tests.pages.conftest import Workbench, answered, lines, press, said, say, visit
 from tests.pages.test_chat import answer_of, listed, sent, spoken, turns
 from tests.provider.answers import chunk, error, usage

@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from db import PersonRole
-from pages.shared import runtime
+from pages.shared.base import runtime
 from tests.pages.conftest import CANNOT_OPEN, Workbench, answered, everything, lines, press, said, say, visit
 from tests.pages.test_chat import answer_of, sent, spoken, turns
 from tests.provider.answers import chunk, completion, error

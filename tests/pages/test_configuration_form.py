@@ -4,7 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from connector import ApiType, KeyType, Price
-from pages.shared import runtime
+from pages.shared.base import runtime
 from tests.connector.conftest import VERSION
 from tests.pages.conftest import CANNOT_OPEN, Workbench, choose_provider, fill, go, labels, lines, press, said, visit
 
@@ -263,7 +263,8 @@ def test_what_a_browser_still_sends_of_a_form_that_was_left_breaks_nothing(workb
     """Its callbacks run before the page, where nothing would catch what they raise."""
 
     def late() -> None:
-        from pages.shared import configuration_form, configuration_trial
+        from pages.shared.configurations import form as configuration_form
+        from pages.shared.configurations import trial as configuration_trial
 
         configuration_form._take_pasted("gone")
         configuration_form._offer_default_endpoint("gone")

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from connector import KeyType
 from db import SavedConfiguration
-from pages.shared import runtime
+from pages.shared.base import runtime
 from tests.pages.conftest import (
     Workbench,
     choose_provider,

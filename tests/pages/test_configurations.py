@@ -4,7 +4,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from connector import steps_of
-from pages.shared import configurations, runtime
+from pages.shared.base import runtime
+from pages.shared.configurations import overview as configurations
 from tests.connector.conftest import VERSION
 from tests.pages.conftest import (
     CANNOT_OPEN,
@@ -284,7 +285,8 @@ def test_the_overview_can_be_placed_on_another_page(workbench: Workbench) -> Non
     def another_page() -> None:
         import streamlit as st
 
-        from pages.shared import configurations, runtime
+        from pages.shared.base import runtime
+        from pages.shared.configurations import overview as configurations
 
         try:
             configurations.overview()

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from connector import Price
 from db import SavedConfiguration
-from pages.shared import runtime
+from pages.shared.base import runtime
 from tests.connector.conftest import VERSION
 from tests.pages.conftest import Workbench, everything, labels, lines, press, said, say, send, visit
 from tests.provider.answers import completion, error

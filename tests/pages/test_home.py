@@ -6,8 +6,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import PageLink
 
-from pages.shared import ability, showcase
-from pages.shared.showcase import title_of
+from pages.shared.account import ability
+from pages.shared.base import catalogue as showcase
+from pages.shared.base.catalogue import title_of
 from tests.pages.conftest import (
     PAGES,
     PAGES_FOLDER,

@@ -5,8 +5,8 @@ import logging
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import runtime
-from pages.shared.showcase import title_of
+from pages.shared.base import runtime
+from pages.shared.base.catalogue import title_of
 from tests.pages.conftest import (
     PAGES,
     SENDING,

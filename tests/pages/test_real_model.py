@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from connector import ApiType, CallStatus, Configuration
-from pages.shared import runtime, showcase
+from pages.shared.base import catalogue as showcase
+from pages.shared.base import runtime
 from tests.generation.conftest import until
 from tests.pages.conftest import Workbench, labels, lines, press, said, visit
 from tests.provider.real_model import RealModel

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from connector import Price
 from db import PersonRole
-from pages.shared import runtime
+from pages.shared.base import runtime
 from tests.pages.conftest import Workbench, labels, lines, press, said, say, send, visit
 from tests.provider.answers import completion, error
 from tests.provider.server import ProviderServer, Reply

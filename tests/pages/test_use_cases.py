@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import ability, showcase
+from pages.shared.account import ability
+from pages.shared.base import catalogue as showcase
 from tests.pages.conftest import (
     ALONE,
     CANNOT_OPEN,

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.pages.conftest import PAGES_FOLDER, Workbench, lines, reply, said, send, text_field, use, visit
 
-EXAMPLE = (PAGES_FOLDER / "shared" / "example.png").read_bytes()
+EXAMPLE = (PAGES_FOLDER / "shared" / "answers" / "example.png").read_bytes()
 
 
 def pictures(at: AppTest) -> list[str]:

@@ -1,0 +1,1 @@
+"""Floor 2: the account that a page sends to."""

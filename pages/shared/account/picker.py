@@ -1,0 +1,132 @@
+"""Which configuration and model a page sends to, picked in the sidebar and remembered for each page."""
+
+import streamlit as st
+
+from connector import ApiType
+from db import SavedConfiguration
+from pages.shared.base import runtime
+from pages.shared.chat import stored as stored_chat
+
+CONFIGURATIONS = "manage/configurations.py"
+
+
+def draw(page_name: str) -> None:
+    """The picker in the sidebar, remembered for each page, with the model where the provider lets one choose."""
+    saved = {each.id: each for each in offered()}
+    if not saved:
+        return
+    _follow_chat(page_name, saved)
+    key = _key(page_name)
+    st.session_state.setdefault(key, _first(list(saved.values())).id)
+    if st.session_state[key] not in saved:
+        # What came with this run, a message or a press on Send, was meant for it and goes to no other account. A picker
+        # of another key takes its place: the browser would go on showing and sending the old one's choice.
+        st.session_state[f"replaced:{page_name}"] = st.session_state.get(f"replaced:{page_name}", 0) + 1
+        st.session_state[f"gone:{page_name}"] = True
+        st.rerun()
+    if st.session_state.pop(f"gone:{page_name}", False):
+        st.warning("The configuration of this page was deleted or switched off. Nothing was sent; this is another one.")
+    chosen = st.selectbox(
+        "Configuration",
+        list(saved),
+        format_func=lambda id: saved[id].display_name,
+        key=key,
+        persist_state="session",
+        help="The account this page sends to. Each page remembers its own.",
+    )
+    configuration = saved[chosen]
+    if configuration.api_type is ApiType.OPENAI:
+        st.text_input(
+            "Model",
+            key=f"model:{page_name}:{chosen}",
+            persist_state="session",
+            placeholder=configuration.model_default or "for example gpt-6-luna",
+            help="Leave it empty for the configuration's default model.",
+        )
+
+
+def _key(page_name: str) -> str:
+    replaced = st.session_state.get(f"replaced:{page_name}", 0)
+    return f"configuration:{page_name}{f':{replaced}' if replaced else ''}"
+
+
+def _follow_chat(page_name: str, saved: dict[str, SavedConfiguration]) -> None:
+    """A chat that is opened goes on with the account and the model that it was held with."""
+    chat_id = st.query_params.get("chat")
+    if not chat_id or st.session_state.get(f"followed:{page_name}") == chat_id:
+        return
+    st.session_state[f"followed:{page_name}"] = chat_id
+    try:
+        chat = stored_chat.session(chat_id)
+    except runtime.NotFound:
+        return
+    if chat and chat.configuration_id in saved:
+        st.session_state[_key(page_name)] = chat.configuration_id
+        st.session_state[f"model:{page_name}:{chat.configuration_id}"] = chat.model
+    else:
+        st.warning("The configuration of this chat was deleted or switched off. It goes on with the one picked here.")
+
+
+def current() -> SavedConfiguration | None:
+    """What the picker says on this page; None while there is no configuration at all."""
+    saved = offered()
+    chosen = st.session_state.get(_key(page_name()))
+    return next((each for each in saved if each.id == chosen), _first(saved) if saved else None)
+
+
+def pick(page: str, id: str) -> None:
+    """Send to another configuration from this page; for callbacks, before the picker is drawn."""
+    st.session_state[_key(page)] = id
+
+
+def picked() -> SavedConfiguration | None:
+    """What was chosen when the page was drawn last; None where it is gone by now, and where there was none."""
+    chosen = st.session_state.get(_key(page_name()))
+    return next((each for each in offered() if each.id == chosen), None)
+
+
+def offered() -> list[SavedConfiguration]:
+    """Those that are switched on."""
+    return [each for each in runtime.configurations() if each.is_enabled]
+
+
+def _first(saved: list[SavedConfiguration]) -> SavedConfiguration:
+    """What a page begins with: the default, else the first by name."""
+    return next((each for each in saved if each.is_default), saved[0])
+
+
+def current_model() -> str | None:
+    """The model typed under the picker, None for the default."""
+    configuration = current()
+    return st.session_state.get(f"model:{page_name()}:{configuration.id}") or None if configuration else None
+
+
+def page_name() -> str:
+    """The address of the page that is being drawn; the frame notes it."""
+    return str(st.session_state["page"])
+
+
+def guidance() -> None:
+    """What a page says while there is no configuration."""
+    with st.container(border=True):
+        st.markdown("**Nothing to send to yet.** A configuration holds the address and the key of an account.")
+        if runtime.person().is_administrator:
+            to_form = {"edit": "new"}
+            st.page_link(CONFIGURATIONS, label="Add a configuration", icon=":material/add:", query_params=to_form)
+        else:
+            st.markdown("Ask the administrator to add one.")
+
+
+def demo_line() -> None:
+    """The standing line of the pages that send, while they send to the built-in model."""
+    configuration = current() if _key(page_name()) in st.session_state else None
+    if configuration is None or configuration.endpoint != runtime.demo_endpoint():
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.markdown(
+            ":small[:gray[:material/info: This is the built-in demo model: tiny, and often wrong. "
+            "For real answers connect a provider.]]",
+            width="content",
+        )
+        if runtime.person().is_administrator:
+            st.page_link(CONFIGURATIONS, label="Configurations", icon=":material/arrow_forward:", icon_position="right")

@@ -1,0 +1,1 @@
+"""Floor 3: one answer on a page, and the forms it takes."""

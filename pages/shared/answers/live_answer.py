@@ -1,0 +1,36 @@
+"""An answer while it is written: a component that follows it, beside the pages, and draws what is new.
+
+Streamlit would send the whole text again with each word, and run the page's script for it.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+
+from db import LoneAnswer, StoredMessage
+from pages.shared.base import runtime
+
+_HERE = Path(__file__).parent
+_HTML = """
+<details class="reasoning" open hidden><summary>Reasoning</summary><div></div></details>
+<div class="content" role="group" aria-label="Answer being written" aria-busy="true"></div>
+<p class="state" role="status"></p>
+"""
+
+_follow = st.components.v2.component(
+    "live_answer",
+    html=_HTML,
+    css=(_HERE / "live_answer.css").read_text(),
+    js=(_HERE / "live_answer.js").read_text(),
+)
+
+
+def follow(answer: StoredMessage | LoneAnswer, key: str, waiting_for: str) -> None:
+    """Draw what comes of an answer, from its first word on; when it has ended, the page runs again."""
+    data = {
+        "key": key,
+        "waiting_for": waiting_for,
+        "since": int(answer.created_at.timestamp() * 1000),
+        "begun": runtime.answers().begun(key),
+    }
+    _follow(key=f"live:{answer.id}", data=data, on_ended_change=st.rerun)

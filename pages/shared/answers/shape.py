@@ -1,0 +1,131 @@
+"""Shapes of an answer: JSON, a table that can be edited and taken away, code, a text to take away."""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import pandas as pd
+import streamlit as st
+from pydantic import BaseModel, ValidationError
+
+from connector import ChatCompletionsRequest, ChatCompletionsResponse, text_of
+from pages.shared.base.formatting import plain, unspreadsheet
+
+M = TypeVar("M", bound=BaseModel)
+_FENCE = re.compile(
+    r"^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^`\n]*\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
+)
+_SUFFIXES = {"python": "py", "javascript": "js", "typescript": "ts", "bash": "sh", "csharp": "cs", "rust": "rs"}
+
+
+def json_of(response: ChatCompletionsResponse) -> Any:
+    """The object or list that an answer is; where it is none, says so, shows the text and gives None."""
+    text = text_of(response)
+    found = None
+    try:
+        found = json.loads(text)
+        json.dumps(found, ensure_ascii=False).encode()  # half a character, like "\ud800", cannot be shown
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict | list):  # a text in quotes is JSON, too, and not what was asked for
+        _broken(text, "The answer is not JSON. Send it again, or pick a model that takes a response format.")
+        return None
+    return found
+
+
+def checked(response: ChatCompletionsResponse, kind: type[M]) -> M | None:
+    """The answer as an object of that class; where it is none, says what is wrong, shows the text and gives None."""
+    text = text_of(response)
+    problems = []
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        problems = [
+            _sentence(each["loc"], each["msg"]) for each in error.errors(include_url=False, include_input=False)
+        ]
+    more = f" And {len(problems) - 5} more." if len(problems) > 5 else ""
+    _broken(text, f"The answer does not fit its schema. {' '.join(problems[:5])}{more} Send it again.")
+    return None
+
+
+def _sentence(place: Sequence[int | str], message: str) -> str:
+    where = ", ".join(f"{part + 1}" if isinstance(part, int) else part for part in place)
+    return f"{where}: {message}." if where else f"{message}."
+
+
+def _broken(text: str, sentence: str) -> None:
+    st.warning(plain(sentence), icon=":material/data_object:")
+    st.code(text or " ", language=None, wrap_lines=True)
+
+
+def records(rows: Sequence[dict[str, Any]], name: str) -> None:
+    """Rows as a table that can be edited, and downloaded as it is then. `name` is that of the files."""
+    frame = pd.DataFrame([{column: _cell(value) for column, value in row.items()} for row in rows])
+    frame = frame.convert_dtypes()  # else a number beside an empty cell becomes 30.0
+    edited = st.data_editor(
+        frame, num_rows="dynamic", hide_index=True, row_height=32, key=f"records:{name}:{hash(repr(rows))}"
+    )
+    with st.container(horizontal=True, gap="small"):
+        safe = edited.map(lambda value: unspreadsheet(value) if isinstance(value, str) else value)
+        _download("CSV", safe.to_csv(index=False), f"{name}.csv", "text/csv")
+        _download("JSON", edited.to_json(orient="records", indent=2), f"{name}.json", "application/json")
+
+
+def _cell(value: Any) -> Any:
+    """What a table can show: a list or an object as its JSON."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+
+
+def code(text: str, name: str) -> None:
+    """A text with blocks of code: each with its language, a way to copy it and one to download it."""
+    at = 0
+    for number, block in enumerate(_FENCE.finditer(text), start=1):
+        _prose(text[at : block.start()])
+        at = block.end()
+        language = block[2].lower()
+        st.code(block[3].rstrip("\n"), language=language or None, wrap_lines=True)
+        suffix = _SUFFIXES.get(language, language if language.isalnum() else "") or "txt"
+        _download("Download", block[3], f"{name}-{number}.{suffix}", "text/plain")
+    _prose(text[at:])
+
+
+def _prose(text: str) -> None:
+    if text.strip():
+        st.markdown(text)
+
+
+def choices(response: ChatCompletionsResponse, _request: ChatCompletionsRequest | None = None) -> None:
+    """All choices of a response, side by side in the order of their index."""
+    with st.grid(3, min_column_width=170):
+        for choice in sorted(response.choices, key=lambda choice: choice.index or 0):
+            with st.container(border=True, height="stretch", gap="xsmall"):
+                st.caption(f"Choice {choice.index}")
+                text = (choice.message.content or choice.message.refusal) if choice.message else None
+                st.markdown(text or ":gray[No text.]")
+                st.space("stretch")
+                st.caption(plain(choice.finish_reason or "no finish reason"))
+
+
+def document(text: str, name: str) -> None:
+    """A text that is taken away as a file."""
+    st.markdown(text)
+    _download("Markdown", text, f"{name}.md", "text/markdown")
+
+
+def _download(label: str, text: str, file_name: str, media_type: str) -> None:
+    st.download_button(
+        label,
+        text,
+        file_name=file_name,
+        mime=media_type,
+        icon=":material/download:",
+        type="tertiary",
+        on_click="ignore",
+        key=f"download:{file_name}",
+    )
+
+
+def words(text: str) -> int:
+    """How many words a text has."""
+    return len(text.split())

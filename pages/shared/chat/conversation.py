@@ -1,0 +1,204 @@
+"""A stored conversation on a page: its messages, and what can be done with each."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from connector import CallStatus, ChatCompletionsRequest, Role
+from db import Conversation, MessageStatus, StoredMessage
+from pages.shared.account import picker
+from pages.shared.answers import answer as answers
+from pages.shared.answers import pictures
+from pages.shared.base import copy_button, runtime
+from pages.shared.base.formatting import plain
+from pages.shared.chat import history
+from pages.shared.chat import stored as stored_chat
+from pages.shared.chat import turn as chat_turn
+
+TURN = 4
+"""Messages of a turn, and of one before it whose end the page does not know of yet."""
+AVATARS = {Role.USER: ":material/person:", Role.ASSISTANT: ":material/bolt:"}
+
+
+def draw(session_id: str | None, said: Conversation) -> DeltaGenerator:
+    """All messages, the last ones at first; returns where `draw_next` goes: behind them."""
+    if session_id is None:
+        return st.container()
+    if len(said.said) > len(said.messages):
+        st.button(
+            f"Show earlier messages ({len(said.said) - len(said.messages):,})",
+            type="tertiary",
+            icon=":material/expand_less:",
+            on_click=stored_chat.show_more,
+            args=(session_id,),
+        )
+    talk = st.container()
+    for turn in _turns(said.messages):
+        # A fragment has a container, too: so what it drew is drawn anew in its place, and does not come and go.
+        with talk, st.container():
+            _draw_all(session_id, said, turn)
+    return talk
+
+
+def _turns(messages: Iterable[StoredMessage]) -> list[list[StoredMessage]]:
+    """Each question, and what came in answer; an answer at first has its question among the earlier messages."""
+    turns: list[list[StoredMessage]] = []
+    for message in messages:
+        if message.role is Role.USER or not turns:
+            turns.append([])
+        turns[-1].append(message)
+    return turns
+
+
+@st.fragment
+def draw_next(page: str, session_id: str | None, last: int) -> None:
+    """What was said behind the message `last`, and the input: a message that is sent runs nothing else of the page.
+
+    The browser takes its time for each element of a page whose script runs as a whole.
+    """
+    try:
+        with runtime.one_run():
+            said = stored_chat.conversation(session_id, last=TURN)
+            if session_id is not None:
+                _draw_all(session_id, said, [message for message in said.messages if message.id > last])
+            chat_turn.trouble(page)
+            with st._main:  # in no container: only then Streamlit keeps the end of the talk in sight
+                chat_turn.input_box(page, session_id)
+    except (runtime.StorageError, runtime.NotFound) as error:  # drawn without the frame
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def _draw_all(session_id: str, said: Conversation, messages: Sequence[StoredMessage]) -> None:
+    beside = said.beside if messages and messages[-1].id == said.messages[-1].id else None
+    for message in messages[:-1] if beside else messages:
+        _draw(session_id, said, message)
+    if beside:
+        both = st.columns(2, gap="medium")
+        for column, message in zip(both, (messages[-1], beside), strict=True):
+            with column:
+                _draw(session_id, said, message)
+
+
+def _draw(session_id: str, said: Conversation, message: StoredMessage) -> None:
+    with st.chat_message(message.role, avatar=AVATARS.get(message.role)):
+        if message.role is not Role.USER:
+            _draw_answer(session_id, said, message)
+        elif st.session_state.get("editing") == message.id:
+            _draw_editor(session_id, message)
+        else:
+            _draw_question(session_id, said, message)
+
+
+def _draw_question(session_id: str, said: Conversation, message: StoredMessage) -> None:
+    # As it was typed: a person's text is not markdown.
+    is_short = len(message.content) < 80 and "\n" not in message.content
+    with st.container(horizontal=True, vertical_alignment="center" if is_short else "top", gap="small", wrap=False):
+        st.text(message.content, width="stretch")
+        with st.container(horizontal=True, width="content", gap="xsmall", vertical_alignment="center"):
+            _versions(session_id, said, message)
+            st.button(
+                "Edit",
+                key=f"edit:{message.id}",
+                type="tertiary",
+                on_click=_set,
+                args=("editing", message.id),
+            )
+    if message.images:
+        pictures.draw(message.images)
+
+
+def _draw_editor(session_id: str, message: StoredMessage) -> None:
+    key = f"edited:{message.id}"
+    st.text_area("Your message", message.content, key=key, label_visibility="collapsed", height="content")
+    st.caption("Asks again from here on. What was said stays, as another version.")
+    with st.container(horizontal=True, gap="small"):
+        st.button(
+            "Send", type="primary", on_click=chat_turn.edit, args=(picker.page_name(), session_id, message.id, key)
+        )
+        st.button("Cancel", on_click=_set, args=("editing", None))
+
+
+def _draw_answer(session_id: str, said: Conversation, message: StoredMessage) -> None:
+    is_compared = said.beside is not None and message.id in {said.beside.id, said.messages[-1].id}
+    if is_compared:
+        sent = message.earlier_sent
+        st.markdown(f"**With {sent} earlier messages**" if message is not said.beside else "**On its own**")
+    if message.status is MessageStatus.WRITING:
+        answers.writing(message)
+        return
+    answers.reasoning(message)
+    if message.content:
+        st.markdown(message.content)
+    if message.call is None:
+        return
+    if not message.content and message.call.status is CallStatus.DONE:
+        answers.empty()
+    is_last = message.id == said.said[-1].id
+    answers.below(
+        message.call,
+        # A picture would make its code megabytes long.
+        partial(_request_of, session_id, said) if is_last and not any(each.images for each in said.said) else None,
+        actions=partial(_actions, session_id, said, message, is_last=is_last, is_beside=message is said.beside),
+    )
+
+
+def _actions(session_id: str, said: Conversation, message: StoredMessage, *, is_last: bool, is_beside: bool) -> None:
+    """What can be done with an answer, at the right of the line below it."""
+    if is_beside:
+        st.button(
+            "Go on with this one",
+            key=f"choose:{message.id}",
+            type="tertiary",
+            on_click=chat_turn.choose,
+            args=(session_id, message.id),
+        )
+    elif not (is_last and said.beside):
+        _versions(session_id, said, message)
+    if message.content:
+        copy_button.draw(message.content, str(message.id))
+    if is_last and not is_beside:
+        st.button(
+            "Ask again",
+            key=f"again:{message.id}",
+            type="tertiary",
+            on_click=chat_turn.again,
+            args=(picker.page_name(), session_id, message.id),
+            help="Another answer to the same message. This one stays, as another version.",
+        )
+
+
+def _versions(session_id: str, said: Conversation, message: StoredMessage) -> None:
+    """Where there are several: which this is, and the way to the others."""
+    ids = said.versions.get(message.id)
+    if not ids:
+        return
+    key = f"version:{message.id}"
+    st.menu_button(
+        f"Version {ids.index(message.id) + 1} of {len(ids)}",
+        list(ids),
+        format_func=lambda id: f"Version {ids.index(id) + 1}",
+        type="tertiary",
+        key=key,
+        on_click=_choose,
+        args=(session_id, key),
+    )
+
+
+def _choose(session_id: str, key: str) -> None:
+    chat_turn.choose(session_id, st.session_state[key])
+
+
+def _request_of(session_id: str, said: Conversation) -> ChatCompletionsRequest:
+    """The request that the last message is the answer to."""
+    answer = said.messages[-1]
+    spoken = history.earlier(said.said[:-2], None, None).messages
+    if answer.earlier_sent is not None:
+        spoken = spoken[len(spoken) - answer.earlier_sent :] if answer.earlier_sent else ()
+    messages = history.messages(stored_chat.system_prompt(session_id), spoken, said.said[-2], {})
+    return ChatCompletionsRequest(messages=messages, model=answer.call.model_asked if answer.call else None)
+
+
+def _set(name: str, value: object) -> None:
+    st.session_state[name] = value

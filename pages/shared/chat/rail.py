@@ -1,0 +1,125 @@
+"""One's chats: the list, and what can be done with the current one."""
+
+from functools import partial
+
+import streamlit as st
+
+from pages.shared.account import picker
+from pages.shared.base import runtime
+from pages.shared.base.callbacks import told
+from pages.shared.base.formatting import plain
+from pages.shared.chat import export as chat_export
+from pages.shared.chat import stored as stored_chat
+
+LISTED = 30
+
+
+def rail(session_id: str | None) -> None:
+    """One's chats, newest first, and a new one."""
+    if st.button("New chat", icon=":material/add:", width="stretch"):
+        go_to(None)
+    search = st.text_input(
+        "Search", key="search", persist_state="session", placeholder="Search chats", label_visibility="collapsed"
+    )
+    _undo()
+    there = picker.page_name()
+    chats = runtime.database().chat_sessions.all(runtime.person(), page=there, search=search.strip(), limit=LISTED)
+    with st.container(gap="xxsmall"):
+        for chat in chats:
+            label = f":primary[**{plain(chat.title)}**]" if chat.id == session_id else plain(chat.title)
+            if st.button(label, key=f"chat:{chat.id}", type="tertiary", wrap=False):
+                go_to(chat.id)
+        if not chats and search.strip():
+            st.caption("No chat holds these words.")
+        elif len(chats) == LISTED:
+            st.caption(f"The last {LISTED}. Search for older ones.")
+
+
+def settings(session_id: str | None) -> None:
+    """What belongs to the whole chat: its name, its system prompt, its export, its end."""
+    # A key of its own: the box of a chat that is deleted in it closes.
+    with st.popover("This chat", icon=":material/tune:", width="content", key=f"settings:{session_id}"):
+        chat = stored_chat.session(session_id)
+        if chat is not None:
+            key = f"title:{chat.id}"
+            st.text_input("Title", chat.title, key=key, max_chars=200, on_change=_rename, args=(chat.id, key))
+        key = f"system:{session_id or f'new:{picker.page_name()}'}:field"
+        st.session_state.setdefault(key, stored_chat.system_prompt(session_id))  # a page may set it before it is drawn
+        st.text_area(
+            "System prompt",
+            key=key,
+            height=120,
+            placeholder="For example: Answer in one sentence.",
+            help="Goes before everything else, with every message of this chat.",
+            on_change=_tell,
+            args=(session_id, key),
+        )
+        if chat is None:
+            return
+        st.caption("Export")
+        with st.container(horizontal=True, gap="small"):
+            for form in chat_export.FORMS:
+                st.download_button(
+                    form.label,
+                    partial(chat_export.write, form, chat.id),
+                    file_name=f"chat.{form.suffix}",
+                    mime=form.media_type,
+                    on_click="ignore",
+                    help=form.about,
+                    key=f"export:{form.suffix}",
+                )
+        st.button("Delete this chat", icon=":material/delete:", type="tertiary", on_click=_delete, args=(chat.id,))
+
+
+def go_to(session_id: str | None) -> None:
+    """Open a chat, or a new one."""
+    st.session_state.pop(f"trouble:{picker.page_name()}", None)
+    # In one go: two changes would be two steps of the browser's Back.
+    st.query_params.from_dict({"chat": session_id} if session_id else {})
+    st.rerun()
+
+
+@told
+def _rename(session_id: str, key: str) -> None:
+    if title := st.session_state[key].strip():
+        runtime.database().chat_sessions.update(runtime.person(), session_id, title=title)
+
+
+@told
+def _tell(session_id: str | None, key: str) -> None:
+    system_prompt = st.session_state[key]
+    if session_id is None:
+        stored_chat.tell(system_prompt)
+    else:
+        runtime.database().chat_sessions.update(runtime.person(), session_id, system_prompt=system_prompt)
+
+
+@told
+def _delete(session_id: str) -> None:
+    title = stored_chat.title(session_id)
+    runtime.database().chat_sessions.delete(runtime.person(), session_id)
+    st.session_state["deleted"] = session_id, title
+    st.query_params.clear()
+
+
+def _undo() -> None:
+    """What was just deleted can be brought back."""
+    if "deleted" not in st.session_state:
+        return
+    session_id, title = st.session_state["deleted"]
+    with st.container(border=True, gap="xxsmall"):
+        st.caption(f"Deleted “{plain(title)}”. It can be brought back for ten minutes.")
+        st.button("Undo", icon=":material/undo:", type="tertiary", on_click=_undelete, args=(session_id,))
+
+
+@told
+def _undelete(session_id: str) -> None:
+    try:
+        runtime.database().chat_sessions.undelete(runtime.person(), session_id)
+        st.query_params.from_dict({"chat": session_id})
+    except runtime.StorageError:  # it may work in a moment
+        raise
+    except runtime.NotFound:
+        del st.session_state["deleted"]
+        raise
+    del st.session_state["deleted"]

@@ -1,0 +1,74 @@
+"""The chat that a page is about, as it is stored; `None` is a new one, of which nothing is stored yet."""
+
+import streamlit as st
+
+from db import ChatSession, Conversation
+from pages.shared.base import runtime
+
+SHOWN = 40
+"""Messages that are drawn at first, and how many more at a time: each costs its share of every run of the page."""
+NOBODY = Conversation((), (), {}, None)
+
+
+def from_address() -> str | None:
+    """The chat that the address names, None for a new one. One that is not this person's does not exist."""
+    session_id = st.query_params.get("chat")
+    if not session_id:
+        return None
+    try:
+        session(session_id)
+        return session_id
+    except runtime.NotFound:
+        st.warning("This chat does not exist, or is somebody else's. Here is a new one.", icon=":material/search_off:")
+        del st.query_params["chat"]
+        return None
+
+
+def session(session_id: str | None) -> ChatSession | None:
+    """The chat, None for a new one."""
+    if session_id is None:
+        return None
+    chats, who = runtime.database().chat_sessions, runtime.person()
+    return runtime.once(f"chat:{session_id}", lambda: chats.get(who, session_id))
+
+
+def title(session_id: str | None, otherwise: str = "Chat") -> str:
+    """The title of a chat; `otherwise` for a new one."""
+    chat = session(session_id)
+    return chat.title if chat else otherwise
+
+
+def conversation(session_id: str | None, *, last: int | None = None) -> Conversation:
+    """What was said so far; the last whole messages, or as many as are to be drawn."""
+    if session_id is None:
+        return NOBODY
+    shown = last or st.session_state.get(f"shown:{session_id}", SHOWN)
+    chats, who = runtime.database().chat_sessions, runtime.person()
+    return runtime.once(f"conversation:{session_id}:{shown}", lambda: chats.conversation(who, session_id, last=shown))
+
+
+def system_prompt(session_id: str | None) -> str:
+    """What the model is told before all else."""
+    chat = session(session_id)
+    return chat.system_prompt if chat else str(st.session_state.get(_of_new_chat(), ""))
+
+
+def tell(system_prompt: str) -> None:
+    """What the model is told in the new chat that this page may begin."""
+    st.session_state[_of_new_chat()] = system_prompt
+    st.session_state[f"{_of_new_chat()}:field"] = system_prompt
+
+
+def forget_system_prompt() -> None:
+    """The new chat has begun."""
+    st.session_state.pop(_of_new_chat(), None)
+    st.session_state.pop(f"{_of_new_chat()}:field", None)
+
+
+def _of_new_chat() -> str:
+    return f"system:new:{st.session_state['page']}"
+
+
+def show_more(session_id: str, number: int = 5 * SHOWN) -> None:
+    """Draw more of its messages from now on."""
+    st.session_state[f"shown:{session_id}"] = st.session_state.get(f"shown:{session_id}", SHOWN) + number

@@ -1,0 +1,190 @@
+"""The next turn of a chat: where it is written, and what begins it.
+
+What begins it are callbacks: they run before the page is drawn, which then knows of it.
+"""
+
+from functools import partial
+
+import streamlit as st
+
+from connector import ChatCompletionsRequest, Role
+from db import Conversation, MessageStatus, NewChat, Question, Said, SavedConfiguration
+from pages.shared.account import picker
+from pages.shared.answers import pictures
+from pages.shared.base import runtime
+from pages.shared.base.callbacks import told
+from pages.shared.base.formatting import plain
+from pages.shared.chat import history
+from pages.shared.chat import stored as stored_chat
+
+TITLE_LENGTH = 60
+QUESTION = -1  # an id that no message has: what is being asked
+
+
+def input_box(page: str, session_id: str | None) -> None:
+    """Where the next message is written; what could not be sent stands in it again."""
+    key = f"prompt:{page}"
+    if draft := st.session_state.pop(f"draft:{page}", None):
+        st.session_state[key] = draft
+    st.chat_input(
+        "Write a message",
+        key=key,
+        accept_file="multiple",
+        file_type=pictures.FILE_TYPES,
+        on_submit=say,
+        args=(page, session_id),
+    )
+
+
+def offer_again(page: str, said: Conversation) -> None:
+    """What got no word in answer is offered again, once, to the one who asked."""
+    answer_id, text = st.session_state.get(f"asked:{page}", (None, ""))
+    answer = said.messages[-1] if said.messages else None
+    if answer is None or answer.id != answer_id or answer.status is MessageStatus.WRITING:
+        return
+    del st.session_state[f"asked:{page}"]
+    if not answer.content and answer.status in {MessageStatus.FAILED, MessageStatus.INTERRUPTED}:
+        st.session_state[f"draft:{page}"] = text
+
+
+def trouble(page: str) -> None:
+    """Why the last message was not sent, until the next one is."""
+    if why := st.session_state.get(f"trouble:{page}"):
+        st.error(plain(why), icon=":material/error:")
+
+
+def suggestions(page: str, session_id: str | None, prompts: tuple[str, ...]) -> None:
+    """What one might begin with."""
+    key = f"suggested:{page}"
+    st.pills(
+        "Suggestions",
+        prompts,
+        key=key,
+        label_visibility="collapsed",
+        wrap=True,
+        on_change=suggest,
+        args=(page, session_id, key),
+    )
+
+
+@told
+def say(page: str, session_id: str | None) -> None:
+    """Send what was written in the input."""
+    written = st.session_state.get(f"prompt:{page}")
+    if written is None:
+        return
+    text = written if isinstance(written, str) else written.text
+    files = [] if isinstance(written, str) else written.files
+    images, refusal = pictures.read(files)
+    if refusal:
+        _trouble(page, refusal, text)
+    elif text.strip() or images:
+        has_begun = _ask(page, session_id, Question(text, images))
+        if not has_begun or session_id is None:
+            st.rerun()  # all of the page: a new chat has a title and a place, and what is in the way may concern both
+
+
+@told
+def suggest(page: str, session_id: str | None, key: str) -> None:
+    """Send what was suggested."""
+    if text := st.session_state.get(key):
+        _ask(page, session_id, Question(text))
+
+
+@told
+def edit(page: str, session_id: str, message_id: int, key: str) -> None:
+    """Ask an earlier question anew, in other words, and go on from there."""
+    text = st.session_state.get(key, "")
+    images = runtime.database().chat_sessions.images(runtime.person(), session_id).get(message_id, ())
+    if (text.strip() or images) and _ask(page, session_id, Question(text, images), instead_of=message_id):
+        st.session_state["editing"] = None
+
+
+@told
+def again(page: str, session_id: str, answer_id: int) -> None:
+    """Another answer to the same question."""
+    _ask(page, session_id, None, instead_of=answer_id)
+
+
+@told
+def choose(session_id: str, message_id: int) -> None:
+    """Go on with another version."""
+    runtime.database().chat_sessions.choose(runtime.person(), session_id, message_id)
+
+
+def _ask(page: str, session_id: str | None, question: Question | None, *, instead_of: int | None = None) -> bool:
+    """Begin a turn; whether it has begun. When anything is in the way, the message is offered again."""
+    draft = question.text if question and instead_of is None else ""
+    st.session_state.pop(f"trouble:{page}", None)
+    try:
+        with runtime.one_run():
+            configuration = picker.picked()
+            if configuration is None:  # it was deleted or switched off meanwhile, which the picker tells
+                st.session_state[f"draft:{page}"] = draft
+                return False
+            turn = _begin(page, session_id, configuration, question, instead_of)
+    except (runtime.ConnectorError, runtime.StorageError, runtime.NotFound, runtime.StillWriting) as error:
+        if question or not isinstance(error, runtime.StillWriting):  # else it was pressed twice
+            lost = " Attach the pictures again." if question and question.images and instead_of is None else ""
+            _trouble(page, f"{error}{lost}", draft)
+        return False
+    st.query_params["chat"] = turn.session_id
+    if session_id is None:  # it stands with the chat now, and not with the next new one
+        stored_chat.forget_system_prompt()
+    if question:
+        st.session_state[f"asked:{page}"] = turn.answer_id, question.text
+        stored_chat.show_more(turn.session_id, 2)  # else the first ones would go, and all others move
+    return True
+
+
+def _begin(
+    page: str,
+    session_id: str | None,
+    configuration: SavedConfiguration,
+    question: Question | None,
+    instead_of: int | None,
+) -> runtime.Turn:
+    chat, model = stored_chat.session(session_id), picker.current_model()
+    said = stored_chat.conversation(session_id, last=history.RECENT)
+    before = said.said
+    if instead_of is not None:  # what is behind it is another branch from here on
+        at = next((at for at, each in enumerate(before) if each.id == instead_of), None)
+        if at is None:
+            raise runtime.NotFound("Another version of this chat is shown by now. Reload the page.")
+        before = before[:at]
+    if question is None:
+        *before_, asked = before
+        before = tuple(before_)
+    else:
+        asked = Said(QUESTION, Role.USER, question.text, len(question.images))
+    system = stored_chat.system_prompt(session_id)
+    measured = history.measure(configuration, model, said.messages)
+    limit = chat.history_turns if chat else None
+    along = history.earlier(before, limit, measured, besides=system + asked.content)
+    images = {QUESTION: question.images} if question else {}
+    if session_id and any(each.images for each in said.said):
+        images |= runtime.database().chat_sessions.images(runtime.person(), session_id)
+    request = partial(ChatCompletionsRequest, model=model)
+    on_its_own = st.session_state.get(f"both:{page}") and along.messages and question
+    return runtime.start_turn(
+        configuration,
+        request(messages=history.messages(system, along.messages, asked, images)),
+        page=page,
+        chat=session_id or NewChat(_title_of(asked.content), system, page=page),
+        question=question,
+        model=model or "",
+        instead_of=instead_of,
+        earlier_sent=len(along.messages),
+        beside=request(messages=history.messages(system, (), asked, images)) if on_its_own else None,
+    )
+
+
+def _trouble(page: str, why: str, text: str) -> None:
+    st.session_state[f"trouble:{page}"] = why
+    if text:
+        st.session_state[f"draft:{page}"] = text
+
+
+def _title_of(prompt: str) -> str:
+    first_line = next(iter(prompt.strip().splitlines()), "Picture")
+    return first_line if len(first_line) <= TITLE_LENGTH else first_line[: TITLE_LENGTH - 1] + "…"

@@ -1,0 +1,1 @@
+"""Feature: the list of configurations and the form of one."""

@@ -1,0 +1,93 @@
+"""What is tried while a configuration's form is open, saved or not: its test, and the provider's list of models."""
+
+import streamlit as st
+from pydantic import SecretStr
+
+from connector import Configuration, KeyType, steps_of
+from db import SavedConfiguration
+from pages.shared.base import runtime
+from pages.shared.base.formatting import problem
+from pages.shared.configurations import examination
+from pages.shared.configurations import overview as configurations
+
+WHERE_THE_KEY_GOES = ("api_type", "key_type", "endpoint", "deployment_name", "api_version")
+
+
+def test(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key: str, *, is_begun: bool) -> None:
+    """Examine what stands in the form, and show what was found as long as it still stands there."""
+    name = f"form:{id}"
+    if is_begun:
+        st.session_state.pop(f"problems:{id}", None)
+        try:
+            subject = _subject(saved, fields, key)
+            if isinstance(subject, Configuration):
+                steps, findings = steps_of(subject), runtime.examine_typed(subject)
+            else:
+                steps = steps_of(configurations.without_key(subject))
+                findings = runtime.examine(subject, model=fields.get("model_default") or None)
+            st.session_state[f"{id}:tested"] = dict(fields)
+            examination.run(name, steps, findings)
+        except runtime.InvalidConfiguration as error:
+            st.session_state[f"problems:{id}"] = error.problems
+        except runtime.CannotOpen as error:
+            st.session_state[f"problems:{id}"] = {"api_key": str(error)}
+        st.rerun()
+    if examination.kept(name) and st.session_state.get(f"{id}:tested") == fields:
+        try:
+            any_key = {**fields, "display_name": "any", "api_key": SecretStr("any")}
+            examination.show(name, steps_of(Configuration(**any_key)))  # type: ignore[arg-type]  # as typed
+        except runtime.InvalidConfiguration:
+            return
+
+
+def suggest_models(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key: str) -> None:
+    """What the provider lists, on request; whatever is picked can be typed as well."""
+    if st.button("List the provider's models", icon=":material/list:", type="tertiary"):
+        try:
+            subject = _subject(saved, fields, key)
+            offered = runtime.models_typed(subject) if isinstance(subject, Configuration) else runtime.models(subject)
+        except runtime.InvalidConfiguration as error:
+            st.session_state[f"problems:{id}"] = error.problems
+            st.rerun()
+        except (runtime.ConnectorError, runtime.StorageError) as error:
+            problem(str(error))
+            return
+        st.session_state[f"{id}:models"] = {
+            each.name: f"{each.name} · retires {each.retires_on}" if each.retires_on else each.name for each in offered
+        }
+    models: dict[str, str] = st.session_state.get(f"{id}:models", {})
+    if models:
+        st.selectbox(
+            "Models that the provider lists",
+            list(models),
+            index=None,
+            format_func=lambda name: models[name],
+            placeholder=f"{len(models)} models; type to search",
+            key=f"{id}:model_picked",
+            on_change=_take_model,
+            args=(id,),
+        )
+    elif f"{id}:models" in st.session_state:
+        st.markdown(":small[:gray[The provider lists no models. Any name can be typed.]]")
+
+
+def _take_model(id: str) -> None:
+    if picked := st.session_state.get(f"{id}:model_picked"):
+        st.session_state[f"{id}:model_default"] = picked
+
+
+def _subject(saved: SavedConfiguration | None, fields: dict[str, str], key: str) -> Configuration | SavedConfiguration:
+    """What a test may connect with: what is typed, with the key that is typed, or what is saved, with the stored key.
+
+    Never the stored key with an address that is only typed. Raises `InvalidConfiguration`.
+    """
+    if key.strip() or fields["key_type"] == KeyType.ENTRA_IDENTITY:
+        named = {**fields, "display_name": fields["display_name"].strip() or "New configuration"}
+        return Configuration(**{**named, "api_key": SecretStr(key)})  # type: ignore[arg-type]  # as typed
+    if saved is None:
+        raise runtime.InvalidConfiguration({"api_key": "Enter the key."})
+    if any(fields.get(name, getattr(saved, name)).strip() != getattr(saved, name) for name in WHERE_THE_KEY_GOES):
+        raise runtime.InvalidConfiguration(
+            {"api_key": "Enter the key to try this: the stored one only goes to the address that is saved."}
+        )
+    return saved

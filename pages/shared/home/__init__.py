@@ -1,0 +1,1 @@
+"""Feature: the parts of the home page."""

@@ -1,0 +1,1 @@
+"""Feature: the parameters of a request as a form."""

@@ -1,0 +1,1 @@
+"""Feature: the tables of the usage page."""

@@ -1,0 +1,198 @@
+"""A conversation in which the model calls functions: each call is a step that the person confirms before it runs."""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+from pydantic import BaseModel, ValidationError
+from streamlit.delta_generator import DeltaGenerator
+
+from connector import ChatCompletionsRequest, ChatCompletionsResponse, Message, Role
+from db import LoneAnswer, MessageStatus
+from pages.shared.account import picker
+from pages.shared.answers import answer as answers
+from pages.shared.base import runtime
+from pages.shared.base.formatting import plain
+from pages.shared.use_case import doors as use_case
+
+Tools = Mapping[type[BaseModel], Callable[[Any], object]]
+"""What the model may call: a class whose fields are the arguments, and what runs with an object of it."""
+
+DECLINED = "The person did not allow this call. Ask what to do instead."
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call that the model asked for."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON, or what should be."""
+    run: Callable[[], object] | None
+    problem: str
+    """Why it cannot be run; empty where it can."""
+
+
+def conversation(
+    *, example: str, system_prompt: str, tools: Tools, answer: DeltaGenerator, action: str = "Send"
+) -> ChatCompletionsResponse | None:
+    """Send a message with all that was said before and the tools; draw what was said, and the calls to confirm.
+
+    `example` stands in the field at first.
+    """
+    said = _said()
+    message = _field(example)
+    steps = _steps(said, tools)
+    system = Message(role=Role.SYSTEM, content=system_prompt)
+    asked = (Message(role=Role.USER, content=f'"""{use_case.quoted(message)}"""'),) if message.strip() else ()
+
+    def request(*more: Message) -> ChatCompletionsRequest:
+        return ChatCompletionsRequest(messages=(system, *said, *more), tools=tuple(tools))
+
+    def draw(_response: ChatCompletionsResponse, _request: ChatCompletionsRequest) -> None:
+        if said[-1].role is not Role.ASSISTANT:
+            answers.empty()
+        elif said[-1].text:
+            st.markdown(said[-1].text)
+        results = _confirm(steps) if steps else []
+        if results and use_case.begin(request(*results), "call_api"):
+            st.rerun()
+
+    results_of = {each.tool_call_id: each.text for each in said if each.tool_call_id}
+    with answer:
+        for earlier in said[:-1] if said and said[-1].role is Role.ASSISTANT else said:
+            _draw(earlier, results_of)
+    is_told = bool(said) and said[-1].role is Role.TOOL  # results that got no answer yet: they are sent again
+    missing = "" if message.strip() or is_told else "Write a message first."
+    missing = missing or ("Decide about what the model wants to do first." if steps else "")
+    response = use_case.advanced(request(*asked), answer=answer, action=action, missing=missing, draw=draw)
+    has_ended = said and not use_case.is_writing()
+    if has_ended and answer.button("Start over", icon=":material/restart_alt:", type="tertiary"):
+        use_case.forget()
+        st.rerun()
+    return response
+
+
+def _field(example: str) -> str:
+    """Where the message is written; empty again once it was sent."""
+    page, last = picker.page_name(), use_case.last()
+    key, emptied = f"message:{page}", f"emptied:{page}"
+    st.session_state.setdefault(key, example)
+    if last and st.session_state.get(emptied) != (last.id, _is_lost(last)):
+        st.session_state[emptied] = last.id, _is_lost(last)
+        st.session_state[key] = _message_of(last) if _is_lost(last) else ""
+    return st.text_area("Message", key=key, height=90, persist_state="session")
+
+
+def _is_lost(answer: LoneAnswer) -> bool:
+    """Whether a message got no word in answer: it is offered again."""
+    return answer.status in {MessageStatus.FAILED, MessageStatus.INTERRUPTED} and not answer.content
+
+
+def _message_of(answer: LoneAnswer) -> str:
+    asked = ChatCompletionsRequest.of_body(answer.request).messages[-1]
+    return "\n".join(use_case.unquoted(asked.text)) if asked.role is Role.USER else ""
+
+
+def _said() -> list[Message]:
+    """All that was said, the last answer with it once it is there, without the system prompt."""
+    last = use_case.last()
+    if last is None:
+        return []
+    said = list(ChatCompletionsRequest.of_body(last.request).messages[1:])
+    if _is_lost(last) and said[-1].role is Role.USER:
+        said.pop()
+    if last.response and last.response.choices and last.status is MessageStatus.COMPLETE:
+        message = last.response.choices[0].message
+        with suppress(runtime.InvalidRequest):  # neither a word nor a call: nothing was said
+            answered = Message.of_answer(message) if message else None
+            if answered and all(call.get("id") for call in answered.tool_calls):  # else no result could be sent
+                said.append(answered)
+    return said
+
+
+def _steps(said: list[Message], tools: Tools) -> list[Step]:
+    calls: Any = said[-1].tool_calls if said else ()
+    known = {tool.__name__: tool for tool in tools}
+    return [_step(str(call["id"]), call.get("function") or {}, known, tools) for call in calls]
+
+
+def _step(id: str, function: dict[str, Any], known: Mapping[str, type[BaseModel]], tools: Tools) -> Step:
+    name, arguments = str(function.get("name") or ""), str(function.get("arguments") or "")
+    kind = known.get(name)
+    if kind is None:
+        return Step(id, name, arguments, None, f"There is no function {name}.")
+    try:
+        checked = kind.model_validate_json(arguments)
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}." for each in error.errors(include_url=False)]
+        return Step(id, name, arguments, None, " ".join(wrong))
+    return Step(id, name, arguments, lambda: tools[kind](checked), "")
+
+
+def _confirm(steps: list[Step]) -> list[Message]:
+    """Draw what the model wants to do; what it is told, once the person has decided."""
+    st.markdown("**The model wants to**")
+    for step in steps:
+        icon = ":material/error:" if step.problem else ":material/build:"
+        with st.expander(f"**{plain(step.name)}**", expanded=True, icon=icon, type="step"):
+            st.code(_pretty(step.arguments), "json", wrap_lines=True)
+            if step.problem:
+                st.markdown(f":red[{plain(step.problem)}] It cannot be run; the model is told why.")
+    can_run = any(step.run for step in steps)
+    with st.container(horizontal=True, gap="small"):
+        if can_run:
+            confirmed = st.button("Run", icon=":material/play_arrow:", key="run")
+            declined = st.button("Do not run", icon=":material/block:", key="decline", type="tertiary")
+        else:
+            confirmed, declined = st.button("Tell the model", icon=":material/reply:", key="run"), False
+    if not confirmed and not declined:
+        return []
+    return [
+        Message(role=Role.TOOL, tool_call_id=step.id, content=_result(step, number, is_allowed=confirmed))
+        for number, step in enumerate(steps)
+    ]
+
+
+def _result(step: Step, number: int, *, is_allowed: bool) -> str:
+    if step.run is None:
+        return json.dumps({"error": step.problem})
+    if not is_allowed:
+        return json.dumps({"error": DECLINED})
+    last = use_case.last()
+    key = f"ran:{last.id if last else ''}:{number}"  # and not its id: some providers begin anew with each answer
+    if key not in st.session_state:  # once, also where its result could not be sent and is sent again
+        st.session_state[key] = json.dumps(step.run(), ensure_ascii=False)
+    return str(st.session_state[key])
+
+
+def _pretty(arguments: str) -> str:
+    try:
+        pretty = json.dumps(json.loads(arguments), indent=2, ensure_ascii=False)
+        pretty.encode()  # half a character, like "\ud800", cannot be shown
+        return pretty
+    except (ValueError, RecursionError):
+        return arguments
+
+
+def _draw(message: Message, results: Mapping[str, str]) -> None:
+    """One message of before; what its calls came to stands with it."""
+    if message.role is Role.USER:
+        with st.chat_message("user", avatar=":material/person:"):
+            st.text("\n".join(use_case.unquoted(message.text)) or message.text)
+    elif message.role is Role.ASSISTANT:
+        with st.chat_message("assistant", avatar=":material/bolt:"):
+            if message.text:
+                st.markdown(message.text)
+            calls: Any = message.tool_calls
+            for call in calls:
+                function = call.get("function") or {}
+                with st.expander(plain(function.get("name", "")), icon=":material/build:", type="step"):
+                    st.caption("Arguments")
+                    st.code(_pretty(function.get("arguments", "")), "json", wrap_lines=True)
+                    st.caption("Result")
+                    st.code(_pretty(results.get(call["id"], "")), "json", wrap_lines=True)

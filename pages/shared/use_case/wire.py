@@ -1,0 +1,31 @@
+"""What went over the wire: a request and its response, as JSON."""
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from connector import ChatCompletionsRequest
+from pages.shared.chat import outgoing as chat_outgoing
+from pages.shared.use_case import doors as use_case
+
+
+def draw(part: str, request: ChatCompletionsRequest) -> None:
+    """What would be sent now, where that is new; and what was sent for the last answer of this part, and what came."""
+    answer = use_case.last(part)
+    if answer is None or use_case.is_another(request, answer):
+        st.caption("Will be sent")
+        _json({name: value for name, value in request.body("").items() if name != "model"})
+    if answer is None:
+        return
+    st.caption("Request")
+    _json(answer.sent)
+    if answer.response:
+        st.caption("Response, put together from its stream" if answer.sent.get("stream") else "Response")
+        _json(answer.response.to_dict(mode="json"))
+
+
+def _json(body: dict[str, Any]) -> None:
+    if isinstance(body.get("messages"), list):
+        body = body | {"messages": [chat_outgoing.shortened(message) for message in body["messages"]]}
+    st.code(json.dumps(body, indent=2, ensure_ascii=False), "json", wrap_lines=True)
