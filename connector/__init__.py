@@ -13,6 +13,7 @@ Usable alone: it knows no database, no Streamlit and no environment variable.
 
 # First, and with it the SDK: imported from further down that takes longer by 15 ms.
 from connector.transport import pooled_http_client  # isort: skip
+from connector.account import PROVIDERS, Account, ApiType, KeyType, Provider
 from connector.adaptation import Adaptation, Adaptations
 from connector.chat_completions import (
     ChatCompletionsRequest,
@@ -25,7 +26,7 @@ from connector.chat_completions import (
     text_of,
 )
 from connector.client import AnswerStream, CallReport, CallStatus, Client, UsageSource
-from connector.configuration import PROVIDERS, ApiType, Configuration, KeyType, Provider
+from connector.configuration import Configuration
 from connector.doctor import examine, steps_of
 from connector.endpoint import Endpoint, origin_of, read_endpoint
 from connector.errors import (
@@ -56,6 +57,7 @@ from connector.value import bounds_of, choices_of
 __all__ = [
     "PROVIDERS",
     "AccessDenied",
+    "Account",
     "Adaptation",
     "Adaptations",
     "AnswerInterrupted",

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from connector.account import Account
 from connector.chat_completions import ChatCompletionsRequest
 from connector.errors import ConnectorError
 from connector.failures import EFFORT_BESIDE_TOOLS
@@ -119,6 +120,13 @@ class Adaptations:
     def items(self) -> dict[str, tuple[Adaptation, ...]]:
         """All of it, by model."""
         return dict(self._known)
+
+    def body(self, account: Account, request: ChatCompletionsRequest) -> Body:
+        """The JSON that a client sends for this request, with what is known already changed.
+
+        Raises `InvalidRequest` when neither the request nor the account names a model.
+        """
+        return Mending(request.body(account.model_for(request.model)), self).body
 
     def learn(self, model: str, adaptations: Iterable[Adaptation], outdated: Collection[Adaptation] = ()) -> None:
         """Add what helped. What is `outdated`, and what is about the same or the reverse of it, is forgotten."""

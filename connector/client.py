@@ -16,6 +16,7 @@ from typing import Any, Self
 import httpx2
 import jiter
 
+from connector.account import KeyType
 from connector.adaptation import Adaptation, Adaptations, Mending
 from connector.answer import DONE, Assembly, Piece, events, joined, parse_completion, raw_bytes
 from connector.chat_completions import (
@@ -25,7 +26,7 @@ from connector.chat_completions import (
     Usage,
     text_of,
 )
-from connector.configuration import Configuration, KeyType
+from connector.configuration import Configuration
 from connector.errors import AnswerInterrupted, ConnectionFailed, ConnectorError, KeyRefused
 from connector.failures import explain, explain_status, redacted, unreadable
 from connector.identity import entra_token

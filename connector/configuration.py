@@ -1,46 +1,11 @@
-"""One account at one provider, and how each type of provider connects."""
+"""An account together with the key that opens it."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
+from pydantic import BeforeValidator, Field, SecretStr
 
-from connector.endpoint import Endpoint, read_endpoint
-from connector.errors import InvalidConfiguration, InvalidRequest
-from connector.identity import DATED_SCOPE, V1_SCOPE
-from connector.value import Value
-
-
-class ApiType(StrEnum):
-    """Which of the two APIs a configuration speaks; the seed's ENUM_ApiType."""
-
-    OPENAI = "OpenAI"
-    AZURE_OPENAI = "AzureOpenAI"
-
-    @property
-    def caption(self) -> str:
-        """The name for people: "OpenAI", "Azure OpenAI"."""
-        return PROVIDERS[self].caption
-
-
-class KeyType(StrEnum):
-    """What `Configuration.api_key` holds. OpenAI takes an API key only."""
-
-    API_KEY = "ApiKey"
-    ENTRA_TOKEN = "EntraToken"  # noqa: S105 - a name, not a secret
-    ENTRA_IDENTITY = "EntraIdentity"
-    """Nothing: the identity of this machine gets a token by itself, or `Client(token=...)` does."""
-
-    @property
-    def caption(self) -> str:
-        """The name for people."""
-        if self is KeyType.API_KEY:
-            return "API key"
-        return "Microsoft Entra token" if self is KeyType.ENTRA_TOKEN else "Microsoft Entra identity"
+from connector.account import Account, ApiType, KeyType
 
 
 def _trimmed(key: object) -> object:
@@ -50,30 +15,14 @@ def _trimmed(key: object) -> object:
     return SecretStr(text.strip())
 
 
-_Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
+class Configuration(Account):
+    """One account at one provider and its key: all that a call needs.
 
-
-class Configuration(Value):
-    """One account at one provider: where it is, which key opens it, which model or deployment answers.
-
-    Raises `InvalidConfiguration` when something its `api_type` needs is missing or malformed. `endpoint` stays as it
-    was typed; `url` says what is really called.
+    Raises `InvalidConfiguration` when something its `api_type` needs is missing or malformed.
     """
 
-    invalid: ClassVar = InvalidConfiguration
-
-    display_name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)] = Field(title="Name")
-    api_type: ApiType = Field(title="API type")
-    endpoint: _Text = Field(title="Endpoint")
     api_key: Annotated[SecretStr, BeforeValidator(_trimmed)] = Field(default=SecretStr(""), title="Key")
-    """Needed but for `ENTRA_IDENTITY`."""
-    key_type: KeyType = Field(default=KeyType.API_KEY, title="Key type")
-    deployment_name: _Text = Field(default="", title="Deployment name")
-    """Azure only. May also stand in the endpoint; the field wins."""
-    api_version: _Text = Field(default="", title="API version")
-    """Azure only: `YYYY-MM-DD`, `YYYY-MM-DD-preview`, or `v1`, `preview`, `latest` for the v1 API."""
-    model_default: _Text = Field(default="", title="Default model")
-    """OpenAI only: used when a call names no model."""
+    """Required unless `key_type` is `ENTRA_IDENTITY`."""
 
     if TYPE_CHECKING:  # a key may be given as plain text, and is a SecretStr from then on
 
@@ -91,164 +40,26 @@ class Configuration(Value):
         ) -> None: ...
 
     @property
-    def url(self) -> str:
-        """The address a call is sent to. The deployment and the version are filled in."""
-        return PROVIDERS[self.api_type].url(self, read_endpoint(self.endpoint))
-
-    @property
-    def origin(self) -> str:
-        """Scheme, host and port of `url`, lower case, the port always there."""
-        return read_endpoint(self.endpoint).origin
-
-    @property
-    def deployment(self) -> str:
-        """Azure: the deployment that answers, from its field or from the endpoint. OpenAI: empty."""
-        if self.api_type is not ApiType.AZURE_OPENAI:
-            return ""
-        return self.deployment_name or read_endpoint(self.endpoint).deployment_name
-
-    def model_for(self, model: str | None) -> str:
-        """The model a call goes to: the one asked for, else the default; on Azure always the deployment.
-
-        Raises `InvalidRequest` when there is none.
-        """
-        if found := self.deployment or (model or "").strip() or self.model_default:
-            return found
-        raise InvalidRequest({"model": f"Name a model: “{self.display_name}” has no default model."})
-
-    @property
     def authorisation(self) -> dict[str, str]:
-        """The header that carries the key, in lower case: `authorization` or Azure's `api-key`."""
+        """The header that carries the key: its name in lower case, and its value."""
         key = self.api_key.get_secret_value()
-        if self.api_type is ApiType.AZURE_OPENAI and self.key_type is KeyType.API_KEY:
-            return {"api-key": key}
-        return {"authorization": f"Bearer {key}"}
-
-    @property
-    def entra_scope(self) -> str:
-        """What a Microsoft Entra token has to be for."""
-        is_v1 = "/openai/v1/" in self.url
-        return V1_SCOPE if is_v1 else DATED_SCOPE
+        return {self.key_header: key if self.key_header == "api-key" else f"Bearer {key}"}
 
     def with_key(self, key: str) -> "Configuration":
-        """The same account with another key. Raises `InvalidConfiguration` when it cannot be one."""
+        """The same account with another key. Raises `InvalidConfiguration` for a key that no header can carry."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return Configuration(**{**fields, "api_key": SecretStr(key)})
 
     def problems(self) -> dict[str, str]:
-        problems: dict[str, str] = {}
-        if not self.display_name:
-            problems["display_name"] = "Enter a name."
+        problems = super().problems()
+        name = {"display_name": problems.pop("display_name")} if "display_name" in problems else {}
+        return name | self._key_problems() | problems
+
+    def _key_problems(self) -> dict[str, str]:
         key = self.api_key.get_secret_value()
         if not key:
-            if self.key_type is not KeyType.ENTRA_IDENTITY:
-                problems["api_key"] = "Enter the key."
-        elif not re.fullmatch(r"[\x21-\x7e]+", key):
+            return {} if self.key_type is KeyType.ENTRA_IDENTITY else {"api_key": "Enter the key."}
+        if not re.fullmatch(r"[\x21-\x7e]+", key):
             # It could not stand in a header, and the SDK would fail with the key in its error.
-            problems["api_key"] = "The key contains blanks, line breaks or characters that no key has. Copy it again."
-        endpoint = Endpoint(origin="", base_url="", azure_root="")
-        try:
-            endpoint = read_endpoint(self.endpoint)
-        except InvalidConfiguration as error:
-            problems |= error.problems
-        return problems | PROVIDERS[self.api_type].problems(self, endpoint)
-
-
-@dataclass(frozen=True)
-class Provider:
-    """How one type of provider connects: one row of `PROVIDERS`."""
-
-    caption: str
-    default_endpoint: str
-    """Offered in an empty form; empty where there is none for everybody."""
-    endpoint_example: str
-    key_types: tuple[KeyType, ...]
-    key_page: str
-    """Where a person gets a key."""
-    key_variable: str
-    """The environment variable that the SDK and its users keep a key in."""
-    reference: str
-    """The provider's own reference of the API."""
-    url: Callable[[Configuration, Endpoint], str]
-    problems: Callable[[Configuration, Endpoint], dict[str, str]]
-
-
-# -- OpenAI and whatever speaks its form
-
-
-def _openai_url(configuration: Configuration, endpoint: Endpoint) -> str:
-    return f"{endpoint.base_url}/chat/completions"
-
-
-def _openai_problems(configuration: Configuration, endpoint: Endpoint) -> dict[str, str]:
-    if configuration.key_type is not KeyType.API_KEY:
-        return {"key_type": "OpenAI takes an API key."}
-    return {}
-
-
-# -- Azure OpenAI
-
-_DATED_VERSION = re.compile(r"(\d{4}-\d{2}-\d{2})(-preview)?")
-_DEPLOYMENT_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
-
-
-def _is_v1(configuration: Configuration, endpoint: Endpoint) -> bool:
-    version = configuration.api_version.lower()
-    return version in {"v1", "preview", "latest"} or (not version and endpoint.is_azure_v1)
-
-
-def _azure_url(configuration: Configuration, endpoint: Endpoint) -> str:
-    if _is_v1(configuration, endpoint):
-        return f"{endpoint.azure_root}/openai/v1/chat/completions"
-    version = configuration.api_version or endpoint.api_version
-    deployment = configuration.deployment
-    return f"{endpoint.azure_root}/openai/deployments/{deployment}/chat/completions?api-version={version}"
-
-
-def _azure_problems(configuration: Configuration, endpoint: Endpoint) -> dict[str, str]:
-    problems = {}
-    deployment = configuration.deployment_name or endpoint.deployment_name
-    if not deployment:
-        problems["deployment_name"] = "Enter the deployment name that was chosen in the Azure portal."
-    elif not _DEPLOYMENT_NAME.fullmatch(deployment):
-        problems["deployment_name"] = "A deployment name has letters, digits, hyphens, underscores and dots only."
-    version = configuration.api_version or endpoint.api_version
-    if not version and not _is_v1(configuration, endpoint):
-        problems["api_version"] = "Enter the API version, for example 2024-10-21, or v1."
-    elif not _is_v1(configuration, endpoint) and not _is_dated(version):
-        problems["api_version"] = "The API version looks like 2024-10-21 or 2025-04-01-preview, or is v1."
-    return problems
-
-
-def _is_dated(version: str) -> bool:
-    found = _DATED_VERSION.fullmatch(version)
-    try:
-        return bool(found and date.fromisoformat(found[1]))
-    except ValueError:
-        return False
-
-
-PROVIDERS: dict[ApiType, Provider] = {
-    ApiType.OPENAI: Provider(
-        caption="OpenAI",
-        default_endpoint="https://api.openai.com/v1",
-        endpoint_example="https://api.openai.com/v1",
-        key_types=(KeyType.API_KEY,),
-        key_page="https://platform.openai.com/account/api-keys",
-        key_variable="OPENAI_API_KEY",
-        reference="https://platform.openai.com/docs/api-reference/chat",
-        url=_openai_url,
-        problems=_openai_problems,
-    ),
-    ApiType.AZURE_OPENAI: Provider(
-        caption="Azure OpenAI",
-        default_endpoint="",
-        endpoint_example="https://your-resource-name.openai.azure.com/openai/deployments/",
-        key_types=tuple(KeyType),
-        key_page="https://learn.microsoft.com/en-gb/azure/ai-services/openai/how-to/managed-identity",
-        key_variable="AZURE_OPENAI_API_KEY",
-        reference="https://learn.microsoft.com/en-gb/azure/ai-services/openai/reference",
-        url=_azure_url,
-        problems=_azure_problems,
-    ),
-}
+            return {"api_key": "The key contains blanks, line breaks or characters that no key has. Copy it again."}
+        return {}

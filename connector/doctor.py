@@ -19,10 +19,11 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from connector.account import Account, ApiType, KeyType
 from connector.adaptation import Adaptations
 from connector.chat_completions import ChatCompletionsRequest, ChatCompletionsResponse, text_of
 from connector.client import CallReport, Client
-from connector.configuration import ApiType, Configuration, KeyType
+from connector.configuration import Configuration
 from connector.endpoint import read_endpoint
 from connector.errors import (
     ConnectionFailed,
@@ -85,7 +86,7 @@ _TOOL: Any = {
 }
 
 
-def steps_of(configuration: Configuration) -> list[Step]:
+def steps_of(configuration: Account) -> list[Step]:
     """What is looked at for this configuration."""
     left_out = set()
     if not configuration.url.startswith("https:"):

@@ -15,9 +15,9 @@ from typing import Any
 import httpx2
 import openai
 
+from connector.account import Account, ApiType
 from connector.chat_completions import filtered_categories
-from connector.configuration import ApiType, Configuration
-from connector.endpoint import read_endpoint
+from connector.configuration import Configuration
 from connector.errors import (
     AccessDenied,
     ConnectionFailed,
@@ -323,9 +323,9 @@ def _number(status: int | None) -> str:
     return f" ({status})" if status else ""
 
 
-def host_of(configuration: Configuration) -> str:
+def host_of(account: Account) -> str:
     """How a provider is called in a sentence: its host, with the port where that is not the usual one."""
-    scheme, _, authority = read_endpoint(configuration.endpoint).origin.partition("://")
+    scheme, _, authority = account.origin.partition("://")
     return authority.removesuffix(":443" if scheme == "https" else ":80")
 
 

@@ -9,8 +9,9 @@ from datetime import UTC, date, datetime
 
 import httpx2
 
+from connector.account import ApiType
 from connector.client import signed_in
-from connector.configuration import ApiType, Configuration
+from connector.configuration import Configuration
 from connector.endpoint import read_endpoint
 from connector.errors import ConnectorError, NotFoundAtProvider, UnreadableAnswer
 from connector.failures import explain, explain_status, host_of, redacted, retry_after_of

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from operator import itemgetter
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from connector.configuration import ApiType, Configuration
+from connector.account import Account, ApiType
 from connector.endpoint import Endpoint, read_endpoint
 from connector.errors import InvalidConfiguration
 
@@ -277,7 +277,7 @@ def _usable(fields: dict[str, str]) -> dict[str, str]:
     filled = {"deployment_name": "d", "api_version": "v1"} if fields["api_type"] == ApiType.AZURE_OPENAI else {}
     problems: dict[str, str] = {}
     try:
-        Configuration(display_name="Pasted", api_key="-", **{**filled, **fields})  # type: ignore[arg-type]  # texts
+        Account(display_name="Pasted", **{**filled, **fields})  # type: ignore[arg-type]  # texts
     except InvalidConfiguration as error:
         problems = error.problems
     if "endpoint" in problems:

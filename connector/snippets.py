@@ -9,8 +9,8 @@ import re
 import shlex
 from collections.abc import Mapping
 
+from connector.account import PROVIDERS, Account, KeyType
 from connector.chat_completions import ChatCompletionsRequest
-from connector.configuration import PROVIDERS, Configuration, KeyType
 from connector.endpoint import read_endpoint
 from connector.message import Message, Role
 
@@ -19,7 +19,7 @@ _WIDTH = 88
 _PLAIN_ROLES = (Role.SYSTEM, Role.USER, Role.ASSISTANT)
 
 
-def key_variable(configuration: Configuration) -> str:
+def key_variable(configuration: Account) -> str:
     """The environment variable that the code takes the key or token from; empty where an identity signs in."""
     if configuration.key_type is KeyType.API_KEY:
         return PROVIDERS[configuration.api_type].key_variable
@@ -29,7 +29,7 @@ def key_variable(configuration: Configuration) -> str:
 # -- with this connector
 
 
-def connector_code(configuration: Configuration, request: ChatCompletionsRequest) -> str:
+def connector_code(configuration: Account, request: ChatCompletionsRequest) -> str:
     """Python that sends the request through `Client`, by the simplest operation that can."""
     names = ["ApiType", "Client", "Configuration"]
     operation, more_names = _operation(request, "" if configuration.deployment else request.model)
@@ -53,7 +53,7 @@ def connector_code(configuration: Configuration, request: ChatCompletionsRequest
     )
 
 
-def _fields_of(configuration: Configuration) -> dict[str, str]:
+def _fields_of(configuration: Account) -> dict[str, str]:
     fields = {
         "display_name": _literal(configuration.display_name),
         "api_type": f"ApiType.{configuration.api_type.name}",
@@ -69,7 +69,7 @@ def _fields_of(configuration: Configuration) -> dict[str, str]:
     return fields
 
 
-def _plain_address(configuration: Configuration) -> str:
+def _plain_address(configuration: Account) -> str:
     """The endpoint as it was typed, without what does not count in it and might be a secret."""
     address, _, query = configuration.endpoint.partition("#")[0].partition("?")
     version = re.search(r"api-version=[\w.-]+", query)
@@ -125,7 +125,7 @@ def _message(message: Message) -> str:
 # -- with the SDK
 
 
-def sdk_code(configuration: Configuration, request: ChatCompletionsRequest) -> str:
+def sdk_code(configuration: Account, request: ChatCompletionsRequest) -> str:
     """Python that sends the request through the openai package."""
     body = request.body(configuration.model_for(request.model))
     parameters = {name: _literal(value, 1) for name, value in body.items() if name not in request.extra}
@@ -144,7 +144,7 @@ def sdk_code(configuration: Configuration, request: ChatCompletionsRequest) -> s
     return "\n".join(lines)
 
 
-def _sdk_client(configuration: Configuration) -> tuple[list[str], str]:
+def _sdk_client(configuration: Account) -> tuple[list[str], str]:
     imports: list[str] = []
     if variable := key_variable(configuration):
         secret = f'os.environ["{variable}"]'
@@ -169,10 +169,10 @@ def _sdk_client(configuration: Configuration) -> tuple[list[str], str]:
 # -- with curl
 
 
-def curl_command(configuration: Configuration, request: ChatCompletionsRequest) -> str:
+def curl_command(configuration: Account, request: ChatCompletionsRequest) -> str:
     """A command for a POSIX shell that sends the request and prints the answer."""
     variable = key_variable(configuration) or TOKEN_VARIABLE
-    name = next(iter(configuration.authorisation))
+    name = configuration.key_header
     header = f"{name}: ${variable}" if name == "api-key" else f"{name}: Bearer ${variable}"
     body = request.body(configuration.model_for(request.model))
     lines = [

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from sqlalchemy import CheckConstraint, String, Text, exists, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from connector import ApiType, Configuration, InvalidConfiguration, KeyType, Price, origin_of
+from connector import Account, ApiType, Configuration, InvalidConfiguration, KeyType, Price, origin_of
 from db.adaptations import forget
 from db.audit import AuditAction, last_change, note
 from db.base import Record, as_value
@@ -30,9 +30,7 @@ from db.storage import Storage
 log = logging.getLogger(__name__)
 
 _WHAT_ANSWERS = ("api_type", "endpoint", "deployment_name", "api_version")
-_FIELDS = tuple(name for name in Configuration.model_fields if name != "api_key")
-_KEPT = SecretStr("kept")
-"""Stands for a stored key where a configuration is checked without opening it."""
+_FIELDS = tuple(Account.model_fields)
 _LONGEST_DETAIL = 200  # characters
 
 
@@ -88,6 +86,14 @@ class SavedConfiguration:
     is_default: bool
     is_key_readable: bool
     """Whether the encryption key that sealed its key is there; the key itself was not opened to see it."""
+
+    @property
+    def account(self) -> Account:
+        """Its account, for the URL, code snippets and the steps of a test.
+
+        Raises `InvalidConfiguration` when another program wrote something unusable into the database.
+        """
+        return Account(**{name: getattr(self, name) for name in _FIELDS})
 
 
 class Configurations:
@@ -151,12 +157,10 @@ class Configurations:
             before = {**_fields(record), "price": _price(record)}
             after = {**before, **fields}
             price = after.pop("price")
-            configuration = Configuration(**{**after, "api_key": api_key or _kept_key(record, after)})
-            if not api_key:
-                _must_fit_the_kept_key(record, configuration)
-            if any(getattr(configuration, name) != getattr(record, name) for name in _WHAT_ANSWERS):
+            account = _changed(record, after, api_key)
+            if any(getattr(account, name) != getattr(record, name) for name in _WHAT_ANSWERS):
                 forget(session, id)  # it was about another model, or another version
-            self._write(session, record, configuration, price, is_key_kept=not api_key)
+            self._write(session, record, account, price)
             changes = _changes(before, {**_fields(record), "price": _price(record)})
             if api_key and record.sealed_key:
                 changes.append("Key: replaced")
@@ -211,33 +215,26 @@ class Configurations:
         record = ConfigurationRecord(
             id=uuid4().hex, created_at=self._clock(), version=0, is_enabled=True, is_default=False
         )
-        self._write(session, record, configuration, price, is_key_kept=False)
+        self._write(session, record, configuration, price)
         self._note(session, person, AuditAction.CREATED, record, *details)
         return self._saved(record)
 
-    def _write(
-        self,
-        session: Session,
-        record: ConfigurationRecord,
-        configuration: Configuration,
-        price: Price | None,
-        *,
-        is_key_kept: bool,
-    ) -> None:
-        folded = configuration.display_name.casefold()
+    def _write(self, session: Session, record: ConfigurationRecord, account: Account, price: Price | None) -> None:
+        """Write an account, and its key where it comes with one; the stored key stays otherwise."""
+        folded = account.display_name.casefold()
         same_name = ConfigurationRecord.folded_name == folded, ConfigurationRecord.id != record.id
         # Nobody else can take it between this look and the commit: the transaction holds the write lock.
         if session.scalar(select(exists().where(*same_name))):
             raise InvalidConfiguration({"display_name": "Another configuration has this name already."})
         now = self._clock()
         for name in _FIELDS:
-            setattr(record, name, getattr(configuration, name))
+            setattr(record, name, getattr(account, name))
         record.folded_name = folded
-        if configuration.key_type is KeyType.ENTRA_IDENTITY:  # needs no key, so none is kept for it
+        if account.key_type is KeyType.ENTRA_IDENTITY:  # needs no key, so none is kept for it
             record.sealed_key = record.key_hint = ""
-        elif not is_key_kept:
-            key = configuration.api_key.get_secret_value()
-            record.sealed_key = self._cipher.seal(configuration.api_key, record.id, configuration.origin)
+        elif isinstance(account, Configuration):
+            key = account.api_key.get_secret_value()
+            record.sealed_key = self._cipher.seal(account.api_key, record.id, account.origin)
             record.key_hint = key[-4:] if len(key) >= 12 else ""
         if _numbers(price) != _numbers(_price(record)):
             dated = price and Price(**{**dict(price), "since": now.date()})
@@ -270,19 +267,20 @@ def _must_be_unchanged(session: Session, record: ConfigurationRecord, version: i
     raise ChangedMeanwhile(f"{who} “{record.display_name}” meanwhile{what}. Nothing of yours was saved yet.")
 
 
-def _kept_key(record: ConfigurationRecord, fields: Mapping[str, object]) -> SecretStr:
-    """What stands for the stored key; nothing where none is stored, or none is needed."""
-    has_one = record.key_type is not KeyType.ENTRA_IDENTITY and record.sealed_key
-    return _KEPT if has_one and fields["key_type"] != KeyType.ENTRA_IDENTITY else SecretStr("")
+def _changed(record: ConfigurationRecord, fields: dict[str, Any], api_key: SecretStr | None) -> Account:
+    """The changed account: with the new key, or without a key where the stored one is kept.
 
-
-def _must_fit_the_kept_key(record: ConfigurationRecord, configuration: Configuration) -> None:
-    if configuration.key_type is KeyType.ENTRA_IDENTITY:
-        return
-    if configuration.origin != _origin(record):
+    Raises `InvalidConfiguration`, also where the stored key does not fit the changed account.
+    """
+    has_key = record.key_type is not KeyType.ENTRA_IDENTITY and record.sealed_key
+    if api_key or not has_key or fields["key_type"] == KeyType.ENTRA_IDENTITY:
+        return Configuration(**{**fields, "api_key": api_key or SecretStr("")})
+    account = Account(**fields)
+    if account.origin != _origin(record):
         raise InvalidConfiguration({"api_key": "The address leads to another host now; enter the key again."})
-    if configuration.key_type is not record.key_type:
+    if account.key_type is not record.key_type:
         raise InvalidConfiguration({"api_key": "The stored key is of another type; enter the one that is meant."})
+    return account
 
 
 def _origin(record: ConfigurationRecord) -> str:
@@ -305,7 +303,7 @@ def _free_name(session: Session, name: str) -> str:
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """What a person changed, for people."""
     changed = [name for name in before if before[name] != after[name]]
-    titles = {name: field.title or name for name, field in Configuration.model_fields.items()}
+    titles = {name: field.title or name for name, field in Account.model_fields.items()}
     said = []
     for name in changed:
         if name == "price":
@@ -330,8 +328,7 @@ def address_of(session: Session, id: str) -> str | None:
     """Where calls of a configuration go now; None when it was deleted, or cannot be used as it is stored."""
     record = session.get(ConfigurationRecord, id)
     try:
-        # The address does not depend on the key: any will do here.
-        return Configuration(**_fields(record), api_key=_KEPT).url if record else None
+        return Account(**_fields(record)).url if record else None
     except InvalidConfiguration:
         return None
 

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 PUBLIC = [
     "PROVIDERS",
     "AccessDenied",
+    "Account",
     "Adaptation",
     "Adaptations",
     "AnswerInterrupted",

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from connector import (
     PROVIDERS,
+    Account,
     ApiType,
     Client,
     Configuration,
@@ -39,6 +40,31 @@ def azure(**changes: Any) -> Configuration:
         "api_version": VERSION,
     }
     return Configuration(**fields | changes)
+
+
+# -- an account without a key
+
+
+@pytest.mark.parametrize("configuration", [openai(model_default="gpt-test"), azure(), azure(api_version="v1")])
+def test_an_account_tells_all_but_the_key_and_needs_none(configuration: Configuration) -> None:
+    account = Account(**{name: getattr(configuration, name) for name in Account.model_fields})
+    for name in ("url", "origin", "deployment", "key_header", "entra_scope"):
+        assert getattr(account, name) == getattr(configuration, name)
+    assert account.model_for(None) == configuration.model_for(None)
+    assert list(configuration.authorisation) == [account.key_header]
+    assert isinstance(configuration, Account)
+    assert "api_key" not in Account.model_fields
+    assert pickle.loads(pickle.dumps(account)) == account
+
+
+def test_an_account_has_the_problems_of_a_configuration_but_those_of_the_key() -> None:
+    fields: Any = {"display_name": "", "api_type": "AzureOpenAI", "endpoint": "ftp://res", "deployment_name": "a b"}
+    with pytest.raises(InvalidConfiguration) as without_key:
+        Account(**fields)
+    with pytest.raises(InvalidConfiguration) as with_key:
+        Configuration(**fields)
+    assert list(with_key.value.problems) == ["display_name", "api_key", "endpoint", "deployment_name", "api_version"]
+    assert with_key.value.problems == {**without_key.value.problems, "api_key": "Enter the key."}
 
 
 # -- endpoints

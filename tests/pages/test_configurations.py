@@ -286,7 +286,6 @@ def test_the_overview_can_be_placed_on_another_page(workbench: Workbench) -> Non
         import streamlit as st
 
         from pages.shared.base import runtime
-        from pages.shared.configurations import overview as configurations
 
         try:
             configurations.overview()
@@ -343,7 +342,7 @@ def test_test_examines_step_by_step_and_shows_what_it_found(workbench: Workbench
     at = press(visit("configurations"), "Test")
     assert "Answered in" in said(at)
     assert "Works, with 2 remarks" in said(at), "this server neither keeps to a schema nor calls tools"
-    steps = steps_of(configurations.without_key(saved))
+    steps = steps_of(saved.account)
     assert [label.split(" :gray[")[0].strip("*") for label in steps_shown(at)] == steps
     booked = workbench.sql("SELECT page, operation, status FROM calls ORDER BY id")
     assert booked == [("configurations", kind, "done") for kind in ("test", "probe", "probe", "probe")]

@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from connector import ChatCompletionsRequest, Client, connector_code, curl_command, key_variable, sdk_code
+from connector import ChatCompletionsRequest, connector_code, curl_command, key_variable, sdk_code
 from db import SavedConfiguration
 from pages.shared.base import runtime
-from pages.shared.configurations import overview as configurations
 
 
 def button(key: str, configuration_id: str | None, request: Callable[[], ChatCompletionsRequest]) -> None:
@@ -27,7 +26,7 @@ def drawer(saved: SavedConfiguration, request: ChatCompletionsRequest) -> None:
 
 def draw(saved: SavedConfiguration, request: ChatCompletionsRequest) -> None:
     """The three ways to send a request, in tabs."""
-    configuration = configurations.without_key(saved)
+    configuration = saved.account
     asked, request = request, as_sent(saved, request)
     mine, sdk, shell = st.tabs(["Connector", "OpenAI SDK", "curl"])
     with mine:
@@ -47,7 +46,7 @@ def draw(saved: SavedConfiguration, request: ChatCompletionsRequest) -> None:
 def as_sent(saved: SavedConfiguration, request: ChatCompletionsRequest) -> ChatCompletionsRequest:
     """The request with all that was learnt about what its model takes."""
     learnt = runtime.database().adaptations.of(runtime.person(), saved.id)
-    body = Client(configurations.without_key(saved), learnt=learnt).body(request)
+    body = learnt.body(saved.account, request)
     if body["model"] == saved.model_default:  # stands with the configuration
         del body["model"]
     return ChatCompletionsRequest.of_body(body)

@@ -7,7 +7,6 @@ from connector import ContentPart, Cost, Message, Role, context_window, cost_of_
 from db import Image, Said, SavedConfiguration, StoredMessage
 from pages.shared.answers import pictures
 from pages.shared.base import runtime
-from pages.shared.configurations import overview as configurations
 
 # How much of a prompt one token is, roughly, in English text (platform.openai.com/tokenizer); until a model told.
 CHARACTERS_PER_TOKEN = 4.0
@@ -69,7 +68,7 @@ def measure(configuration: SavedConfiguration, model: str | None, messages: tupl
     """By what this model reported before, and what is known of it."""
     url = asked = ""
     try:
-        about = configurations.without_key(configuration)
+        about = configuration.account
         url = about.url
         asked = about.model_for(model)
     except (runtime.InvalidConfiguration, runtime.InvalidRequest):

@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 from pydantic import SecretStr
 
-from connector import PROVIDERS, ApiType, Configuration, KeyType, Price, fields_of, origin_of, read_endpoint
+from connector import PROVIDERS, Account, ApiType, Configuration, KeyType, Price, fields_of, origin_of, read_endpoint
 from db import SavedConfiguration
 from pages.shared import use_case
 from pages.shared.base import runtime
@@ -245,8 +245,7 @@ def _leads_to_the_same_host(one: str, other: str) -> bool:
 def _will_call(fields: dict[str, str]) -> None:
     """The address that will be called, as soon as it can be told."""
     try:
-        # The address does not depend on the key: any will do here.
-        url = Configuration(**{**fields, "display_name": "any", "api_key": SecretStr("any")}).url  # type: ignore[arg-type]
+        url = Account(**{**fields, "display_name": configuration_trial.UNNAMED}).url  # type: ignore[arg-type]
     except runtime.InvalidConfiguration:
         return
     st.markdown(":gray[Will call]")

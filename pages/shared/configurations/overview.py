@@ -6,7 +6,7 @@ from contextlib import suppress
 import pandas as pd
 import streamlit as st
 
-from connector import PROVIDERS, Configuration, origin_of, steps_of
+from connector import PROVIDERS, origin_of, steps_of
 from db import AuditEntry, Call, SavedConfiguration
 from pages.shared.account import picker
 from pages.shared.base import runtime
@@ -21,12 +21,6 @@ SORTED_BY: dict[str, Callable[[SavedConfiguration, Call | None], tuple[str, floa
 }
 """They come by name, and stay so where nothing else tells them apart."""
 NEWEST = 100  # entries of what was done
-
-
-def without_key(saved: SavedConfiguration) -> Configuration:
-    """What can be told of a configuration without opening its key: the address, the code that calls it."""
-    fields = {name: getattr(saved, name) for name in Configuration.model_fields if name != "api_key"}
-    return Configuration(**fields, api_key="none")
 
 
 def only_for_administrators() -> None:
@@ -93,10 +87,10 @@ def _card(configuration: SavedConfiguration, call: Call | None) -> None:
             _more(configuration)
     try:
         if is_tested:
-            examination.run(configuration.id, steps_of(without_key(configuration)), runtime.examine(configuration))
+            examination.run(configuration.id, steps_of(configuration.account), runtime.examine(configuration))
             st.rerun()
         if findings:
-            examination.show(configuration.id, steps_of(without_key(configuration)))
+            examination.show(configuration.id, steps_of(configuration.account))
     except (runtime.StorageError, runtime.InvalidConfiguration) as error:  # the latter: not written by this program
         why = str(error)
     if why:

@@ -3,13 +3,13 @@
 import streamlit as st
 from pydantic import SecretStr
 
-from connector import Configuration, KeyType, steps_of
+from connector import Account, Configuration, KeyType, steps_of
 from db import SavedConfiguration
 from pages.shared.base import runtime
 from pages.shared.base.formatting import problem
 from pages.shared.configurations import examination
-from pages.shared.configurations import overview as configurations
 
+UNNAMED = "New configuration"
 WHERE_THE_KEY_GOES = ("api_type", "key_type", "endpoint", "deployment_name", "api_version")
 
 
@@ -23,7 +23,7 @@ def test(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key:
             if isinstance(subject, Configuration):
                 steps, findings = steps_of(subject), runtime.examine_typed(subject)
             else:
-                steps = steps_of(configurations.without_key(subject))
+                steps = steps_of(subject.account)
                 findings = runtime.examine(subject, model=fields.get("model_default") or None)
             st.session_state[f"{id}:tested"] = dict(fields)
             examination.run(name, steps, findings)
@@ -34,8 +34,8 @@ def test(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key:
         st.rerun()
     if examination.kept(name) and st.session_state.get(f"{id}:tested") == fields:
         try:
-            any_key = {**fields, "display_name": "any", "api_key": SecretStr("any")}
-            examination.show(name, steps_of(Configuration(**any_key)))  # type: ignore[arg-type]  # as typed
+            named = {**fields, "display_name": UNNAMED}
+            examination.show(name, steps_of(Account(**named)))  # type: ignore[arg-type]  # as typed
         except runtime.InvalidConfiguration:
             return
 
@@ -82,7 +82,7 @@ def _subject(saved: SavedConfiguration | None, fields: dict[str, str], key: str)
     Never the stored key with an address that is only typed. Raises `InvalidConfiguration`.
     """
     if key.strip() or fields["key_type"] == KeyType.ENTRA_IDENTITY:
-        named = {**fields, "display_name": fields["display_name"].strip() or "New configuration"}
+        named = {**fields, "display_name": fields["display_name"].strip() or UNNAMED}
         return Configuration(**{**named, "api_key": SecretStr(key)})  # type: ignore[arg-type]  # as typed
     if saved is None:
         raise runtime.InvalidConfiguration({"api_key": "Enter the key."})
