@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,12 @@ from pydantic import SecretStr
 from connector import ApiType, Configuration
 from db import Database
 from demo.child import PROJECT
-from demo.start import CONFIGURATION_NAME, demo_key_file, make_configuration, read_or_make_key, taken
+from demo.start import APP_PORTS, CONFIGURATION_NAME, demo_key_file, make_configuration, read_or_make_key, taken
 from settings import Settings
 from tests.provider.real_model import free_port
 
 KEY = SecretStr("sk-demo-test")
+IN_USE = r"Port 8501 is in use, so the app runs on port \d+\.\n"
 
 
 @pytest.fixture
@@ -55,10 +57,20 @@ def configurations(settings: Settings) -> list[Configuration]:
         database.close()
 
 
+def said_until_open(demo: subprocess.Popen[str]) -> list[str]:
+    """The lines of a starting demo up to the one with the address."""
+    assert demo.stdout
+    said = []
+    for line in demo.stdout:
+        said.append(line)
+        if line.startswith("Open "):
+            break
+    return said
+
+
 def test_it_starts_model_and_app_and_stops_both(settings: Settings) -> None:
     with start(settings) as demo:
-        assert demo.stdout
-        found = re.fullmatch(r"Open http://localhost:(\d+)\n", demo.stdout.readline())
+        found = re.fullmatch(r"Open http://localhost:(\d+)\n", said_until_open(demo)[-1])
         assert found
         ports = [settings.demo_port, int(found[1])]
         try:
@@ -70,6 +82,35 @@ def test_it_starts_model_and_app_and_stops_both(settings: Settings) -> None:
             _, errors = demo.communicate(timeout=30)
     assert (demo.returncode, errors) == (0, "")
     assert not any(map(taken, ports))
+
+
+def test_it_says_when_the_app_runs_on_another_port_than_usual_and_a_second_demo_is_told_what_to_do(
+    settings: Settings,
+) -> None:
+    with occupied(APP_PORTS[0]), start(settings) as first:
+        in_use, opened = said_until_open(first)
+        try:
+            assert re.fullmatch(IN_USE, in_use)
+            assert opened.split(":")[-1] == in_use.split()[-1].replace(".", "\n")
+            with start(settings) as second:
+                output, errors = second.communicate(timeout=60)
+            assert (second.returncode, output) == (1, "")
+            assert f"Another demo is already running: a model answers on port {settings.demo_port}." in errors
+            assert re.search(
+                r"stop it with Ctrl\+C .* or run a second one beside it: DEMO_PORT=\d+ make demo\n", errors
+            )
+        finally:
+            press_control_c(first)
+            first.communicate(timeout=30)
+
+
+@contextmanager
+def occupied(port: int) -> Iterator[None]:
+    """Something listens on this port, another program's or the test's own."""
+    with ExitStack() as own:
+        if not taken(port):
+            own.enter_context(socket.create_server(("127.0.0.1", port)))
+        yield
 
 
 BEGUN: dict[str, Callable[[Settings], bool]] = {
@@ -89,17 +130,17 @@ def test_it_ends_quietly_when_interrupted_while_starting(settings: Settings, beg
         press_control_c(demo)
         output, errors = demo.communicate(timeout=30)
     assert (demo.returncode, errors) == (0, "")
-    assert re.fullmatch(r"(Open http://localhost:\d+\n)?", output)
+    assert re.fullmatch(rf"(({IN_USE})?Open http://localhost:\d+\n)?", output)
     assert not taken(settings.demo_port)
 
 
-def test_a_taken_port_is_told_with_what_to_do(settings: Settings) -> None:
+def test_a_port_that_another_program_uses_is_told_with_what_to_do(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", settings.demo_port)), start(settings) as demo:
         output, errors = demo.communicate(timeout=60)
     assert demo.returncode == 1
     assert output == ""
-    assert f"Port {settings.demo_port} is taken" in errors
-    assert f"DEMO_PORT={settings.demo_port + 1} make demo" in errors
+    assert f"Port {settings.demo_port} is in use by another program" in errors
+    assert re.search(r"Choose another port: DEMO_PORT=\d+ make demo\n", errors)
     assert "Traceback" not in errors
 
 

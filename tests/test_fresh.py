@@ -1,0 +1,27 @@
+"""`make fresh` says what it needs; what it does takes many minutes and is a command of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.fresh import refusal
+
+PROGRAM = Path(__file__).with_name("fresh.py")
+
+
+def test_it_says_when_it_is_not_root() -> None:
+    assert (refusal(1000, os.defpath) or "").startswith("make fresh needs root")
+
+
+def test_it_says_when_debootstrap_is_missing(tmp_path: Path) -> None:
+    assert refusal(0, str(tmp_path)) == "make fresh needs debootstrap. On Debian: apt-get install debootstrap"
+
+
+def test_without_what_it_needs_it_ends_with_a_sentence_and_makes_nothing(tmp_path: Path) -> None:
+    nothing = {"PATH": str(tmp_path), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, PROGRAM], env=nothing, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("make fresh needs ")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
