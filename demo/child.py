@@ -71,8 +71,11 @@ class Child:
 
 
 def answers(port: int, path: str) -> bool:
-    """Whether a GET of `path` on this machine is answered with 200. Never goes through a proxy."""
-    connection = http.client.HTTPConnection("localhost", port, timeout=2)
+    """Whether a GET of `path` on this machine is answered with 200. Never goes through a proxy.
+
+    Asks the address and not `localhost`: a minimal system may have no /etc/hosts.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == 200
