@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Timer
@@ -203,11 +204,9 @@ class Machine:
             say(f"The model answered: {answer['choices'][0]['message']['content']!r}")
         finally:
             limit.cancel()
-            os.killpg(make.pid, signal.SIGINT)
-            rest = make.communicate(timeout=60)[0]
-            self.kill_all()
-        if "Traceback" in rest:
-            raise Failed(f"It did not end in order: {rest}")
+            rest = self._press_control_c(make)
+        if "Traceback" in rest or listens(port):
+            raise Failed(f"It did not end in order after Ctrl+C: {rest}")
         return seconds
 
     def test(self) -> float:
@@ -248,6 +247,18 @@ class Machine:
             text=True,
             start_new_session=True,
         )
+
+    def _press_control_c(self, make: "subprocess.Popen[str]") -> str:
+        """What it still says; ends what has not ended a minute later."""
+        with suppress(ProcessLookupError):
+            os.killpg(make.pid, signal.SIGINT)
+        limit = Timer(60, self.kill_all)
+        limit.start()
+        try:
+            return make.communicate()[0]
+        finally:
+            limit.cancel()
+            self.kill_all()
 
     def _chroot(self, user: str, *command: str) -> list[str]:
         who = [] if user == "root" else [f"--userspec={user}:{user}", "--groups="]

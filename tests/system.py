@@ -7,6 +7,7 @@ Chromium. A failure is not the end: the tests say what they miss.
 import ctypes
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -33,11 +34,21 @@ def loads(library: str) -> bool:
     return True
 
 
+def resolves(name: str) -> bool:
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:
+        return False
+    return True
+
+
 CHROMIUM = Need("Chromium", lambda: chromium.find() is not None, ("chromium", "fonts-liberation"))
 NEEDS = (
     Need("curl", lambda: shutil.which("curl") is not None, ("curl",)),
     # Playwright's Node.js is linked to it.
     Need("libatomic", lambda: sys.platform != "linux" or loads("libatomic.so.1"), ("libatomic1",)),
+    # Installers write /etc/hosts; a Debian that was not installed, such as a chroot, may have none.
+    Need("the name localhost", lambda: resolves("localhost"), ("libnss-myhostname",)),
     Need("PostgreSQL", lambda: postgresql.find() is not None, ("postgresql",)),
     CHROMIUM,
 )
