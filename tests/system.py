@@ -42,11 +42,19 @@ def resolves(name: str) -> bool:
     return True
 
 
-CHROMIUM = Need("Chromium", lambda: chromium.find() is not None, ("chromium", "fonts-liberation"))
+def playwright_starts() -> bool:
+    """Whether the library is there to which Playwright's Node.js is linked."""
+    return sys.platform != "linux" or loads("libatomic.so.1")
+
+
+def has_chromium() -> bool:
+    return any(map(shutil.which, chromium.NAMES)) or (playwright_starts() and chromium.find() is not None)
+
+
+CHROMIUM = Need("Chromium", has_chromium, ("chromium", "fonts-liberation"))
 NEEDS = (
     Need("curl", lambda: shutil.which("curl") is not None, ("curl",)),
-    # Playwright's Node.js is linked to it.
-    Need("libatomic", lambda: sys.platform != "linux" or loads("libatomic.so.1"), ("libatomic1",)),
+    Need("libatomic", playwright_starts, ("libatomic1",)),
     # Installers write /etc/hosts; a Debian that was not installed, such as a chroot, may have none.
     Need("the name localhost", lambda: resolves("localhost"), ("libnss-myhostname",)),
     Need("PostgreSQL", lambda: postgresql.find() is not None, ("postgresql",)),
@@ -76,7 +84,7 @@ def main() -> None:
     lacking = missing()
     if lacking and shutil.which("apt-get") and postgresql.is_root():
         install(lacking)
-    elif CHROMIUM in lacking:
+    elif CHROMIUM in lacking and playwright_starts():
         get_chromium()
     if lacking := missing():
         packages = " ".join(package for need in lacking for package in need.packages)

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OUR_OWN = {"app", "connector", "db", "demo", "generation", "pages", "settings", "tests"}
-ENVIRONMENT_READERS = {"app.py", "db/__main__.py", "demo/__main__.py", "settings.py"}
+ENVIRONMENT_READERS = {"app.py", "db/__main__.py", "demo/__main__.py", "demo/model.py", "settings.py"}
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
 
 

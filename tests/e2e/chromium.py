@@ -15,11 +15,11 @@ def find() -> str | None:
 
 
 def _playwrights_own() -> str | None:
-    from playwright.sync_api import Error, sync_playwright
+    from playwright.sync_api import sync_playwright
 
     try:
         with sync_playwright() as playwright:
             path = playwright.chromium.executable_path
-    except Error:  # its driver does not start: the system lacks a library
+    except Exception:  # what Playwright raises where its driver does not start, since the system lacks a library
         return None
     return path if Path(path).exists() else None
