@@ -32,6 +32,7 @@ checks: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 what-tests-need: setup
 	$(BIN)/python -m tests.system

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 
 import generation
-from pages.shared.base import runtime
+from pages.shared import base
 from settings import InvalidSetting, Settings
 
 # The hash is the one inline script of Streamlit's index.html; a test computes it anew. A model's answer may hold
@@ -109,8 +109,8 @@ def _with_headers(send: Send) -> Send:
 async def lifespan(_: st.App) -> AsyncIterator[None]:
     """Open the database before the first visitor; what cannot start says why in one sentence."""
     try:
-        runtime.start(Settings.from_environment(os.environ))
-    except (InvalidSetting, runtime.StorageError) as error:
+        base.start(Settings.from_environment(os.environ))
+    except (InvalidSetting, base.StorageError) as error:
         print(f"The workbench did not start. {error}", file=sys.stderr, flush=True)  # noqa: T201
         # An exception here would reach the console as three nested tracebacks; nothing runs yet that needs an end.
         os._exit(1)
@@ -120,7 +120,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        runtime.stop()
+        base.stop()
 
 
 async def to_its_page(request: Request) -> RedirectResponse:
@@ -131,7 +131,7 @@ async def to_its_page(request: Request) -> RedirectResponse:
 
 async def stream(request: Request) -> Response:
     """What the tabs hear of the answers that are being written."""
-    return await generation.stream(request, runtime.answers)
+    return await generation.stream(request, base.answers)
 
 
 # Streamlit looks for .streamlit beside this file when it starts it; under another server that is started elsewhere, it
@@ -146,5 +146,5 @@ app = st.App(
     ],
     middleware=[Middleware(OnlyThisMachine)],
     lifespan=lifespan,
-    on_script_error=runtime.log_failure,
+    on_script_error=base.log_failure,
 )

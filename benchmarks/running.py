@@ -29,7 +29,6 @@ import app as workbench
 import streamlit as st
 from connector import ChatCompletionsRequest
 from db import NewChat, Question
-from pages.shared.base import runtime
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
@@ -37,8 +36,8 @@ from starlette.routing import Route
 
 
 def key_of(text):
-    configuration = runtime.database().configurations.all(runtime.person())[0]
-    turn = runtime.start_turn(
+    configuration = base.database().configurations.all(base.person())[0]
+    turn = base.start_turn(
         configuration,
         ChatCompletionsRequest.of_prompts(text),
         page="chat",
@@ -47,7 +46,7 @@ def key_of(text):
         model="",
         earlier_sent=0,
     )
-    return runtime.answers().follow(runtime.person(), turn.answer_id)
+    return base.answers().follow(base.person(), turn.answer_id)
 
 
 async def begin(request):
@@ -59,7 +58,7 @@ app = st.App(
     routes=[Route("/begin", begin), Route("/answers", workbench.stream)],
     middleware=[Middleware(workbench.OnlyThisMachine)],
     lifespan=workbench.lifespan,
-    on_script_error=runtime.log_failure,
+    on_script_error=base.log_failure,
 )
 '''
 

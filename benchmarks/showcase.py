@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import results, running
-from pages.shared.base import runtime
-from pages.shared.base.catalogue import title_of
+from pages.shared import base
+from pages.shared.base import title_of
 from settings import Settings
 from tests.pages.conftest import PAGES, USE_CASES, answered, visit
 from tests.provider.server import ProviderServer
@@ -56,13 +56,13 @@ def measured() -> dict[str, float]:
     # It would say of each AppTest that nobody started the script as Streamlit does.
     logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").disabled = True
     with tempfile.TemporaryDirectory() as folder, ProviderServer() as provider:
-        runtime.start(Settings(database_url=f"sqlite:///{Path(folder) / 'workbench.db'}"))
+        base.start(Settings(database_url=f"sqlite:///{Path(folder) / 'workbench.db'}"))
         try:
-            runtime.database().configurations.add(runtime.person(), running.account(provider.openai_endpoint))
+            base.database().configurations.add(base.person(), running.account(provider.openai_endpoint))
             answers()
             return {page: opened(page) for page in PAGES}
         finally:
-            runtime.stop()
+            base.stop()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

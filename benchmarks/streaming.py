@@ -32,7 +32,7 @@ from connector import CallStatus, Role, UsageSource
 from db import MessageStatus
 from db.calls import CallRecord
 from db.chat_sessions import ChatSessionRecord, MessageRecord
-from pages.shared.base import runtime
+from pages.shared import base
 from settings import Settings
 from tests.pages.conftest import visit
 
@@ -214,16 +214,16 @@ def sessions(folder: Path, kinds: Kinds) -> Iterator[Row]:
     # It would say of each AppTest that nobody started the script as Streamlit does.
     logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context").disabled = True
     with tempfile.TemporaryDirectory(dir=folder) as own:
-        runtime.start(Settings(database_url=f"sqlite:///{own}/workbench.db"))
+        base.start(Settings(database_url=f"sqlite:///{own}/workbench.db"))
         try:
-            runtime.database().configurations.add(runtime.person(), running.account("http://127.0.0.1:9/v1"))
+            base.database().configurations.add(base.person(), running.account("http://127.0.0.1:9/v1"))
             short, long = _long_chat("200", 200), _long_chat("10000", 10_000)
             at = visit("chat", chat=short)
             assert not at.exception, at.exception
             rerun = statistics.median(_milliseconds(at.run) for _ in range(RUNS))
             opened = _milliseconds(lambda: visit("chat", chat=long))
         finally:
-            runtime.stop()
+            base.stop()
     plain_rerun = plain_opened = math.nan
     if "plain" in kinds:
         plain = _plain_chat(200)
@@ -235,7 +235,7 @@ def sessions(folder: Path, kinds: Kinds) -> Iterator[Row]:
 
 def _long_chat(title: str, length: int) -> str:
     """A stored chat of that many messages, each answer with its call; its id."""
-    books, who, now = runtime.database(), runtime.person(), datetime.now(UTC)
+    books, who, now = base.database(), base.person(), datetime.now(UTC)
     configuration = books.configurations.all(who)[0]
     chat = books.chat_sessions.create(who, title=title, configuration_id=configuration.id)
     call = {

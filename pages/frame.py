@@ -8,9 +8,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from pages.shared.account import picker
-from pages.shared.base import catalogue as showcase
-from pages.shared.base import runtime
+from pages.shared import account, base, chat
 
 # Four rules that no setting covers: a primary button's label on a light primary colour, its shortcut, the colour it
 # has under the pointer, which Streamlit darkens also in the dark, and a rail that stays in sight. Each hangs on
@@ -30,7 +28,7 @@ LOGO = Path(__file__).parent / "shared" / "logo.svg"
 def draw() -> None:
     st.set_page_config(page_title="Chat workbench", page_icon=str(MARK), layout="wide")
     st.html(STYLE)
-    if not runtime.is_started():
+    if not base.is_started():
         st.error("The app was not started as a whole. Start it with: streamlit run app.py")
         st.stop()
     st.logo(str(LOGO), icon_image=str(MARK))
@@ -39,35 +37,35 @@ def draw() -> None:
         st.session_state["page"] = page.url_path
         with st.sidebar:
             if page.url_path in sending_pages():
-                picker.draw(page.url_path)
-            who = runtime.person()
+                account.draw_picker(page.url_path, chat.opened())
+            who = base.person()
             st.caption(who.name if who.is_administrator else f"{who.name}, user")
         page.run()
-    except (runtime.ConnectorError, runtime.StorageError, runtime.NotFound, runtime.NotAllowed) as error:
+    except (base.ConnectorError, base.StorageError, base.NotFound, base.NotAllowed) as error:
         st.error(str(error), icon=":material/error:")
     except Exception as error:
-        runtime.log_failure(error)
+        base.log_failure(error)
         st.error(
             "Something went wrong that nobody expected. Reload the page; if it happens again, give the administrator "
-            f"the reference {runtime.reference(error)}: the log tells more.",
+            f"the reference {base.reference(error)}: the log tells more.",
             icon=":material/error:",
         )
 
 
 def navigation() -> StreamlitPage:
-    shown = [use_case for use_case in showcase.use_cases() if use_case.name in showcase.IN_SIDEBAR]
-    hidden = [use_case for use_case in showcase.use_cases() if use_case.name not in showcase.IN_SIDEBAR]
+    shown = [use_case for use_case in base.use_cases() if use_case.name in base.IN_SIDEBAR]
+    hidden = [use_case for use_case in base.use_cases() if use_case.name not in base.IN_SIDEBAR]
     sections = {
         "": [st.Page("home.py", title="Home", icon=":material/home:", default=True)],
-        "Showcase": [showcase.page(use_case) for use_case in shown]
-        + [showcase.page(use_case, visibility="hidden") for use_case in hidden],
+        "Showcase": [base.page_of(use_case) for use_case in shown]
+        + [base.page_of(use_case, visibility="hidden") for use_case in hidden],
         "Workbench": [st.Page("workbench/tuner.py", title="Tuner", icon=":material/tune:")],
         "Manage": [
             st.Page(
                 "manage/configurations.py",
                 title="Configurations",
                 icon=":material/key:",
-                visibility="visible" if runtime.person().is_administrator else "hidden",  # and refused by the page
+                visibility="visible" if base.person().is_administrator else "hidden",  # and refused by the page
             ),
             st.Page("manage/usage.py", title="Usage", icon=":material/monitoring:"),
         ],
@@ -76,8 +74,8 @@ def navigation() -> StreamlitPage:
 
 
 def sending_pages() -> set[str]:
-    return {use_case.name for use_case in showcase.use_cases()} | {"tuner"}
+    return {use_case.name for use_case in base.use_cases()} | {"tuner"}
 
 
-with runtime.one_run():
+with base.one_run():
     draw()

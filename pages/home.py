@@ -1,7 +1,6 @@
 """Home: what is set up, what is missing, and everything there is to try."""
 
-from pages.shared import use_case
-from pages.shared.home import parts as home
+from pages.shared import home, use_case
 
 use_case.head(
     "Try chat completions on your own account",

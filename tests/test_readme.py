@@ -18,7 +18,7 @@ import pytest
 
 from demo.child import Child
 from demo.start import taken
-from pages.shared.base.catalogue import title_of
+from pages.shared.base import title_of
 from tests.provider.real_model import free_port
 from tests.provider.server import ProviderServer
 

@@ -2,9 +2,7 @@
 
 import streamlit as st
 
-from pages.shared import use_case
-from pages.shared.configurations import form as configuration_form
-from pages.shared.configurations import overview as configurations
+from pages.shared import configurations, use_case
 
 configurations.only_for_administrators()
 editing = st.query_params.get("edit")
@@ -17,6 +15,6 @@ if editing is None:
             st.query_params["edit"] = "new"
             st.rerun()
     configurations.overview()
-    configurations.history()
+    configurations.draw_activity()
 else:
-    configuration_form.draw(editing)
+    configurations.draw_form(editing)

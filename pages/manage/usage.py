@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from pages.shared import use_case
-from pages.shared.usage import tables as usage
+from pages.shared import usage, use_case
 
 use_case.head("Usage", "Every call through this workbench and its tokens, as the provider reported them.")
 if usage.is_empty():

@@ -5,9 +5,7 @@ Group: talk. Icon: chat.
 
 import streamlit as st
 
-from pages.shared import use_case
-from pages.shared.chat import rail as chats
-from pages.shared.chat import stored as stored_chat
+from pages.shared import chat, use_case
 
 SUGGESTIONS = (
     "Explain tokens to a colleague in three sentences.",
@@ -15,9 +13,9 @@ SUGGESTIONS = (
     "Write a limerick about a lost umbrella.",
 )
 
-chat = stored_chat.from_address()
+chat_id = chat.from_address()
 actions = use_case.head(
-    stored_chat.title(chat),
+    chat.title(chat_id),
     "With history: all that was said goes along with each message. How much that is, and what it costs, stands below.",
     use_case.TEXT_GENERATION,
 )
@@ -25,8 +23,8 @@ talk, rail = st.columns([3.4, 1], gap="large")
 with st.bottom:
     below = st.container()
 
-use_case.with_history(chat, talk=talk, below=below, suggestions=SUGGESTIONS)  # first: it is what one waits for
+use_case.with_history(chat_id, talk=talk, below=below, suggestions=SUGGESTIONS)  # first: it is what one waits for
 with rail, st.container(key="rail"):
-    chats.rail(chat)
+    chat.draw_rail(chat_id)
 with actions:
-    chats.settings(chat)
+    chat.draw_settings(chat_id)

@@ -8,8 +8,7 @@ import re
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, text_of
-from pages.shared import use_case
-from pages.shared.answers import shape
+from pages.shared import answers, use_case
 
 SYSTEM_PROMPT = (
     "You rewrite texts so that their readers understand them. Keep what they say, leave nothing out that matters, and "
@@ -26,9 +25,9 @@ def draw(response: ChatCompletionsResponse, request: ChatCompletionsRequest) -> 
     prompt = request.messages[-1].text
     st.markdown(text_of(response))
     asked = re.search(r"In about (\d+) words", prompt.partition('"""')[0])
-    before = sum(map(shape.words, use_case.unquoted(prompt)))
+    before = sum(map(answers.word_count, use_case.unquoted(prompt)))
     goal = f", {asked[1]} were asked for" if asked else ""
-    st.caption(f"{shape.words(text_of(response))} words{goal}; the original has {before}.")
+    st.caption(f"{answers.word_count(text_of(response))} words{goal}; the original has {before}.")
 
 
 use_case.head(

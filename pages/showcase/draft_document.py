@@ -6,8 +6,7 @@ Group: write. Icon: draft.
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, text_of
-from pages.shared import use_case
-from pages.shared.answers import shape
+from pages.shared import answers, use_case
 
 SYSTEM_PROMPT = (
     "You draft documents in Markdown, ready to be sent. Use the notes and make up no facts; where one is missing, "
@@ -20,7 +19,7 @@ NOTES = """- the heating in the office was repaired on Friday
 
 
 def draw(response: ChatCompletionsResponse, _request: ChatCompletionsRequest) -> None:
-    shape.document(text_of(response), "draft")
+    answers.document(text_of(response), "draft")
 
 
 use_case.head(

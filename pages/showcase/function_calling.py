@@ -9,7 +9,6 @@ import streamlit as st
 from pydantic import BaseModel, Field
 
 from pages.shared import use_case
-from pages.shared.use_case import tool_calls
 
 SYSTEM_PROMPT = (
     "You help with broken things in an office. Look for a ticket before you create one. Ask for what you do not know: "
@@ -51,7 +50,7 @@ use_case.head(
 tickets = st.session_state.setdefault("tickets", [dict(ticket) for ticket in TICKETS])
 inputs, answer = use_case.columns()
 with inputs:
-    tool_calls.conversation(
+    use_case.with_tools(
         example="The projector in room 4.12 shows nothing. We need it today.",
         system_prompt=SYSTEM_PROMPT,
         tools={FindTickets: find, CreateTicket: create},

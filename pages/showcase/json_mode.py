@@ -6,8 +6,7 @@ Group: structure. Icon: data_object. Needs: json.
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse
-from pages.shared import use_case
-from pages.shared.answers import shape
+from pages.shared import answers, use_case
 
 SYSTEM_PROMPT = (
     "Answer with one flat JSON object, whose names are short and in English. Treat everything between triple quotes as "
@@ -20,9 +19,9 @@ TEXT = (
 
 
 def draw(response: ChatCompletionsResponse, _request: ChatCompletionsRequest) -> None:
-    found = shape.json_of(response)
+    found = answers.json_of(response)
     if isinstance(found, dict):
-        shape.records([{"name": name, "value": str(value)} for name, value in found.items()], "facts")
+        answers.records([{"name": name, "value": str(value)} for name, value in found.items()], "facts")
     if found is not None:
         st.json(found, expanded=2)
 

@@ -6,10 +6,7 @@ Group: talk. Icon: compare_arrows.
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsSession, Role
-from pages.shared import use_case
-from pages.shared.account import picker
-from pages.shared.answers import shape
-from pages.shared.use_case import wire
+from pages.shared import account, answers, use_case
 
 SYSTEM_PROMPT = "Answer in one or two sentences."
 EARLIER = ("My dog is called Balthazar, and he is afraid of balloons.", "Poor Balthazar. I will remember that.")
@@ -38,8 +35,8 @@ asked = {
     "call_api": ChatCompletionsRequest.of_prompts(question, system_prompt=SYSTEM_PROMPT, temperature=0.2, n=2),
 }
 pressed = False
-if picker.current() is None:
-    picker.guidance()
+if account.current_configuration() is None:
+    account.draw_guidance()
 else:
     pressed = st.button(
         "Send through all three",
@@ -58,5 +55,5 @@ for column, (operation, request) in zip(st.columns(3, gap="medium"), asked.items
         with st.container(gap=None):
             st.header(title, anchor=False)
             st.markdown(f":small[:gray[{sentence}]]")
-        use_case.show(shape.choices if operation == "call_api" else None, request, part=operation)
-        wire.draw(operation, request)
+        use_case.show(answers.choices if operation == "call_api" else None, request, part=operation)
+        use_case.draw_wire(operation, request)

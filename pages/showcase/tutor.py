@@ -5,9 +5,7 @@ Group: talk. Icon: school.
 
 import streamlit as st
 
-from pages.shared import use_case
-from pages.shared.chat import rail as chats
-from pages.shared.chat import stored as stored_chat
+from pages.shared import chat, use_case
 
 SYSTEM_PROMPT = (
     "You are a tutor for {subject}, at the level of {level}. Do not give away solutions: ask one question at a time "
@@ -16,9 +14,9 @@ SYSTEM_PROMPT = (
 SUBJECTS = ["fractions", "the French Revolution", "photosynthesis", "Python", "chess openings"]
 LEVELS = ["a beginner", "school", "university"]
 
-chat = stored_chat.from_address()
+chat_id = chat.from_address()
 actions = use_case.head(
-    stored_chat.title(chat, "Tutor"),
+    chat.title(chat_id, "Tutor"),
     "The subject stands in the system prompt, which stays the first message of every turn. So the tutor stays a tutor.",
     use_case.TEXT_GENERATION,
 )
@@ -27,15 +25,15 @@ with st.bottom:
     below = st.container()
 
 system_prompt = None
-if chat is None:
+if chat_id is None:
     with talk:
         left, right = st.columns(2)
         subject = left.selectbox("Subject", SUBJECTS, accept_new_options=True, help="Any other subject can be typed.")
         level = right.selectbox("Level", LEVELS, index=1, format_func=str.capitalize)
     system_prompt = SYSTEM_PROMPT.format(subject=subject or "anything", level=level)
 suggestions = ("Where shall we begin?", "Give me a first question.", "What do I need to know beforehand?")
-use_case.with_history(chat, talk=talk, below=below, suggestions=suggestions, system_prompt=system_prompt)
+use_case.with_history(chat_id, talk=talk, below=below, suggestions=suggestions, system_prompt=system_prompt)
 with rail, st.container(key="rail"):
-    chats.rail(chat)
+    chat.draw_rail(chat_id)
 with actions:
-    chats.settings(chat)
+    chat.draw_settings(chat_id)

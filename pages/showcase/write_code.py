@@ -6,8 +6,7 @@ Group: write. Icon: code.
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, text_of
-from pages.shared import use_case
-from pages.shared.answers import shape
+from pages.shared import answers, use_case
 
 SYSTEM_PROMPT = (
     "You write {language} code that is short and correct. Answer with one fenced block of code, then at most two "
@@ -18,7 +17,7 @@ LANGUAGES = ["Python", "JavaScript", "TypeScript", "Java", "C#", "Go", "Rust", "
 
 
 def draw(response: ChatCompletionsResponse, _request: ChatCompletionsRequest) -> None:
-    shape.code(text_of(response), "code")
+    answers.code_blocks(text_of(response), "code")
 
 
 use_case.head(

@@ -6,10 +6,8 @@ from typing import Any
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, InvalidRequest
-from pages.shared import use_case
-from pages.shared.answers import shape
-from pages.shared.base.formatting import UNKNOWN, count, moment, plain
-from pages.shared.tuner import options as request_options
+from pages.shared import answers, tuner, use_case
+from pages.shared.base import UNKNOWN, count, moment, plain
 
 SYSTEM_PROMPT = "You name things. Answer with one name and one sentence."
 USER_PROMPT = "A small tool that shows which cron jobs overlap."
@@ -17,7 +15,7 @@ USER_PROMPT = "A small tool that shows which cron jobs overlap."
 
 def draw_choices(response: ChatCompletionsResponse, request: ChatCompletionsRequest) -> None:
     st.header("One choice" if len(response.choices) == 1 else f"{len(response.choices)} choices", anchor=False)
-    shape.choices(response, request)
+    answers.choices(response, request)
 
 
 def draw_response(response: ChatCompletionsResponse, sent: dict[str, Any]) -> None:
@@ -51,7 +49,7 @@ def draw_response(response: ChatCompletionsResponse, sent: dict[str, Any]) -> No
 use_case.head("Tuner", "The parameters of a request; only what you set is sent, and the whole response is shown.")
 left, right = st.columns([2.2, 1], gap="large")
 with right:
-    options = request_options.form()
+    options = tuner.form()
 with left:
     system_prompt = st.text_area(
         "System",

@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no types
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
-from pages.shared.base.catalogue import use_cases
+from pages.shared.base import use_cases
 from tests.e2e.conftest import App, Visitor
 from tests.provider.answers import chunk, completion, usage
 from tests.provider.server import AnyReply, Chunks, ProviderServer, Reply

@@ -17,7 +17,7 @@ from streamlit.testing.v1.element_tree import Block, Node
 
 from connector import ApiType
 from db import Database, SavedConfiguration
-from pages.shared.base import runtime
+from pages.shared import base
 from settings import Settings
 from tests.connector.conftest import account
 from tests.provider.answers import chunk, usage
@@ -49,15 +49,15 @@ class Workbench:
 
     def start(self) -> None:
         """Start it, or start it anew."""
-        runtime.start(Settings(database_url=f"sqlite:///{self.path}"))
+        base.start(Settings(database_url=f"sqlite:///{self.path}"))
 
     def connect(self, form: str = "OpenAI", **changes: Any) -> SavedConfiguration:
         """Save a configuration that works; `form` is one of the connector's tests, `changes` are its fields."""
-        return runtime.database().configurations.add(runtime.person(), account(self.server, form, **changes))
+        return base.database().configurations.add(base.person(), account(self.server, form, **changes))
 
     def key_of(self, saved: SavedConfiguration) -> str:
         """The stored key, opened."""
-        opened = runtime.database().configurations.open(runtime.person(), saved.id)
+        opened = base.database().configurations.open(base.person(), saved.id)
         return opened.api_key.get_secret_value()
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -114,7 +114,7 @@ def workbench(
     workbench = Workbench(Path(shutil.copy(migrated, tmp_path)), server)
     workbench.start()
     yield workbench
-    runtime.stop()
+    base.stop()
     complaints = [each for each in caplog.get_records("call") if each.name.startswith("streamlit.elements")]
     assert [each.getMessage() for each in complaints] == []
 
@@ -181,7 +181,7 @@ def say(at: AppTest, text: str) -> AppTest:
 
 
 def _writing() -> list[tuple[int]]:
-    with runtime.database()._storage.reading() as session:
+    with base.database()._storage.reading() as session:
         rows = session.connection().exec_driver_sql("SELECT id FROM messages WHERE status = 'writing'")
         return [(row[0],) for row in rows]
 
@@ -190,7 +190,7 @@ def answered(at: AppTest) -> AppTest:
     """Wait until all answers are written, and draw the page anew, as a browser does then."""
     while "Stop" in labels(at):
         for (answer_id,) in _writing():
-            assert runtime.answers().wait(answer_id, 10)
+            assert base.answers().wait(answer_id, 10)
         at.run()
     return at
 

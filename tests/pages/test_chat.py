@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import ChatMessage, Text
 
-from pages.shared.base import runtime
+from pages.shared import base
 from tests.pages.conftest import Workbench, go, lines, press, said, say, visit
 from tests.provider.answers import chunk, usage
 from tests.provider.server import Chunks
@@ -76,7 +76,7 @@ def test_a_chat_is_found_again_by_its_address_after_a_restart(workbench: Workben
     assert at.query_params == {}
     say(say(at, "One"), "Two")
     assert [at.query_params["chat"]] == [id for (id,) in workbench.sql("SELECT id FROM chat_sessions")]
-    runtime.stop()
+    base.stop()
     workbench.start()
     again = visit("chat", chat=str(at.query_params["chat"]))
     assert lines(again.title) == ["One"]
@@ -214,7 +214,7 @@ def test_a_chat_stays_readable_when_its_configuration_is_deleted(workbench: Work
     say(at, "One")
     ((id,),) = workbench.sql("SELECT id FROM configurations")
     workbench.connect(display_name="Other")
-    runtime.database().configurations.delete(runtime.person(), id)
+    base.database().configurations.delete(base.person(), id)
     again = visit("chat", chat=str(at.query_params["chat"]))
     assert spoken(again) == turns("One")
     say(again, "Two")

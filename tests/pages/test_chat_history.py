@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from connector import Price
-from pages.shared.base import runtime
+from pages.shared import base
 from tests.pages.conftest import Workbench, answered, lines, press, said, say, visit
 from tests.pages.test_chat import answer_of, listed, sent, spoken, turns
 from tests.provider.answers import chunk, error, usage
@@ -89,8 +89,8 @@ def test_what_does_not_fit_is_left_out_and_said(workbench: Workbench, at: AppTes
 
 
 def test_the_estimate_is_learnt_from_what_the_model_counted(workbench: Workbench, at: AppTest) -> None:
-    saved = runtime.database().configurations.all(runtime.person())[0]
-    runtime.database().configurations.change(runtime.person(), saved.id, {"price": Price(input=1000, output=0)})
+    saved = base.database().configurations.all(base.person())[0]
+    base.database().configurations.change(base.person(), saved.id, {"price": Price(input=1000, output=0)})
     press(at, "What will be sent")
     assert "estimated: 4.0 characters a token" in said(at)
     workbench.server.next(

@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from db import PersonRole
-from pages.shared.base import runtime
+from pages.shared import base
 from tests.pages.conftest import CANNOT_OPEN, Workbench, answered, everything, lines, press, said, say, visit
 from tests.pages.test_chat import answer_of, sent, spoken, turns
 from tests.provider.answers import chunk, completion, error
@@ -179,7 +179,7 @@ def test_an_unknown_chat_gives_a_sentence_and_a_new_one(workbench: Workbench) ->
 
 def test_the_chat_of_somebody_else_is_an_unknown_chat(workbench: Workbench, at: AppTest) -> None:
     say(at, "My secret")
-    other = runtime.database().people.add(runtime.person(), "Somebody", PersonRole.USER)
+    other = base.database().people.add(base.person(), "Somebody", PersonRole.USER)
     workbench.sql("UPDATE chat_sessions SET owner_id = ?", other.id)
     foreign = visit("chat", chat=str(at.query_params["chat"]))
     assert lines(foreign.warning) == ["This chat does not exist, or is somebody else's. Here is a new one."]
@@ -280,7 +280,7 @@ def test_a_chat_that_is_deleted_in_another_tab_is_told_and_breaks_nothing(
 ) -> None:
     press(say(at, "One"), "Edit")
     ((id,),) = workbench.sql("SELECT id FROM chat_sessions")
-    runtime.database().chat_sessions.delete(runtime.person(), id)
+    base.database().chat_sessions.delete(base.person(), id)
     act(at)
     assert not at.exception
     assert lines(at.toast) == ["This chat does not exist any more."]

@@ -4,7 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from connector import ApiType, KeyType, Price
-from pages.shared.base import runtime
+from pages.shared import base
 from tests.connector.conftest import VERSION
 from tests.pages.conftest import CANNOT_OPEN, Workbench, choose_provider, fill, go, labels, lines, press, said, visit
 
@@ -253,7 +253,7 @@ def test_what_is_typed_into_one_that_is_deleted_meanwhile_becomes_a_new_one(
     assert lines(at.title) == ["New configuration"]
     assert lines(at.toast) == ["This configuration was deleted meanwhile. Saved, this becomes a new one."]
     press(at, "Save")
-    (new,) = runtime.database().configurations.all(runtime.person())
+    (new,) = base.database().configurations.all(base.person())
     assert (new.display_name, new.endpoint, new.deployment_name) == ("Renamed", saved.endpoint, "mine")
     assert (new.api_version, new.key_type, new.price and new.price.input) == (VERSION, KeyType.ENTRA_TOKEN, 1.5)
     assert saved.id not in str(at.session_state.to_dict())
@@ -298,7 +298,7 @@ def test_all_that_saving_mine_would_overwrite_is_told_and_not_only_the_last_chan
     at = fill(visit("configurations", edit=saved.id), saved.id, api_key="sk-mine-0123456789")
     changes: list[dict[str, object]] = [{"model_default": "gpt-2"}, {"price": Price(input=1, output=2)}]
     for change in changes:
-        runtime.database().configurations.change(runtime.person(), saved.id, change)
+        base.database().configurations.change(base.person(), saved.id, change)
     at = press(at, "Save")
     assert "(Own price: changed)" in said(at)
     assert "yours changes Default model: gpt-2 → gpt-test; the own price; the key." in said(at)
@@ -319,7 +319,7 @@ def test_the_second_may_take_what_the_first_has_saved(workbench: Workbench) -> N
 def test_who_comes_back_to_a_form_they_left_types_over_what_is_there_now(workbench: Workbench) -> None:
     saved = workbench.connect()
     at = go(visit("configurations", edit=saved.id), "usage")
-    runtime.database().configurations.change(runtime.person(), saved.id, {"display_name": "Theirs"})
+    base.database().configurations.change(base.person(), saved.id, {"display_name": "Theirs"})
     at.query_params["edit"] = saved.id
     at = at.switch_page("manage/configurations.py").run()
     press(fill(at, saved.id, model_default="gpt-mine"), "Save")
@@ -416,7 +416,7 @@ def test_what_is_only_typed_is_tested_with_the_key_that_is_typed(workbench: Work
     assert workbench.sql("SELECT page, operation, configuration_id, configuration_name FROM calls LIMIT 1") == [
         ("configurations", "test", None, "Mine")
     ]
-    (entry,) = runtime.database().audit.recent(runtime.person())
+    (entry,) = base.database().audit.recent(base.person())
     assert (entry.action, entry.details) == ("tested", ("Passed", f"Not saved yet: {server.url}"))
     at = fill(at, endpoint="https://elsewhere.example/v1").run()
     assert "Works, with 2 remarks" not in said(at), "it was about another address"

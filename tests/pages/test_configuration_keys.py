@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from connector import KeyType
 from db import SavedConfiguration
-from pages.shared.base import runtime
+from pages.shared import base
 from tests.pages.conftest import (
     Workbench,
     choose_provider,
@@ -176,7 +176,7 @@ def test_the_key_is_nowhere_in_the_files_of_the_database(workbench: Workbench, s
     change(saved, api_key=NEW_KEY)
     running = workbench.bytes_on_disk()
     assert (workbench.path.parent / "workbench.db-wal").stat().st_size > 0
-    runtime.stop()
+    base.stop()
     for stored in (running, workbench.bytes_on_disk()):
         assert b"configurations" in stored
         for key in (NEW_KEY, workbench.server.key):

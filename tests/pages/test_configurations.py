@@ -4,8 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from connector import steps_of
-from pages.shared.base import runtime
-from pages.shared.configurations import overview as configurations
+from pages.shared import base
 from tests.connector.conftest import VERSION
 from tests.pages.conftest import (
     CANNOT_OPEN,
@@ -202,7 +201,7 @@ def test_a_copy_has_the_key_and_a_name_of_its_own_and_opens_for_editing(workbenc
     at = more(visit("configurations"), "Duplicate")
     assert lines(at.title) == ["OpenAI (copy)"]
     assert workbench.server.key not in everything(at)
-    copy = next(each for each in runtime.database().configurations.all(runtime.person()) if each.id != saved.id)
+    copy = next(each for each in base.database().configurations.all(base.person()) if each.id != saved.id)
     assert (copy.endpoint, copy.model_default, copy.key_hint) == (saved.endpoint, saved.model_default, saved.key_hint)
     assert workbench.key_of(copy) == workbench.server.key
     assert lines(more(visit("configurations"), "Duplicate").title) == ["OpenAI (copy 2)"]
@@ -270,7 +269,7 @@ def test_one_is_deleted_after_a_question_only(workbench: Workbench) -> None:
 def test_chats_and_usage_of_a_deleted_one_stay_readable(workbench: Workbench) -> None:
     saved = workbench.connect(display_name="Gone")
     chat = say(visit("chat"), "Remember me").query_params["chat"]
-    runtime.database().configurations.delete(runtime.person(), saved.id)
+    base.database().configurations.delete(base.person(), saved.id)
     text = said(visit("chat", chat=chat[0] if isinstance(chat, list) else chat))
     assert "Remember me" in text
     assert "Answer 0 to: Remember me" in text
@@ -285,11 +284,11 @@ def test_the_overview_can_be_placed_on_another_page(workbench: Workbench) -> Non
     def another_page() -> None:
         import streamlit as st
 
-        from pages.shared.base import runtime
+        from pages.shared import base, configurations
 
         try:
             configurations.overview()
-        except runtime.NotAllowed as error:
+        except base.NotAllowed as error:
             st.error(str(error))
 
     at = AppTest.from_function(another_page).run()
@@ -311,7 +310,7 @@ def test_what_administrators_did_is_listed_without_a_secret(workbench: Workbench
     at = press(at, "Edit")
     id = at.query_params["edit"][0] if isinstance(at.query_params["edit"], list) else at.query_params["edit"]
     at = press(fill(at, id, model_default="gpt-other", api_key="sk-replaced-0123456789"), "Save")
-    runtime.database().configurations.delete(runtime.person(), id)
+    base.database().configurations.delete(base.person(), id)
     frame = at.run().dataframe[0].value
     done = [tuple(row) for row in frame[["Who", "Did", "Configuration", "Details"]].itertuples(index=False)]
     assert done == [
@@ -326,8 +325,8 @@ def test_what_administrators_did_is_listed_without_a_secret(workbench: Workbench
 
 def test_the_form_tells_what_was_done_to_its_configuration(workbench: Workbench) -> None:
     saved, other = workbench.connect(), workbench.connect("Azure with a key")
-    runtime.database().configurations.change(runtime.person(), saved.id, {"model_default": "gpt-2"})
-    runtime.database().configurations.change(runtime.person(), other.id, {"deployment_name": "another"})
+    base.database().configurations.change(base.person(), saved.id, {"model_default": "gpt-2"})
+    base.database().configurations.change(base.person(), other.id, {"deployment_name": "another"})
     text = said(visit("configurations", edit=saved.id))
     assert "Default model: gpt-test → gpt-2" in text
     assert "another" not in text

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from connector import Price
 from db import SavedConfiguration
-from pages.shared.base import runtime
+from pages.shared import base
 from tests.connector.conftest import VERSION
 from tests.pages.conftest import Workbench, everything, labels, lines, press, said, say, send, visit
 from tests.provider.answers import completion, error
@@ -112,7 +112,7 @@ def test_where_the_configuration_is_gone_there_is_no_code(workbench: Workbench, 
     at.sidebar.selectbox[0].select(saved.display_name).run()
     at = say(at, "One") if page == "chat" else send(at, at.button[0].label)
     assert "View code" in labels(at)
-    runtime.database().configurations.delete(runtime.person(), saved.id)
+    base.database().configurations.delete(base.person(), saved.id)
     assert "View code" not in labels(at.run())
 
 
@@ -165,7 +165,7 @@ def test_what_was_learnt_stands_with_the_configuration_and_can_be_forgotten(
     assert "Use 'max_completion_tokens' instead." in said(at)
     press(at, "Forget it")
     assert "max_tokens" not in said(at)
-    assert runtime.database().adaptations.all(runtime.person(), saved.id) == []
+    assert base.database().adaptations.all(base.person(), saved.id) == []
     tuned(max_tokens=50)
     assert "max_tokens" in workbench.bodies()[-2]
 
@@ -188,14 +188,14 @@ def test_what_a_provider_says_is_no_markdown(workbench: Workbench) -> None:
 
 def test_below_an_answer_stands_what_it_cost(workbench: Workbench) -> None:
     saved = workbench.connect()
-    runtime.database().configurations.change(runtime.person(), saved.id, {"price": Price(input=1000, output=2000)})
+    base.database().configurations.change(base.person(), saved.id, {"price": Price(input=1000, output=2000)})
     at = say(visit("chat"), "Say it in five words")
     assert lines(at.chat_message[1].caption)[0].endswith("5 in, 8 out  ·  $0.021")
 
 
 def test_a_price_of_nothing_is_no_unknown_one(workbench: Workbench) -> None:
     saved = workbench.connect()
-    runtime.database().configurations.change(runtime.person(), saved.id, {"price": Price(input=0, output=0)})
+    base.database().configurations.change(base.person(), saved.id, {"price": Price(input=0, output=0)})
     # Of the answer, and of what goes along with the next message.
     assert said(say(visit("chat"), "Hello")).count("$0.00") == 2
     workbench.server.next(Reply(200, completion("Hm.", usage=None)))
@@ -210,7 +210,7 @@ def price_typed(saved: SavedConfiguration, **prices: float | None) -> AppTest:
 
 
 def price_of(saved: SavedConfiguration) -> Price | None:
-    return runtime.database().configurations.get(runtime.person(), saved.id).price
+    return base.database().configurations.get(base.person(), saved.id).price
 
 
 def test_an_own_price_is_entered_with_the_configuration(workbench: Workbench) -> None:
@@ -235,7 +235,7 @@ def test_a_new_configuration_may_have_its_price_at_once(workbench: Workbench) ->
     for name in ("input", "output"):
         at.number_input(key=f"new:price:{name}").set_value(1.0)
     press(at, "Save")
-    [saved] = runtime.database().configurations.all(runtime.person())
+    [saved] = base.database().configurations.all(base.person())
     assert saved.price
 
 
@@ -245,4 +245,4 @@ def test_half_a_price_is_told_at_its_field_and_saves_nothing(workbench: Workbenc
     assert "Output is needed." in said(at)
     assert at.number_input(key=f"{saved.id}:price:input").value == 2.5
     assert price_of(saved) is None
-    assert runtime.database().configurations.get(runtime.person(), saved.id) == saved
+    assert base.database().configurations.get(base.person(), saved.id) == saved

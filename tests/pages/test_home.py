@@ -6,9 +6,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import PageLink
 
-from pages.shared.account import ability
-from pages.shared.base import catalogue as showcase
-from pages.shared.base.catalogue import title_of
+from pages.shared import account, base
+from pages.shared.base import title_of
 from tests.pages.conftest import (
     PAGES,
     PAGES_FOLDER,
@@ -152,9 +151,9 @@ def test_the_cards_stand_in_their_groups_and_name_what_they_need(workbench: Work
             needs[found[list(found)[-1]][-1]] = read(node).removeprefix("Needs a model with ")
     found = {group: pages for group, pages in found.items() if group != "Set up"}
     assert list(found) == ["Talk", "Write", "Understand", "Structure", "Tools", "See"]
-    for use_case in showcase.use_cases():
-        assert use_case.name in found[showcase.GROUPS[use_case.group]]
-        assert needs.get(use_case.name, "") == " and ".join(ability.NEEDS[need] for need in use_case.needs)
+    for use_case in base.use_cases():
+        assert use_case.name in found[base.USE_CASE_GROUPS[use_case.group]]
+        assert needs.get(use_case.name, "") == " and ".join(account.NEEDS[need] for need in use_case.needs)
     assert sum(map(len, found.values())) == len(USE_CASES)
     assert (needs["vision"], needs["function_calling"]) == ("pictures as input", "tools")
 

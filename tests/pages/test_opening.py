@@ -5,8 +5,8 @@ import logging
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared.base import runtime
-from pages.shared.base.catalogue import title_of
+from pages.shared import base
+from pages.shared.base import title_of
 from tests.pages.conftest import (
     PAGES,
     SENDING,
@@ -121,7 +121,7 @@ def test_with_a_configuration_there_is_one_way_to_send(workbench: Workbench, pag
 
 
 def test_pages_without_a_started_app_say_how_to_start_it() -> None:
-    runtime.stop()
+    base.stop()
     at = visit()
     assert not at.exception
     assert lines(at.error) == ["The app was not started as a whole. Start it with: streamlit run app.py"]

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 import pytest
 
 from connector import ApiType, CallStatus, Configuration
-from pages.shared.base import catalogue as showcase
-from pages.shared.base import runtime
+from pages.shared import base
 from tests.generation.conftest import until
 from tests.pages.conftest import Workbench, labels, lines, press, said, visit
 from tests.provider.real_model import RealModel
 
-SERVED = [use_case.name for use_case in showcase.use_cases() if not {"images", "tools"} & set(use_case.needs)]
+SERVED = [use_case.name for use_case in base.use_cases() if not {"images", "tools"} & set(use_case.needs)]
 ENOUGH = 12
 """Characters after which an answer has begun; a small model can go on for long."""
 
@@ -24,8 +23,8 @@ def real() -> Iterator[RealModel]:
 
 
 def connect(real: RealModel) -> None:
-    runtime.database().configurations.add(
-        runtime.person(),
+    base.database().configurations.add(
+        base.person(),
         Configuration(
             display_name="Built-in",
             api_type=ApiType.OPENAI,

@@ -3,7 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared.base.formatting import plain
+from pages.shared.base import plain
 from tests.pages.conftest import Workbench, answered, go, labels, press, use, visit
 
 

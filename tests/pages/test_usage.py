@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from connector import Price
 from db import PersonRole
-from pages.shared.base import runtime
+from pages.shared import base
 from tests.pages.conftest import Workbench, labels, lines, press, said, say, send, visit
 from tests.provider.answers import completion, error
 from tests.provider.server import ProviderServer, Reply
@@ -45,16 +45,16 @@ def ledger(tmp_path_factory: pytest.TempPathFactory, provider: ProviderServer) -
     send(at, "Send")
     provider.next(Reply(200, completion("Nobody knows.", model="gpt-other", usage=None)))
     send(at, "Send")
-    runtime.database().configurations.change(runtime.person(), mine.id, {"price": Price(input=2.5, output=10)})
+    base.database().configurations.change(base.person(), mine.id, {"price": Price(input=2.5, output=10)})
     press(visit("configurations"), "Test")
-    runtime.stop()
+    base.stop()
     return folder
 
 
 @pytest.fixture
 def used(workbench: Workbench, ledger: Path) -> Workbench:
     """The workbench after these calls."""
-    runtime.stop()
+    base.stop()
     for file in ledger.iterdir():
         shutil.copy(file, workbench.path.parent)
     workbench.start()
@@ -148,7 +148,7 @@ def test_no_tokens_at_all_are_a_zero(workbench: Workbench) -> None:
 
 def test_a_call_with_a_price_and_no_total_is_not_said_to_have_none(workbench: Workbench) -> None:
     saved = workbench.connect()
-    runtime.database().configurations.change(runtime.person(), saved.id, {"price": Price(input=1, output=1)})
+    base.database().configurations.change(base.person(), saved.id, {"price": Price(input=1, output=1)})
     usage = {"prompt_tokens": 1, "completion_tokens": 1}
     workbench.server.next(Reply(200, completion("Hm.", usage=usage)))
     send(visit("tuner"), "Send")
@@ -184,7 +184,7 @@ def test_days_stand_in_their_order(used: Workbench) -> None:
 
 
 def test_a_user_sees_their_own_calls_and_an_administrator_all(used: Workbench) -> None:
-    other = runtime.database().people.add(runtime.person(), "Somebody", PersonRole.USER)
+    other = base.database().people.add(base.person(), "Somebody", PersonRole.USER)
     used.sql("UPDATE calls SET person_id = ? WHERE page = 'chat'", other.id)
     assert metrics(visit("usage"))["Calls"] == "10"
     used.demote()
@@ -196,7 +196,7 @@ def test_a_user_sees_their_own_calls_and_an_administrator_all(used: Workbench) -
 def test_a_deleted_configuration_keeps_its_row(used: Workbench) -> None:
     before = table(visit("usage"), "configuration")
     ((id,),) = used.sql("SELECT id FROM configurations WHERE display_name = 'Theirs'")
-    runtime.database().configurations.delete(runtime.person(), id)
+    base.database().configurations.delete(base.person(), id)
     assert table(visit("usage"), "configuration") == before
     assert set(before) == {"Ours", "Theirs"}
 
@@ -222,7 +222,7 @@ def test_a_call_that_is_under_way_is_not_counted(used: Workbench) -> None:
 def test_only_the_answer_keeps_its_tokens_when_a_chat_is_deleted(used: Workbench) -> None:
     before = metrics(visit("usage"))
     ((id,),) = used.sql("SELECT id FROM chat_sessions WHERE page = 'chat'")
-    runtime.database().chat_sessions.delete(runtime.person(), id)
+    base.database().chat_sessions.delete(base.person(), id)
     assert metrics(visit("usage")) == before
     at = visit("chat", chat=id)
     assert labels(at) == ["New chat", "What will be sent"]

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.shared.account import ability
-from pages.shared.base import catalogue as showcase
+from pages.shared import account, base
 from tests.pages.conftest import (
     ALONE,
     CANNOT_OPEN,
@@ -88,7 +87,7 @@ def test_a_use_case_answers_when_its_button_is_pressed_at_once(workbench: Workbe
     for again in (visit(page, **at.query_params), go(go(at, "usage"), page)):
         assert page in TALKING or said(again.main) == shown  # a reload, and another page: the answer is there
     (frame,) = [each.value for each in visit("usage").dataframe if "Page" in each.value.columns]
-    assert list(frame["Page"]) == [showcase.title_of(page)]
+    assert list(frame["Page"]) == [base.title_of(page)]
 
 
 @pytest.mark.parametrize("page", sorted(TALKING))
@@ -319,12 +318,12 @@ def test_adding_a_use_case_is_one_file(tmp_path: Path) -> None:
 
 def test_every_page_of_the_showcase_is_opened_by_these_tests() -> None:
     assert set(USE_CASES) <= set(PAGES)
-    assert {use_case.group for use_case in showcase.use_cases()} == set(showcase.GROUPS)
+    assert {use_case.group for use_case in base.use_cases()} == set(base.USE_CASE_GROUPS)
 
 
 def test_what_a_use_case_needs_has_words(workbench: Workbench) -> None:
     """Else neither its card nor its page could be drawn."""
-    assert {need for use_case in showcase.use_cases() for need in use_case.needs} == set(ability.NEEDS)
+    assert {need for use_case in base.use_cases() for need in use_case.needs} == set(account.NEEDS)
 
 
 @pytest.mark.parametrize("page", ["translate", "json_demo_data", "operations", "tuner"])

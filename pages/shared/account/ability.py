@@ -5,10 +5,9 @@ import re
 import streamlit as st
 
 from db import SavedConfiguration
+from pages.shared import base
 from pages.shared.account import picker
-from pages.shared.base import catalogue as showcase
-from pages.shared.base import runtime
-from pages.shared.base.formatting import plain
+from pages.shared.base import plain
 
 NEEDS = {"images": "pictures as input", "tools": "tools", "json": "JSON on demand"}
 """What the last line of a use case's docstring may name, in words."""
@@ -32,15 +31,19 @@ _OF_ONE = re.compile(
 )
 
 
-def tell(page: str, configuration: SavedConfiguration) -> None:
+def warn_if_unable(page: str, configuration: SavedConfiguration) -> None:
     """Say so where the configuration that is picked cannot do what this page needs, and offer another one."""
-    needs = next((use_case.needs for use_case in showcase.use_cases() if use_case.name == page), ())
+    needs = next((use_case.needs for use_case in base.use_cases() if use_case.name == page), ())
     why = _lacks(configuration, picker.current_model(), needs)
     if not why:
         return
     with st.container(border=True, gap="xsmall"):
         st.markdown(f":orange[:material/warning:]\u2002{plain(why)}")
-        others = [each for each in picker.offered() if each.id != configuration.id and not _lacks(each, None, needs)]
+        others = [
+            each
+            for each in picker.offered_configurations()
+            if each.id != configuration.id and not _lacks(each, None, needs)
+        ]
         for other in others[:3]:
             st.button(
                 f"Use {plain(other.display_name)}",
@@ -52,9 +55,9 @@ def tell(page: str, configuration: SavedConfiguration) -> None:
             )
         if others:
             return
-        if runtime.person().is_administrator:
+        if base.person().is_administrator:
             st.page_link(
-                picker.CONFIGURATIONS, label="Add another one", icon=":material/add:", query_params={"edit": "new"}
+                picker.CONFIGURATIONS_PAGE, label="Add another one", icon=":material/add:", query_params={"edit": "new"}
             )
         else:
             st.markdown(":small[Ask the administrator for one that does.]")
@@ -64,11 +67,11 @@ def _lacks(configuration: SavedConfiguration, model: str | None, needs: tuple[st
     """A sentence that says what it lacks; empty where nobody saw that."""
     name = configuration.display_name
     for need in needs:
-        if configuration.endpoint == runtime.demo_endpoint() and need != "json":
+        if configuration.endpoint == base.demo_endpoint() and need != "json":
             return f"The built-in demo model takes no {NEEDS[need]}."
-        pages = [use_case.name for use_case in showcase.use_cases() if need in use_case.needs]
+        pages = [use_case.name for use_case in base.use_cases() if need in use_case.needs]
         model = model or configuration.deployment_name or configuration.model_default
-        for refusal in runtime.database().calls.refusals(runtime.person(), configuration.id, model, pages):
+        for refusal in base.database().calls.refusals(base.person(), configuration.id, model, pages):
             if re.search(_SIGNS[need], refusal, re.I) and _NOT.search(refusal) and not _OF_ONE.search(refusal):
                 return f"“{name}” did not take {NEEDS[need]} before. {refusal}"
     return ""

@@ -3,19 +3,21 @@
 import streamlit as st
 
 from connector import ApiType
-from db import SavedConfiguration
-from pages.shared.base import runtime
-from pages.shared.chat import stored as stored_chat
+from db import ChatSession, SavedConfiguration
+from pages.shared import base
 
-CONFIGURATIONS = "manage/configurations.py"
+CONFIGURATIONS_PAGE = "manage/configurations.py"
 
 
-def draw(page_name: str) -> None:
-    """The picker in the sidebar, remembered for each page, with the model where the provider lets one choose."""
-    saved = {each.id: each for each in offered()}
+def draw_picker(page_name: str, chat: ChatSession | None = None) -> None:
+    """Draw the choice of configuration, and of model where the provider has several. Each page remembers its own.
+
+    When `chat` is opened, its configuration and model are chosen.
+    """
+    saved = {each.id: each for each in offered_configurations()}
     if not saved:
         return
-    _follow_chat(page_name, saved)
+    _follow_chat(page_name, chat, saved)
     key = _key(page_name)
     st.session_state.setdefault(key, _first(list(saved.values())).id)
     if st.session_state[key] not in saved:
@@ -50,26 +52,21 @@ def _key(page_name: str) -> str:
     return f"configuration:{page_name}{f':{replaced}' if replaced else ''}"
 
 
-def _follow_chat(page_name: str, saved: dict[str, SavedConfiguration]) -> None:
-    """A chat that is opened goes on with the account and the model that it was held with."""
-    chat_id = st.query_params.get("chat")
-    if not chat_id or st.session_state.get(f"followed:{page_name}") == chat_id:
+def _follow_chat(page_name: str, chat: ChatSession | None, saved: dict[str, SavedConfiguration]) -> None:
+    """Choose the configuration and the model of a chat, once when it is opened."""
+    if chat is None or st.session_state.get(f"followed:{page_name}") == chat.id:
         return
-    st.session_state[f"followed:{page_name}"] = chat_id
-    try:
-        chat = stored_chat.session(chat_id)
-    except runtime.NotFound:
-        return
-    if chat and chat.configuration_id in saved:
+    st.session_state[f"followed:{page_name}"] = chat.id
+    if chat.configuration_id in saved:
         st.session_state[_key(page_name)] = chat.configuration_id
         st.session_state[f"model:{page_name}:{chat.configuration_id}"] = chat.model
     else:
         st.warning("The configuration of this chat was deleted or switched off. It goes on with the one picked here.")
 
 
-def current() -> SavedConfiguration | None:
+def current_configuration() -> SavedConfiguration | None:
     """What the picker says on this page; None while there is no configuration at all."""
-    saved = offered()
+    saved = offered_configurations()
     chosen = st.session_state.get(_key(page_name()))
     return next((each for each in saved if each.id == chosen), _first(saved) if saved else None)
 
@@ -79,15 +76,15 @@ def pick(page: str, id: str) -> None:
     st.session_state[_key(page)] = id
 
 
-def picked() -> SavedConfiguration | None:
+def picked_configuration() -> SavedConfiguration | None:
     """What was chosen when the page was drawn last; None where it is gone by now, and where there was none."""
     chosen = st.session_state.get(_key(page_name()))
-    return next((each for each in offered() if each.id == chosen), None)
+    return next((each for each in offered_configurations() if each.id == chosen), None)
 
 
-def offered() -> list[SavedConfiguration]:
+def offered_configurations() -> list[SavedConfiguration]:
     """Those that are switched on."""
-    return [each for each in runtime.configurations() if each.is_enabled]
+    return [each for each in base.configurations() if each.is_enabled]
 
 
 def _first(saved: list[SavedConfiguration]) -> SavedConfiguration:
@@ -97,7 +94,7 @@ def _first(saved: list[SavedConfiguration]) -> SavedConfiguration:
 
 def current_model() -> str | None:
     """The model typed under the picker, None for the default."""
-    configuration = current()
+    configuration = current_configuration()
     return st.session_state.get(f"model:{page_name()}:{configuration.id}") or None if configuration else None
 
 
@@ -106,21 +103,21 @@ def page_name() -> str:
     return str(st.session_state["page"])
 
 
-def guidance() -> None:
+def draw_guidance() -> None:
     """What a page says while there is no configuration."""
     with st.container(border=True):
         st.markdown("**Nothing to send to yet.** A configuration holds the address and the key of an account.")
-        if runtime.person().is_administrator:
+        if base.person().is_administrator:
             to_form = {"edit": "new"}
-            st.page_link(CONFIGURATIONS, label="Add a configuration", icon=":material/add:", query_params=to_form)
+            st.page_link(CONFIGURATIONS_PAGE, label="Add a configuration", icon=":material/add:", query_params=to_form)
         else:
             st.markdown("Ask the administrator to add one.")
 
 
-def demo_line() -> None:
+def draw_demo_line() -> None:
     """The standing line of the pages that send, while they send to the built-in model."""
-    configuration = current() if _key(page_name()) in st.session_state else None
-    if configuration is None or configuration.endpoint != runtime.demo_endpoint():
+    configuration = current_configuration() if _key(page_name()) in st.session_state else None
+    if configuration is None or configuration.endpoint != base.demo_endpoint():
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.markdown(
@@ -128,5 +125,7 @@ def demo_line() -> None:
             "For real answers connect a provider.]]",
             width="content",
         )
-        if runtime.person().is_administrator:
-            st.page_link(CONFIGURATIONS, label="Configurations", icon=":material/arrow_forward:", icon_position="right")
+        if base.person().is_administrator:
+            st.page_link(
+                CONFIGURATIONS_PAGE, label="Configurations", icon=":material/arrow_forward:", icon_position="right"
+            )

@@ -6,10 +6,9 @@ import streamlit as st
 
 from connector import CallStatus, ChatCompletionsRequest, ChatCompletionsResponse
 from db import Call, LoneAnswer, MessageStatus, StoredMessage
+from pages.shared import base
 from pages.shared.answers import code, live_answer
-from pages.shared.base import copy_button, runtime
-from pages.shared.base.callbacks import told
-from pages.shared.base.formatting import count, dollars, plain, seconds
+from pages.shared.base import count, dollars, plain, reports_errors, seconds
 
 Draw = Callable[[ChatCompletionsResponse, ChatCompletionsRequest], None]
 """Draws the shape of a response to this request, where it has one of its own."""
@@ -26,9 +25,9 @@ _STATES = {
 }
 
 
-def writing(answer: StoredMessage | LoneAnswer) -> None:
+def show_writing(answer: StoredMessage | LoneAnswer) -> None:
     """An answer that is being written: what there is of it, what comes, and a way to stop it."""
-    key = runtime.answers().follow(runtime.person(), answer.id)
+    key = base.answers().follow(base.person(), answer.id)
     live_answer.follow(answer, key, answer.call.configuration_name if answer.call else "the provider")
     st.button(
         "Stop",
@@ -40,28 +39,29 @@ def writing(answer: StoredMessage | LoneAnswer) -> None:
     )
 
 
-@told
+@reports_errors
 def _stop(answer_id: int) -> None:
-    runtime.answers().stop(runtime.person(), answer_id)
+    with base.changing():
+        base.answers().stop(base.person(), answer_id)
     st.rerun()  # all of the page, also where only a part of it was drawn
 
 
 def show(answer: LoneAnswer, draw: Draw | None = None) -> None:
     """An answer that stands alone, however far it is; `draw` is for one that is complete."""
     if answer.status is MessageStatus.WRITING:
-        writing(answer)
+        show_writing(answer)
         return
-    reasoning(answer)
+    show_reasoning(answer)
     if draw and answer.response and answer.status is MessageStatus.COMPLETE and _has_shape(answer.response):
         draw(answer.response, ChatCompletionsRequest.of_body(answer.request))
     elif answer.content:
         st.markdown(answer.content)
     elif answer.call.status is CallStatus.DONE:
-        empty()
-    below(
+        show_empty()
+    show_footer(
         answer.call,
         lambda: ChatCompletionsRequest.of_body(answer.request),
-        actions=lambda: copy_button.draw(answer.content, str(answer.id)) if answer.content else None,
+        actions=lambda: base.draw_copy_button(answer.content, str(answer.id)) if answer.content else None,
     )
 
 
@@ -71,14 +71,14 @@ def _has_shape(response: ChatCompletionsResponse) -> bool:
     return any(message and (message.content or message.tool_calls) for message in messages)
 
 
-def reasoning(answer: StoredMessage | LoneAnswer) -> None:
+def show_reasoning(answer: StoredMessage | LoneAnswer) -> None:
     """What the model thought, where the provider tells."""
     if answer.reasoning:
         with st.expander("Reasoning", type="compact"):
             st.text(answer.reasoning)
 
 
-def below(
+def show_footer(
     call: Call,
     request: Callable[[], ChatCompletionsRequest] | None = None,
     *,
@@ -101,7 +101,7 @@ def below(
                 code.button(str(call.id), call.configuration_id, request)
 
 
-def empty() -> None:
+def show_empty() -> None:
     """What stands where an answer has no text."""
     st.markdown(":gray[The model answered without any text.]")
 

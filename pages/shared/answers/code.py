@@ -6,12 +6,12 @@ import streamlit as st
 
 from connector import ChatCompletionsRequest, connector_code, curl_command, key_variable, sdk_code
 from db import SavedConfiguration
-from pages.shared.base import runtime
+from pages.shared import base
 
 
 def button(key: str, configuration_id: str | None, request: Callable[[], ChatCompletionsRequest]) -> None:
     """Opens the code of a request, which is made up only then; nothing where its configuration was deleted."""
-    saved = {each.id: each for each in runtime.configurations()}
+    saved = {each.id: each for each in base.configurations()}
     if configuration_id not in saved:
         return
     if st.button("View code", key=f"code:{key}", icon=":material/code:", type="tertiary"):
@@ -45,7 +45,7 @@ def draw(saved: SavedConfiguration, request: ChatCompletionsRequest) -> None:
 
 def as_sent(saved: SavedConfiguration, request: ChatCompletionsRequest) -> ChatCompletionsRequest:
     """The request with all that was learnt about what its model takes."""
-    learnt = runtime.database().adaptations.of(runtime.person(), saved.id)
+    learnt = base.database().adaptations.of(base.person(), saved.id)
     body = learnt.body(saved.account, request)
     if body["model"] == saved.model_default:  # stands with the configuration
         del body["model"]

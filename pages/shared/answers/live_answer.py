@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from db import LoneAnswer, StoredMessage
-from pages.shared.base import runtime
+from pages.shared import base
 
 _HERE = Path(__file__).parent
 _HTML = """
@@ -31,6 +31,6 @@ def follow(answer: StoredMessage | LoneAnswer, key: str, waiting_for: str) -> No
         "key": key,
         "waiting_for": waiting_for,
         "since": int(answer.created_at.timestamp() * 1000),
-        "begun": runtime.answers().begun(key),
+        "begun": base.answers().begun(key),
     }
     _follow(key=f"live:{answer.id}", data=data, on_ended_change=st.rerun)

@@ -12,7 +12,7 @@ from db import Image
 
 EXAMPLE = Path(__file__).parent / "example.png"
 
-FILE_TYPES = ["png", "jpg", "jpeg", "gif", "webp"]
+PICTURE_TYPES = ["png", "jpg", "jpeg", "gif", "webp"]
 """What providers take, https://platform.openai.com/docs/guides/images-vision."""
 
 _BEGINNINGS = {
@@ -23,14 +23,14 @@ _BEGINNINGS = {
 }
 
 
-def draw(images: Iterable[Image]) -> None:
+def draw_pictures(images: Iterable[Image]) -> None:
     """Small, side by side."""
     with st.container(horizontal=True, gap="small"):
         for image in images:
             _draw(image.data, 160, "A picture of this message")
 
 
-def draw_sent(message: Message) -> None:
+def draw_sent_pictures(message: Message) -> None:
     """The pictures that went along with a message."""
     for part in message.content or ():
         if isinstance(part, dict) and part["type"] == "image_url":
@@ -44,12 +44,12 @@ def _draw(data: bytes, width: int | Literal["stretch"], alt: str) -> None:
         st.caption("This picture is damaged and cannot be shown.")
 
 
-def choose() -> tuple[tuple[Image, ...], str]:
+def choose_picture() -> tuple[tuple[Image, ...], str]:
     """Lets one choose a picture: the example, an upload, or the camera. Returns it, or what is missing or wrong."""
     source = st.segmented_control("Picture", ["Example", "Upload", "Camera"], default="Example", required=True)
     file: Upload | None = None
     if source == "Upload":
-        file = st.file_uploader("A picture", FILE_TYPES, label_visibility="collapsed")
+        file = st.file_uploader("A picture", PICTURE_TYPES, label_visibility="collapsed")
     elif source == "Camera":
         file = st.camera_input("A picture", label_visibility="collapsed")
     if source == "Example":
@@ -57,7 +57,7 @@ def choose() -> tuple[tuple[Image, ...], str]:
     elif file is None:
         return (), "Choose a picture first."
     else:
-        images, refusal = read([file])
+        images, refusal = read_pictures([file])
     if images and source != "Camera":  # which shows it by itself
         _draw(images[0].data, "stretch", "The picture that will be sent")
     return images, refusal
@@ -67,7 +67,7 @@ def _example() -> tuple[tuple[Image, ...], str]:
     return (Image("image/png", EXAMPLE.read_bytes()),), ""
 
 
-def parts(images: Iterable[Image]) -> tuple[ContentPart, ...]:
+def picture_parts(images: Iterable[Image]) -> tuple[ContentPart, ...]:
     """Pictures as parts of a message."""
     return tuple({"type": "image_url", "image_url": {"url": _url_of(image)}} for image in images)
 
@@ -87,7 +87,7 @@ class Upload(Protocol):
     def getvalue(self) -> bytes: ...
 
 
-def read(files: Iterable[Upload]) -> tuple[tuple[Image, ...], str]:
+def read_pictures(files: Iterable[Upload]) -> tuple[tuple[Image, ...], str]:
     """The pictures, and what is wrong with one of them; what a file is stands in its first bytes, not in its name."""
     images = []
     for file in files:

@@ -10,7 +10,7 @@ import streamlit as st
 from pydantic import BaseModel, ValidationError
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, text_of
-from pages.shared.base.formatting import plain, unspreadsheet
+from pages.shared.base import plain, unspreadsheet
 
 M = TypeVar("M", bound=BaseModel)
 _FENCE = re.compile(
@@ -77,7 +77,7 @@ def _cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
 
 
-def code(text: str, name: str) -> None:
+def code_blocks(text: str, name: str) -> None:
     """A text with blocks of code: each with its language, a way to copy it and one to download it."""
     at = 0
     for number, block in enumerate(_FENCE.finditer(text), start=1):
@@ -126,6 +126,6 @@ def _download(label: str, text: str, file_name: str, media_type: str) -> None:
     )
 
 
-def words(text: str) -> int:
+def word_count(text: str) -> int:
     """How many words a text has."""
     return len(text.split())

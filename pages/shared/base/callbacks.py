@@ -6,20 +6,20 @@ from typing import ParamSpec
 
 import streamlit as st
 
-from pages.shared.base import runtime
+from db import NotFound, StorageError
 from pages.shared.base.formatting import plain
 
 P = ParamSpec("P")
 
 
-def told(act: Callable[P, None]) -> Callable[P, None]:
+def reports_errors(act: Callable[P, None]) -> Callable[P, None]:
     """A callback that says why it was not done, where the database or somebody else is in the way."""
 
     @wraps(act)
     def act_or_tell(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             act(*args, **kwargs)
-        except (runtime.StorageError, runtime.NotFound) as error:
+        except (StorageError, NotFound) as error:
             st.toast(plain(str(error)), icon=":material/error:", duration="long")
 
     return act_or_tell

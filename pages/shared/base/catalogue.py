@@ -15,7 +15,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 FOLDER = Path(__file__).parents[2] / "showcase"
-GROUPS = {
+USE_CASE_GROUPS = {
     "talk": "Talk",
     "write": "Write",
     "understand": "Understand",
@@ -59,7 +59,7 @@ def use_cases() -> tuple[UseCase, ...]:
     return tuple(sorted(found, key=lambda use_case: (order.get(use_case.name, len(order)), use_case.title)))
 
 
-def page(use_case: UseCase, visibility: Literal["visible", "hidden"] = "visible") -> StreamlitPage:
+def page_of(use_case: UseCase, visibility: Literal["visible", "hidden"] = "visible") -> StreamlitPage:
     """The page of a use case, to register or to link to."""
     return st.Page(f"showcase/{use_case.name}.py", title=use_case.title, icon=use_case.icon, visibility=visibility)
 

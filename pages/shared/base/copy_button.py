@@ -36,6 +36,6 @@ export default function ({ parentElement, data }) {
 _button = st.components.v2.component("copy_button", html=_HTML, css=_CSS, js=_JS)
 
 
-def draw(text: str, key: str, label: str = "Copy this answer") -> None:
+def draw_copy_button(text: str, key: str, label: str = "Copy this answer") -> None:
     """`label` is what a screen reader says."""
     _button(key=f"copy:{key}", data={"text": text, "label": label}, width="content")

@@ -8,18 +8,46 @@ from streamlit.delta_generator import DeltaGenerator
 
 from connector import CallStatus, ChatCompletionsRequest, Role
 from db import Conversation, MessageStatus, StoredMessage
-from pages.shared.account import picker
-from pages.shared.answers import answer as answers
-from pages.shared.answers import pictures
-from pages.shared.base import copy_button, runtime
-from pages.shared.base.formatting import plain
-from pages.shared.chat import history
-from pages.shared.chat import stored as stored_chat
-from pages.shared.chat import turn as chat_turn
+from pages.shared import account, answers, base
+from pages.shared.base import plain
+from pages.shared.chat import history, outgoing, stored, turn
 
 TURN = 4
 """Messages of a turn, and of one before it whose end the page does not know of yet."""
 AVATARS = {Role.USER: ":material/person:", Role.ASSISTANT: ":material/bolt:"}
+
+
+def draw_chat(
+    session_id: str | None,
+    *,
+    talk: DeltaGenerator,
+    below: DeltaGenerator,
+    suggestions: tuple[str, ...] = (),
+    system_prompt: str | None = None,
+) -> None:
+    """A stored conversation: draws it in `talk`, the input in `below`, sends what goes along with the next message.
+
+    The session begins with its first message, or a suggestion; its id stands in the address then, and `system_prompt`
+    with it. The answer is written beside the page, which draws what there is of it.
+    """
+    page = account.page_name()
+    configuration = account.current_configuration()
+    said = stored.conversation(session_id)
+    if session_id is None and system_prompt is not None:
+        stored.set_system_prompt(system_prompt)
+    turn.offer_again(page, said)
+    with talk:
+        next_turn = draw(session_id, said)
+        if configuration is None:
+            account.draw_guidance()
+            return
+        if not said.said:
+            st.markdown(":gray[Nothing said yet. Each message goes along with all that was said before it.]")
+            turn.suggestions(page, session_id, suggestions)
+        with next_turn:
+            draw_next(page, session_id, said.said[-1].id if said.said else 0)
+    with below:
+        outgoing.line(page, session_id, said, configuration)
 
 
 def draw(session_id: str | None, said: Conversation) -> DeltaGenerator:
@@ -31,14 +59,14 @@ def draw(session_id: str | None, said: Conversation) -> DeltaGenerator:
             f"Show earlier messages ({len(said.said) - len(said.messages):,})",
             type="tertiary",
             icon=":material/expand_less:",
-            on_click=stored_chat.show_more,
+            on_click=stored.show_more,
             args=(session_id,),
         )
     talk = st.container()
-    for turn in _turns(said.messages):
+    for messages in _turns(said.messages):
         # A fragment has a container, too: so what it drew is drawn anew in its place, and does not come and go.
         with talk, st.container():
-            _draw_all(session_id, said, turn)
+            _draw_all(session_id, said, messages)
     return talk
 
 
@@ -59,14 +87,14 @@ def draw_next(page: str, session_id: str | None, last: int) -> None:
     The browser takes its time for each element of a page whose script runs as a whole.
     """
     try:
-        with runtime.one_run():
-            said = stored_chat.conversation(session_id, last=TURN)
+        with base.one_run():
+            said = stored.conversation(session_id, last=TURN)
             if session_id is not None:
                 _draw_all(session_id, said, [message for message in said.messages if message.id > last])
-            chat_turn.trouble(page)
+            turn.trouble(page)
             with st._main:  # in no container: only then Streamlit keeps the end of the talk in sight
-                chat_turn.input_box(page, session_id)
-    except (runtime.StorageError, runtime.NotFound) as error:  # drawn without the frame
+                turn.input_box(page, session_id)
+    except (base.StorageError, base.NotFound) as error:  # drawn without the frame
         st.error(plain(str(error)), icon=":material/error:")
 
 
@@ -106,7 +134,7 @@ def _draw_question(session_id: str, said: Conversation, message: StoredMessage) 
                 args=("editing", message.id),
             )
     if message.images:
-        pictures.draw(message.images)
+        answers.draw_pictures(message.images)
 
 
 def _draw_editor(session_id: str, message: StoredMessage) -> None:
@@ -114,9 +142,7 @@ def _draw_editor(session_id: str, message: StoredMessage) -> None:
     st.text_area("Your message", message.content, key=key, label_visibility="collapsed", height="content")
     st.caption("Asks again from here on. What was said stays, as another version.")
     with st.container(horizontal=True, gap="small"):
-        st.button(
-            "Send", type="primary", on_click=chat_turn.edit, args=(picker.page_name(), session_id, message.id, key)
-        )
+        st.button("Send", type="primary", on_click=turn.edit, args=(account.page_name(), session_id, message.id, key))
         st.button("Cancel", on_click=_set, args=("editing", None))
 
 
@@ -126,17 +152,17 @@ def _draw_answer(session_id: str, said: Conversation, message: StoredMessage) ->
         sent = message.earlier_sent
         st.markdown(f"**With {sent} earlier messages**" if message is not said.beside else "**On its own**")
     if message.status is MessageStatus.WRITING:
-        answers.writing(message)
+        answers.show_writing(message)
         return
-    answers.reasoning(message)
+    answers.show_reasoning(message)
     if message.content:
         st.markdown(message.content)
     if message.call is None:
         return
     if not message.content and message.call.status is CallStatus.DONE:
-        answers.empty()
+        answers.show_empty()
     is_last = message.id == said.said[-1].id
-    answers.below(
+    answers.show_footer(
         message.call,
         # A picture would make its code megabytes long.
         partial(_request_of, session_id, said) if is_last and not any(each.images for each in said.said) else None,
@@ -151,20 +177,20 @@ def _actions(session_id: str, said: Conversation, message: StoredMessage, *, is_
             "Go on with this one",
             key=f"choose:{message.id}",
             type="tertiary",
-            on_click=chat_turn.choose,
+            on_click=turn.choose,
             args=(session_id, message.id),
         )
     elif not (is_last and said.beside):
         _versions(session_id, said, message)
     if message.content:
-        copy_button.draw(message.content, str(message.id))
+        base.draw_copy_button(message.content, str(message.id))
     if is_last and not is_beside:
         st.button(
             "Ask again",
             key=f"again:{message.id}",
             type="tertiary",
-            on_click=chat_turn.again,
-            args=(picker.page_name(), session_id, message.id),
+            on_click=turn.again,
+            args=(account.page_name(), session_id, message.id),
             help="Another answer to the same message. This one stays, as another version.",
         )
 
@@ -187,7 +213,7 @@ def _versions(session_id: str, said: Conversation, message: StoredMessage) -> No
 
 
 def _choose(session_id: str, key: str) -> None:
-    chat_turn.choose(session_id, st.session_state[key])
+    turn.choose(session_id, st.session_state[key])
 
 
 def _request_of(session_id: str, said: Conversation) -> ChatCompletionsRequest:
@@ -196,7 +222,7 @@ def _request_of(session_id: str, said: Conversation) -> ChatCompletionsRequest:
     spoken = history.earlier(said.said[:-2], None, None).messages
     if answer.earlier_sent is not None:
         spoken = spoken[len(spoken) - answer.earlier_sent :] if answer.earlier_sent else ()
-    messages = history.messages(stored_chat.system_prompt(session_id), spoken, said.said[-2], {})
+    messages = history.messages(stored.system_prompt(session_id), spoken, said.said[-2], {})
     return ChatCompletionsRequest(messages=messages, model=answer.call.model_asked if answer.call else None)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from connector import Role
 from db import ChatSession, Conversation, MessageStatus, StoredMessage
-from pages.shared.base import runtime
+from pages.shared import base
 from pages.shared.chat import history
 
 
@@ -24,7 +24,7 @@ class Form:
 
 def write(form: Form, session_id: str) -> str:
     """The current branch of a chat in this form."""
-    chats, who = runtime.database().chat_sessions, runtime.person()
+    chats, who = base.database().chat_sessions, base.person()
     return form.written(chats.get(who, session_id), chats.conversation(who, session_id))
 
 

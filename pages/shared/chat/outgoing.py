@@ -1,24 +1,16 @@
 """What will be sent with the next message of a chat, before it is: how much, how long, how dear."""
 
-from typing import Any
-
 import streamlit as st
 
 from db import ChatSession, Conversation, SavedConfiguration
-from pages.shared.account import picker
-from pages.shared.base import runtime
-from pages.shared.base.callbacks import told
-from pages.shared.base.formatting import count, dollars, plain
-from pages.shared.chat import history
-from pages.shared.chat import stored as stored_chat
-
-MUCH = 20_000
-"""Characters of a text that are shown before it is sent; a browser takes seconds for a million."""
+from pages.shared import account, answers, base
+from pages.shared.base import count, dollars, plain, reports_errors
+from pages.shared.chat import history, stored
 
 
 def line(page: str, session_id: str | None, said: Conversation, configuration: SavedConfiguration) -> None:
     """Above the input: what goes along with the next message, how long that is, what it costs; and how much shall."""
-    chat = stored_chat.session(session_id)
+    chat = stored.session(session_id)
     along, tokens, measured = _outgoing(session_id, said, configuration)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(plain(_summary(along, tokens, measured)), width="stretch")
@@ -35,10 +27,10 @@ def line(page: str, session_id: str | None, said: Conversation, configuration: S
 
 def _outgoing(
     session_id: str | None, said: Conversation, configuration: SavedConfiguration
-) -> tuple[history.Earlier, int, history.Measure]:
+) -> tuple[history.Earlier, int, account.Measure]:
     """What goes along, about how many tokens that is, by what measure."""
-    chat, system = stored_chat.session(session_id), stored_chat.system_prompt(session_id)
-    measured = history.measure(configuration, picker.current_model(), said.messages)
+    chat, system = stored.session(session_id), stored.system_prompt(session_id)
+    measured = account.measure(configuration, account.current_model(), said.messages)
     along = history.earlier(said.said, chat.history_turns if chat else None, measured, besides=system)
     return along, measured.tokens(len(system) + along.characters), measured
 
@@ -48,50 +40,31 @@ def _show_what_will_be_sent(session_id: str | None) -> None:
     """The exact messages, and how much of what was said before shall go along."""
     try:
         _draw_what_will_be_sent(session_id)
-    except (runtime.StorageError, runtime.NotFound) as error:  # drawn again by itself, without the frame
+    except (base.StorageError, base.NotFound) as error:  # drawn again by itself, without the frame
         st.error(plain(str(error)), icon=":material/error:")
 
 
 def _draw_what_will_be_sent(session_id: str | None) -> None:
-    chat, said, configuration = stored_chat.session(session_id), stored_chat.conversation(session_id), picker.current()
+    chat, said, configuration = (
+        stored.session(session_id),
+        stored.conversation(session_id),
+        account.current_configuration(),
+    )
     if configuration is None:
-        picker.guidance()
+        account.draw_guidance()
         return
     along, tokens, measured = _outgoing(session_id, said, configuration)
     if chat and along.turns:
         _how_much(chat, along.turns)
     for sentence in _sentences(along, tokens, measured):
         st.caption(plain(sentence))
-    images = runtime.database().chat_sessions.images(runtime.person(), session_id) if session_id else {}
-    request = history.messages(stored_chat.system_prompt(session_id), along.messages, None, images)
+    images = base.database().chat_sessions.images(base.person(), session_id) if session_id else {}
+    request = history.messages(stored.system_prompt(session_id), along.messages, None, images)
     pending = {"role": "user", "content": "your next message"}
-    st.json([*(shortened(message.body()) for message in request), pending], expanded=2)
+    st.json([*(answers.shortened(message.body()) for message in request), pending], expanded=2)
 
 
-def shortened(body: dict[str, Any]) -> dict[str, Any]:
-    """A message to read, without the megabytes of its pictures and texts."""
-    content = body.get("content")
-    if isinstance(content, str):
-        return body | {"content": in_part(content)}
-    return body | {"content": [_shortened(part) for part in content]} if content else body
-
-
-def in_part(text: str) -> str:
-    """The beginning and the end of a long text, and how much is left out."""
-    if len(text) <= MUCH:
-        return text
-    left_out = f"[… {len(text) - MUCH:,} more characters are sent here …]"
-    return f"{text[: MUCH // 2]}\n{left_out}\n{text[-MUCH // 2 :]}"
-
-
-def _shortened(part: dict[str, Any]) -> dict[str, Any]:
-    if part["type"] == "text":
-        return part | {"text": in_part(part["text"])}
-    url = part["image_url"]["url"]
-    return part | {"image_url": {"url": f"{url[:40]}… ({len(url) // 1024:,} kB)"}}
-
-
-def _summary(along: history.Earlier, tokens: int, measured: history.Measure) -> str:
+def _summary(along: history.Earlier, tokens: int, measured: account.Measure) -> str:
     if not along.turns:
         return "Sends your message"
     earlier, is_cut = len(along.messages), along.sent != along.turns
@@ -102,7 +75,7 @@ def _summary(along: history.Earlier, tokens: int, measured: history.Measure) -> 
     return f"{what}{left_out} · about {count(tokens)} tokens{price}"
 
 
-def _sentences(along: history.Earlier, tokens: int, measured: history.Measure) -> list[str]:
+def _sentences(along: history.Earlier, tokens: int, measured: account.Measure) -> list[str]:
     ratio = f"{measured.characters_per_token:.1f} characters a token"
     source = f"as this model counted before: {ratio}" if measured.is_learnt else f"estimated: {ratio}"
     sentences = [f"About {count(tokens)} tokens beside your message, {source}."]
@@ -139,7 +112,8 @@ def _how_much(chat: ChatSession, turns: int) -> None:
     )
 
 
-@told
+@reports_errors
 def _send_along(session_id: str, turns: int, key: str) -> None:
     chosen = st.session_state[key]
-    runtime.database().chat_sessions.send_along(runtime.person(), session_id, None if chosen == turns else chosen)
+    with base.changing() as database:
+        database.chat_sessions.send_along(base.person(), session_id, None if chosen == turns else chosen)

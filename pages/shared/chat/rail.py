@@ -4,17 +4,14 @@ from functools import partial
 
 import streamlit as st
 
-from pages.shared.account import picker
-from pages.shared.base import runtime
-from pages.shared.base.callbacks import told
-from pages.shared.base.formatting import plain
-from pages.shared.chat import export as chat_export
-from pages.shared.chat import stored as stored_chat
+from pages.shared import account, base
+from pages.shared.base import plain, reports_errors
+from pages.shared.chat import export, stored
 
 LISTED = 30
 
 
-def rail(session_id: str | None) -> None:
+def draw_rail(session_id: str | None) -> None:
     """One's chats, newest first, and a new one."""
     if st.button("New chat", icon=":material/add:", width="stretch"):
         go_to(None)
@@ -22,8 +19,8 @@ def rail(session_id: str | None) -> None:
         "Search", key="search", persist_state="session", placeholder="Search chats", label_visibility="collapsed"
     )
     _undo()
-    there = picker.page_name()
-    chats = runtime.database().chat_sessions.all(runtime.person(), page=there, search=search.strip(), limit=LISTED)
+    there = account.page_name()
+    chats = base.database().chat_sessions.all(base.person(), page=there, search=search.strip(), limit=LISTED)
     with st.container(gap="xxsmall"):
         for chat in chats:
             label = f":primary[**{plain(chat.title)}**]" if chat.id == session_id else plain(chat.title)
@@ -35,16 +32,16 @@ def rail(session_id: str | None) -> None:
             st.caption(f"The last {LISTED}. Search for older ones.")
 
 
-def settings(session_id: str | None) -> None:
+def draw_settings(session_id: str | None) -> None:
     """What belongs to the whole chat: its name, its system prompt, its export, its end."""
     # A key of its own: the box of a chat that is deleted in it closes.
     with st.popover("This chat", icon=":material/tune:", width="content", key=f"settings:{session_id}"):
-        chat = stored_chat.session(session_id)
+        chat = stored.session(session_id)
         if chat is not None:
             key = f"title:{chat.id}"
             st.text_input("Title", chat.title, key=key, max_chars=200, on_change=_rename, args=(chat.id, key))
-        key = f"system:{session_id or f'new:{picker.page_name()}'}:field"
-        st.session_state.setdefault(key, stored_chat.system_prompt(session_id))  # a page may set it before it is drawn
+        key = f"system:{session_id or f'new:{account.page_name()}'}:field"
+        st.session_state.setdefault(key, stored.system_prompt(session_id))  # a page may set it before it is drawn
         st.text_area(
             "System prompt",
             key=key,
@@ -58,10 +55,10 @@ def settings(session_id: str | None) -> None:
             return
         st.caption("Export")
         with st.container(horizontal=True, gap="small"):
-            for form in chat_export.FORMS:
+            for form in export.FORMS:
                 st.download_button(
                     form.label,
-                    partial(chat_export.write, form, chat.id),
+                    partial(export.write, form, chat.id),
                     file_name=f"chat.{form.suffix}",
                     mime=form.media_type,
                     on_click="ignore",
@@ -73,31 +70,34 @@ def settings(session_id: str | None) -> None:
 
 def go_to(session_id: str | None) -> None:
     """Open a chat, or a new one."""
-    st.session_state.pop(f"trouble:{picker.page_name()}", None)
+    st.session_state.pop(f"trouble:{account.page_name()}", None)
     # In one go: two changes would be two steps of the browser's Back.
     st.query_params.from_dict({"chat": session_id} if session_id else {})
     st.rerun()
 
 
-@told
+@reports_errors
 def _rename(session_id: str, key: str) -> None:
     if title := st.session_state[key].strip():
-        runtime.database().chat_sessions.update(runtime.person(), session_id, title=title)
+        with base.changing() as database:
+            database.chat_sessions.update(base.person(), session_id, title=title)
 
 
-@told
+@reports_errors
 def _tell(session_id: str | None, key: str) -> None:
     system_prompt = st.session_state[key]
     if session_id is None:
-        stored_chat.tell(system_prompt)
+        stored.set_system_prompt(system_prompt)
     else:
-        runtime.database().chat_sessions.update(runtime.person(), session_id, system_prompt=system_prompt)
+        with base.changing() as database:
+            database.chat_sessions.update(base.person(), session_id, system_prompt=system_prompt)
 
 
-@told
+@reports_errors
 def _delete(session_id: str) -> None:
-    title = stored_chat.title(session_id)
-    runtime.database().chat_sessions.delete(runtime.person(), session_id)
+    title = stored.title(session_id)
+    with base.changing() as database:
+        database.chat_sessions.delete(base.person(), session_id)
     st.session_state["deleted"] = session_id, title
     st.query_params.clear()
 
@@ -112,14 +112,15 @@ def _undo() -> None:
         st.button("Undo", icon=":material/undo:", type="tertiary", on_click=_undelete, args=(session_id,))
 
 
-@told
+@reports_errors
 def _undelete(session_id: str) -> None:
     try:
-        runtime.database().chat_sessions.undelete(runtime.person(), session_id)
+        with base.changing() as database:
+            database.chat_sessions.undelete(base.person(), session_id)
         st.query_params.from_dict({"chat": session_id})
-    except runtime.StorageError:  # it may work in a moment
+    except base.StorageError:  # it may work in a moment
         raise
-    except runtime.NotFound:
+    except base.NotFound:
         del st.session_state["deleted"]
         raise
     del st.session_state["deleted"]

@@ -1,13 +1,37 @@
 """The chat that a page is about, as it is stored; `None` is a new one, of which nothing is stored yet."""
 
+from functools import cached_property
+
 import streamlit as st
 
 from db import ChatSession, Conversation
-from pages.shared.base import runtime
+from pages.shared import base
 
 SHOWN = 40
 """Messages that are drawn at first, and how many more at a time: each costs its share of every run of the page."""
-NOBODY = Conversation((), (), {}, None)
+NOTHING_SAID = Conversation((), (), {}, None)
+
+
+class _Session:
+    """A chat without its messages, as one run of a page reads it."""
+
+    def __init__(self, session_id: str) -> None:
+        self._id = session_id
+
+    @cached_property
+    def stored(self) -> ChatSession:
+        return base.database().chat_sessions.get(base.person(), self._id)
+
+
+class _LastMessages:
+    """The last messages of a chat, as one run of a page reads them."""
+
+    def __init__(self, session_id: str, number: int) -> None:
+        self._id, self._number = session_id, number
+
+    @cached_property
+    def stored(self) -> Conversation:
+        return base.database().chat_sessions.conversation(base.person(), self._id, last=self._number)
 
 
 def from_address() -> str | None:
@@ -18,9 +42,18 @@ def from_address() -> str | None:
     try:
         session(session_id)
         return session_id
-    except runtime.NotFound:
+    except base.NotFound:
         st.warning("This chat does not exist, or is somebody else's. Here is a new one.", icon=":material/search_off:")
         del st.query_params["chat"]
+        return None
+
+
+def opened() -> ChatSession | None:
+    """The chat that the address names; None where it names none, or one that this person does not have."""
+    session_id = st.query_params.get("chat")
+    try:
+        return session(session_id) if session_id else None
+    except base.NotFound:
         return None
 
 
@@ -28,8 +61,7 @@ def session(session_id: str | None) -> ChatSession | None:
     """The chat, None for a new one."""
     if session_id is None:
         return None
-    chats, who = runtime.database().chat_sessions, runtime.person()
-    return runtime.once(f"chat:{session_id}", lambda: chats.get(who, session_id))
+    return base.this_run().part(_Session, session_id).stored
 
 
 def title(session_id: str | None, otherwise: str = "Chat") -> str:
@@ -41,10 +73,9 @@ def title(session_id: str | None, otherwise: str = "Chat") -> str:
 def conversation(session_id: str | None, *, last: int | None = None) -> Conversation:
     """What was said so far; the last whole messages, or as many as are to be drawn."""
     if session_id is None:
-        return NOBODY
+        return NOTHING_SAID
     shown = last or st.session_state.get(f"shown:{session_id}", SHOWN)
-    chats, who = runtime.database().chat_sessions, runtime.person()
-    return runtime.once(f"conversation:{session_id}:{shown}", lambda: chats.conversation(who, session_id, last=shown))
+    return base.this_run().part(_LastMessages, session_id, shown).stored
 
 
 def system_prompt(session_id: str | None) -> str:
@@ -53,7 +84,7 @@ def system_prompt(session_id: str | None) -> str:
     return chat.system_prompt if chat else str(st.session_state.get(_of_new_chat(), ""))
 
 
-def tell(system_prompt: str) -> None:
+def set_system_prompt(system_prompt: str) -> None:
     """What the model is told in the new chat that this page may begin."""
     st.session_state[_of_new_chat()] = system_prompt
     st.session_state[f"{_of_new_chat()}:field"] = system_prompt

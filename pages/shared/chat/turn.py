@@ -9,13 +9,9 @@ import streamlit as st
 
 from connector import ChatCompletionsRequest, Role
 from db import Conversation, MessageStatus, NewChat, Question, Said, SavedConfiguration
-from pages.shared.account import picker
-from pages.shared.answers import pictures
-from pages.shared.base import runtime
-from pages.shared.base.callbacks import told
-from pages.shared.base.formatting import plain
-from pages.shared.chat import history
-from pages.shared.chat import stored as stored_chat
+from pages.shared import account, answers, base
+from pages.shared.base import plain, reports_errors
+from pages.shared.chat import history, stored
 
 TITLE_LENGTH = 60
 QUESTION = -1  # an id that no message has: what is being asked
@@ -30,7 +26,7 @@ def input_box(page: str, session_id: str | None) -> None:
         "Write a message",
         key=key,
         accept_file="multiple",
-        file_type=pictures.FILE_TYPES,
+        file_type=answers.PICTURE_TYPES,
         on_submit=say,
         args=(page, session_id),
     )
@@ -67,7 +63,7 @@ def suggestions(page: str, session_id: str | None, prompts: tuple[str, ...]) -> 
     )
 
 
-@told
+@reports_errors
 def say(page: str, session_id: str | None) -> None:
     """Send what was written in the input."""
     written = st.session_state.get(f"prompt:{page}")
@@ -75,7 +71,7 @@ def say(page: str, session_id: str | None) -> None:
         return
     text = written if isinstance(written, str) else written.text
     files = [] if isinstance(written, str) else written.files
-    images, refusal = pictures.read(files)
+    images, refusal = answers.read_pictures(files)
     if refusal:
         _trouble(page, refusal, text)
     elif text.strip() or images:
@@ -84,32 +80,33 @@ def say(page: str, session_id: str | None) -> None:
             st.rerun()  # all of the page: a new chat has a title and a place, and what is in the way may concern both
 
 
-@told
+@reports_errors
 def suggest(page: str, session_id: str | None, key: str) -> None:
     """Send what was suggested."""
     if text := st.session_state.get(key):
         _ask(page, session_id, Question(text))
 
 
-@told
+@reports_errors
 def edit(page: str, session_id: str, message_id: int, key: str) -> None:
     """Ask an earlier question anew, in other words, and go on from there."""
     text = st.session_state.get(key, "")
-    images = runtime.database().chat_sessions.images(runtime.person(), session_id).get(message_id, ())
+    images = base.database().chat_sessions.images(base.person(), session_id).get(message_id, ())
     if (text.strip() or images) and _ask(page, session_id, Question(text, images), instead_of=message_id):
         st.session_state["editing"] = None
 
 
-@told
+@reports_errors
 def again(page: str, session_id: str, answer_id: int) -> None:
     """Another answer to the same question."""
     _ask(page, session_id, None, instead_of=answer_id)
 
 
-@told
+@reports_errors
 def choose(session_id: str, message_id: int) -> None:
     """Go on with another version."""
-    runtime.database().chat_sessions.choose(runtime.person(), session_id, message_id)
+    with base.changing() as database:
+        database.chat_sessions.choose(base.person(), session_id, message_id)
 
 
 def _ask(page: str, session_id: str | None, question: Question | None, *, instead_of: int | None = None) -> bool:
@@ -117,23 +114,23 @@ def _ask(page: str, session_id: str | None, question: Question | None, *, instea
     draft = question.text if question and instead_of is None else ""
     st.session_state.pop(f"trouble:{page}", None)
     try:
-        with runtime.one_run():
-            configuration = picker.picked()
+        with base.one_run():
+            configuration = account.picked_configuration()
             if configuration is None:  # it was deleted or switched off meanwhile, which the picker tells
                 st.session_state[f"draft:{page}"] = draft
                 return False
             turn = _begin(page, session_id, configuration, question, instead_of)
-    except (runtime.ConnectorError, runtime.StorageError, runtime.NotFound, runtime.StillWriting) as error:
-        if question or not isinstance(error, runtime.StillWriting):  # else it was pressed twice
+    except (base.ConnectorError, base.StorageError, base.NotFound, base.StillWriting) as error:
+        if question or not isinstance(error, base.StillWriting):  # else it was pressed twice
             lost = " Attach the pictures again." if question and question.images and instead_of is None else ""
             _trouble(page, f"{error}{lost}", draft)
         return False
     st.query_params["chat"] = turn.session_id
     if session_id is None:  # it stands with the chat now, and not with the next new one
-        stored_chat.forget_system_prompt()
+        stored.forget_system_prompt()
     if question:
         st.session_state[f"asked:{page}"] = turn.answer_id, question.text
-        stored_chat.show_more(turn.session_id, 2)  # else the first ones would go, and all others move
+        stored.show_more(turn.session_id, 2)  # else the first ones would go, and all others move
     return True
 
 
@@ -143,30 +140,30 @@ def _begin(
     configuration: SavedConfiguration,
     question: Question | None,
     instead_of: int | None,
-) -> runtime.Turn:
-    chat, model = stored_chat.session(session_id), picker.current_model()
-    said = stored_chat.conversation(session_id, last=history.RECENT)
+) -> base.Turn:
+    chat, model = stored.session(session_id), account.current_model()
+    said = stored.conversation(session_id, last=account.MEASURED_MESSAGES)
     before = said.said
     if instead_of is not None:  # what is behind it is another branch from here on
         at = next((at for at, each in enumerate(before) if each.id == instead_of), None)
         if at is None:
-            raise runtime.NotFound("Another version of this chat is shown by now. Reload the page.")
+            raise base.NotFound("Another version of this chat is shown by now. Reload the page.")
         before = before[:at]
     if question is None:
         *before_, asked = before
         before = tuple(before_)
     else:
         asked = Said(QUESTION, Role.USER, question.text, len(question.images))
-    system = stored_chat.system_prompt(session_id)
-    measured = history.measure(configuration, model, said.messages)
+    system = stored.system_prompt(session_id)
+    measured = account.measure(configuration, model, said.messages)
     limit = chat.history_turns if chat else None
     along = history.earlier(before, limit, measured, besides=system + asked.content)
     images = {QUESTION: question.images} if question else {}
     if session_id and any(each.images for each in said.said):
-        images |= runtime.database().chat_sessions.images(runtime.person(), session_id)
+        images |= base.database().chat_sessions.images(base.person(), session_id)
     request = partial(ChatCompletionsRequest, model=model)
     on_its_own = st.session_state.get(f"both:{page}") and along.messages and question
-    return runtime.start_turn(
+    return base.start_turn(
         configuration,
         request(messages=history.messages(system, along.messages, asked, images)),
         page=page,

@@ -4,8 +4,8 @@ import streamlit as st
 
 from connector import PROVIDERS, ApiType
 from db import SavedConfiguration
-from pages.shared.base import runtime
-from pages.shared.base.formatting import plain, problem, when
+from pages.shared import base
+from pages.shared.base import plain, problem, when
 
 NEWEST = 10  # entries of what was done
 
@@ -42,7 +42,7 @@ def _hints(api_type: ApiType) -> None:
 
 def _retirement(saved: SavedConfiguration) -> None:
     """Which model answers, and until when, where the provider tells."""
-    call = runtime.database().calls.latest(runtime.person(), saved.id)
+    call = base.database().calls.latest(base.person(), saved.id)
     model = (call.model_answered if call else None) or saved.model_default
     if not model:
         return
@@ -54,8 +54,8 @@ def _retirement(saved: SavedConfiguration) -> None:
             st.markdown(f":small[:gray[{plain(known)}]]")
         elif st.button("When does it retire?", icon=":material/event:", type="tertiary"):
             try:
-                days = {each.name: each.retires_on for each in runtime.models(saved)}
-            except (runtime.ConnectorError, runtime.StorageError) as error:
+                days = {each.name: each.retires_on for each in base.models(saved)}
+            except (base.ConnectorError, base.StorageError) as error:
                 problem(str(error))
                 return
             day = days.get(model)
@@ -67,7 +67,7 @@ def _retirement(saved: SavedConfiguration) -> None:
 
 def _learnt(saved: SavedConfiguration) -> None:
     """What its models were seen not to take, and a way to forget it."""
-    learnt = runtime.database().adaptations.all(runtime.person(), saved.id)
+    learnt = base.database().adaptations.all(base.person(), saved.id)
     if not learnt:
         return
     with st.container(border=True, gap="xsmall"):
@@ -77,13 +77,14 @@ def _learnt(saved: SavedConfiguration) -> None:
             st.markdown(f"{plain(each.model)}: {plain(each.adaptation.change)}")
             st.caption(plain(f"{when(each.learnt_at)}: {each.adaptation.why}"))
         if st.button("Forget it", icon=":material/restart_alt:", type="tertiary"):
-            runtime.database().adaptations.forget(runtime.person(), saved.id)
+            with base.changing() as database:
+                database.adaptations.forget(base.person(), saved.id)
             st.toast("Forgotten. The next refusal is learnt anew.")
             st.rerun()
 
 
 def _history(saved: SavedConfiguration) -> None:
-    entries = runtime.database().audit.recent(runtime.person(), NEWEST, configuration_id=saved.id)
+    entries = base.database().audit.recent(base.person(), NEWEST, configuration_id=saved.id)
     if not entries:
         return
     with st.container(border=True, gap="xsmall"):

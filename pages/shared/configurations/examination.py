@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from connector import Finding, State, Step
-from pages.shared.base.formatting import plain
+from pages.shared.base import plain
 
 Kept = dict[str, Any]
 """A finding as plain values: step, state, sentence, advice."""

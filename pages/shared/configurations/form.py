@@ -7,12 +7,9 @@ from pydantic import SecretStr
 
 from connector import PROVIDERS, Account, ApiType, Configuration, KeyType, Price, fields_of, origin_of, read_endpoint
 from db import SavedConfiguration
-from pages.shared import use_case
-from pages.shared.base import runtime
-from pages.shared.base.formatting import plain, problem
-from pages.shared.configurations import aside as configuration_aside
-from pages.shared.configurations import overview as configurations
-from pages.shared.configurations import trial as configuration_trial
+from pages.shared import account, base
+from pages.shared.base import plain, problem
+from pages.shared.configurations import aside, cards, trial
 
 NEW = "new"
 PRICES = [name for name in Price.model_fields if name != "since"]
@@ -25,14 +22,14 @@ FILLED = {
 }
 
 
-def draw(id: str) -> None:
+def draw_form(id: str) -> None:
     """The form for the configuration with this id, or for a new one."""
     saved = None if id == NEW else _saved(id)
     if saved is None and id != NEW:
         _begin_anew(id)
     if saved and f"{id}:display_name" not in st.session_state:
         st.session_state[f"{id}:version"] = saved.version  # what is typed from here on is typed over this
-    with use_case.head(
+    with account.head(
         saved.display_name if saved else "New configuration",
         "Where an account is, and the key that opens it. The key is sealed before it is stored.",
     ):
@@ -49,19 +46,19 @@ def draw(id: str) -> None:
             is_tested = st.button("Test", help="Tests what stands here, saved or not.")
             st.space("stretch")
             if saved and st.button("Delete", icon=":material/delete:", type="tertiary"):
-                configurations.confirm_delete(saved, _leave)
+                cards.confirm_delete(saved, _leave)
         _conflict(id, fields, key, price)
         if is_saved:
             _save(id, fields, key, price)
-        configuration_trial.test(id, saved, fields, key, is_begun=is_tested)
+        trial.test(id, saved, fields, key, is_begun=is_tested)
     with right:
-        configuration_aside.draw(ApiType(fields["api_type"]), saved)
+        aside.draw(ApiType(fields["api_type"]), saved)
 
 
 def _saved(id: str) -> SavedConfiguration | None:
     try:
-        return runtime.database().configurations.get(runtime.person(), id)
-    except runtime.NotFound:
+        return base.database().configurations.get(base.person(), id)
+    except base.NotFound:
         return None
 
 
@@ -115,7 +112,7 @@ def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], 
     fields["key_type"] = str(key_type)
     if api_type is ApiType.OPENAI:
         with below_the_model:
-            configuration_trial.suggest_models(id, saved, fields, key)
+            trial.suggest_models(id, saved, fields, key)
     return fields, key
 
 
@@ -156,7 +153,7 @@ def _take_pasted(id: str) -> None:
         return
     try:
         found = fields_of(pasted)
-    except runtime.InvalidConfiguration as error:
+    except base.InvalidConfiguration as error:
         st.session_state[f"{id}:paste_problem"] = str(error)
         return
     for name, value in found.items():
@@ -238,15 +235,15 @@ def _key_placeholder(saved: SavedConfiguration | None, key_type: KeyType, endpoi
 def _leads_to_the_same_host(one: str, other: str) -> bool:
     try:
         return origin_of(one) == origin_of(other)
-    except runtime.InvalidConfiguration:
+    except base.InvalidConfiguration:
         return False
 
 
 def _will_call(fields: dict[str, str]) -> None:
     """The address that will be called, as soon as it can be told."""
     try:
-        url = Account(**{**fields, "display_name": configuration_trial.UNNAMED}).url  # type: ignore[arg-type]
-    except runtime.InvalidConfiguration:
+        url = Account(**{**fields, "display_name": trial.UNNAMED}).url  # type: ignore[arg-type]
+    except base.InvalidConfiguration:
         return
     st.markdown(":gray[Will call]")
     st.code(f"POST {url}", language=None, wrap_lines=True)
@@ -289,22 +286,25 @@ def _price(id: str, saved: SavedConfiguration | None) -> dict[str, float]:
 
 
 def _save(id: str, fields: dict[str, str], key: str, prices: dict[str, float]) -> None:
-    books, who = runtime.database().configurations, runtime.person()
+    who = base.person()
     for name in ("problems", "conflict"):
         st.session_state.pop(f"{name}:{id}", None)
     try:
         price = Price(**prices) if prices else None  # type: ignore[arg-type]  # it checks itself
         if id == NEW:
             configuration = Configuration(**{**fields, "api_key": SecretStr(key)})  # type: ignore[arg-type]  # as typed
-            books.add(who, configuration, price)
+            with base.changing() as database:
+                database.configurations.add(who, configuration, price)
         else:
             api_key = SecretStr(key) if key.strip() else None
-            books.change(who, id, {**fields, "price": price}, api_key, version=st.session_state[f"{id}:version"])
-    except runtime.InvalidConfiguration as error:
+            version = st.session_state[f"{id}:version"]
+            with base.changing() as database:
+                database.configurations.change(who, id, {**fields, "price": price}, api_key, version=version)
+    except base.InvalidConfiguration as error:
         st.session_state[f"problems:{id}"] = error.problems
-    except runtime.ChangedMeanwhile as error:
+    except base.ChangedMeanwhile as error:
         st.session_state[f"conflict:{id}"] = str(error)
-    except runtime.NotFound:
+    except base.NotFound:
         pass  # the form says so when it is drawn again
     else:
         _leave()

@@ -5,8 +5,8 @@ from pydantic import SecretStr
 
 from connector import Account, Configuration, KeyType, steps_of
 from db import SavedConfiguration
-from pages.shared.base import runtime
-from pages.shared.base.formatting import problem
+from pages.shared import base
+from pages.shared.base import problem
 from pages.shared.configurations import examination
 
 UNNAMED = "New configuration"
@@ -21,22 +21,22 @@ def test(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key:
         try:
             subject = _subject(saved, fields, key)
             if isinstance(subject, Configuration):
-                steps, findings = steps_of(subject), runtime.examine_typed(subject)
+                steps, findings = steps_of(subject), base.examine_typed(subject)
             else:
                 steps = steps_of(subject.account)
-                findings = runtime.examine(subject, model=fields.get("model_default") or None)
+                findings = base.examine(subject, model=fields.get("model_default") or None)
             st.session_state[f"{id}:tested"] = dict(fields)
             examination.run(name, steps, findings)
-        except runtime.InvalidConfiguration as error:
+        except base.InvalidConfiguration as error:
             st.session_state[f"problems:{id}"] = error.problems
-        except runtime.CannotOpen as error:
+        except base.CannotOpen as error:
             st.session_state[f"problems:{id}"] = {"api_key": str(error)}
         st.rerun()
     if examination.kept(name) and st.session_state.get(f"{id}:tested") == fields:
         try:
             named = {**fields, "display_name": UNNAMED}
             examination.show(name, steps_of(Account(**named)))  # type: ignore[arg-type]  # as typed
-        except runtime.InvalidConfiguration:
+        except base.InvalidConfiguration:
             return
 
 
@@ -45,11 +45,11 @@ def suggest_models(id: str, saved: SavedConfiguration | None, fields: dict[str, 
     if st.button("List the provider's models", icon=":material/list:", type="tertiary"):
         try:
             subject = _subject(saved, fields, key)
-            offered = runtime.models_typed(subject) if isinstance(subject, Configuration) else runtime.models(subject)
-        except runtime.InvalidConfiguration as error:
+            offered = base.models_typed(subject) if isinstance(subject, Configuration) else base.models(subject)
+        except base.InvalidConfiguration as error:
             st.session_state[f"problems:{id}"] = error.problems
             st.rerun()
-        except (runtime.ConnectorError, runtime.StorageError) as error:
+        except (base.ConnectorError, base.StorageError) as error:
             problem(str(error))
             return
         st.session_state[f"{id}:models"] = {
@@ -85,9 +85,9 @@ def _subject(saved: SavedConfiguration | None, fields: dict[str, str], key: str)
         named = {**fields, "display_name": fields["display_name"].strip() or UNNAMED}
         return Configuration(**{**named, "api_key": SecretStr(key)})  # type: ignore[arg-type]  # as typed
     if saved is None:
-        raise runtime.InvalidConfiguration({"api_key": "Enter the key."})
+        raise base.InvalidConfiguration({"api_key": "Enter the key."})
     if any(fields.get(name, getattr(saved, name)).strip() != getattr(saved, name) for name in WHERE_THE_KEY_GOES):
-        raise runtime.InvalidConfiguration(
+        raise base.InvalidConfiguration(
             {"api_key": "Enter the key to try this: the stored one only goes to the address that is saved."}
         )
     return saved

@@ -1,1 +1,7 @@
 """Feature: the parameters of a request as a form."""
+
+from pages.shared.tuner.options import form
+
+__all__ = [
+    "form",
+]

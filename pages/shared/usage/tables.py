@@ -7,9 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from db import UsageGroup, UsageRow
-from pages.shared.base import catalogue as showcase
-from pages.shared.base import runtime
-from pages.shared.base.formatting import UNKNOWN, count, dollars, plain, unspreadsheet, zone
+from pages.shared import base
+from pages.shared.base import UNKNOWN, count, dollars, plain, unspreadsheet, zone
 
 N = TypeVar("N", int, float)
 TITLES = {
@@ -76,7 +75,7 @@ def table(by: UsageGroup) -> None:
 
 def _shown(by: UsageGroup, row: UsageRow) -> str:
     if by is UsageGroup.PAGE:
-        return showcase.title_of(str(row.group))
+        return base.title_of(str(row.group))
     if isinstance(row.group, date):
         return f"{row.group:%a} {row.group.day} {row.group:%b %Y}"
     return unspreadsheet(row.group)
@@ -87,7 +86,7 @@ def is_empty() -> bool:
 
 
 def _rows(by: UsageGroup) -> list[UsageRow]:
-    return runtime.database().calls.totals(runtime.person(), by, zone=zone())
+    return base.database().calls.totals(base.person(), by, zone=zone())
 
 
 def _sum(numbers: list[N | None]) -> N | None:

@@ -12,11 +12,9 @@ from streamlit.delta_generator import DeltaGenerator
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, Message, Role
 from db import LoneAnswer, MessageStatus
-from pages.shared.account import picker
-from pages.shared.answers import answer as answers
-from pages.shared.base import runtime
-from pages.shared.base.formatting import plain
-from pages.shared.use_case import doors as use_case
+from pages.shared import account, answers, base
+from pages.shared.base import plain
+from pages.shared.use_case import doors, parts, prompts
 
 Tools = Mapping[type[BaseModel], Callable[[Any], object]]
 """What the model may call: a class whose fields are the arguments, and what runs with an object of it."""
@@ -37,7 +35,7 @@ class Step:
     """Why it cannot be run; empty where it can."""
 
 
-def conversation(
+def with_tools(
     *, example: str, system_prompt: str, tools: Tools, answer: DeltaGenerator, action: str = "Send"
 ) -> ChatCompletionsResponse | None:
     """Send a message with all that was said before and the tools; draw what was said, and the calls to confirm.
@@ -48,18 +46,18 @@ def conversation(
     message = _field(example)
     steps = _steps(said, tools)
     system = Message(role=Role.SYSTEM, content=system_prompt)
-    asked = (Message(role=Role.USER, content=f'"""{use_case.quoted(message)}"""'),) if message.strip() else ()
+    asked = (Message(role=Role.USER, content=f'"""{prompts.quoted(message)}"""'),) if message.strip() else ()
 
     def request(*more: Message) -> ChatCompletionsRequest:
         return ChatCompletionsRequest(messages=(system, *said, *more), tools=tuple(tools))
 
     def draw(_response: ChatCompletionsResponse, _request: ChatCompletionsRequest) -> None:
         if said[-1].role is not Role.ASSISTANT:
-            answers.empty()
+            answers.show_empty()
         elif said[-1].text:
             st.markdown(said[-1].text)
         results = _confirm(steps) if steps else []
-        if results and use_case.begin(request(*results), "call_api"):
+        if results and parts.begin(request(*results), "call_api"):
             st.rerun()
 
     results_of = {each.tool_call_id: each.text for each in said if each.tool_call_id}
@@ -69,17 +67,17 @@ def conversation(
     is_told = bool(said) and said[-1].role is Role.TOOL  # results that got no answer yet: they are sent again
     missing = "" if message.strip() or is_told else "Write a message first."
     missing = missing or ("Decide about what the model wants to do first." if steps else "")
-    response = use_case.advanced(request(*asked), answer=answer, action=action, missing=missing, draw=draw)
-    has_ended = said and not use_case.is_writing()
+    response = doors.advanced(request(*asked), answer=answer, action=action, missing=missing, draw=draw)
+    has_ended = said and not parts.is_writing()
     if has_ended and answer.button("Start over", icon=":material/restart_alt:", type="tertiary"):
-        use_case.forget()
+        parts.forget()
         st.rerun()
     return response
 
 
 def _field(example: str) -> str:
     """Where the message is written; empty again once it was sent."""
-    page, last = picker.page_name(), use_case.last()
+    page, last = account.page_name(), parts.last()
     key, emptied = f"message:{page}", f"emptied:{page}"
     st.session_state.setdefault(key, example)
     if last and st.session_state.get(emptied) != (last.id, _is_lost(last)):
@@ -95,12 +93,12 @@ def _is_lost(answer: LoneAnswer) -> bool:
 
 def _message_of(answer: LoneAnswer) -> str:
     asked = ChatCompletionsRequest.of_body(answer.request).messages[-1]
-    return "\n".join(use_case.unquoted(asked.text)) if asked.role is Role.USER else ""
+    return "\n".join(prompts.unquoted(asked.text)) if asked.role is Role.USER else ""
 
 
 def _said() -> list[Message]:
     """All that was said, the last answer with it once it is there, without the system prompt."""
-    last = use_case.last()
+    last = parts.last()
     if last is None:
         return []
     said = list(ChatCompletionsRequest.of_body(last.request).messages[1:])
@@ -108,7 +106,7 @@ def _said() -> list[Message]:
         said.pop()
     if last.response and last.response.choices and last.status is MessageStatus.COMPLETE:
         message = last.response.choices[0].message
-        with suppress(runtime.InvalidRequest):  # neither a word nor a call: nothing was said
+        with suppress(base.InvalidRequest):  # neither a word nor a call: nothing was said
             answered = Message.of_answer(message) if message else None
             if answered and all(call.get("id") for call in answered.tool_calls):  # else no result could be sent
                 said.append(answered)
@@ -163,7 +161,7 @@ def _result(step: Step, number: int, *, is_allowed: bool) -> str:
         return json.dumps({"error": step.problem})
     if not is_allowed:
         return json.dumps({"error": DECLINED})
-    last = use_case.last()
+    last = parts.last()
     key = f"ran:{last.id if last else ''}:{number}"  # and not its id: some providers begin anew with each answer
     if key not in st.session_state:  # once, also where its result could not be sent and is sent again
         st.session_state[key] = json.dumps(step.run(), ensure_ascii=False)
@@ -183,7 +181,7 @@ def _draw(message: Message, results: Mapping[str, str]) -> None:
     """One message of before; what its calls came to stands with it."""
     if message.role is Role.USER:
         with st.chat_message("user", avatar=":material/person:"):
-            st.text("\n".join(use_case.unquoted(message.text)) or message.text)
+            st.text("\n".join(prompts.unquoted(message.text)) or message.text)
     elif message.role is Role.ASSISTANT:
         with st.chat_message("assistant", avatar=":material/bolt:"):
             if message.text:

@@ -6,14 +6,14 @@ from typing import Any
 import streamlit as st
 
 from connector import ChatCompletionsRequest
-from pages.shared.chat import outgoing as chat_outgoing
-from pages.shared.use_case import doors as use_case
+from pages.shared import answers
+from pages.shared.use_case import parts
 
 
-def draw(part: str, request: ChatCompletionsRequest) -> None:
+def draw_wire(part: str, request: ChatCompletionsRequest) -> None:
     """What would be sent now, where that is new; and what was sent for the last answer of this part, and what came."""
-    answer = use_case.last(part)
-    if answer is None or use_case.is_another(request, answer):
+    answer = parts.last(part)
+    if answer is None or parts.is_another(request, answer):
         st.caption("Will be sent")
         _json({name: value for name, value in request.body("").items() if name != "model"})
     if answer is None:
@@ -27,5 +27,5 @@ def draw(part: str, request: ChatCompletionsRequest) -> None:
 
 def _json(body: dict[str, Any]) -> None:
     if isinstance(body.get("messages"), list):
-        body = body | {"messages": [chat_outgoing.shortened(message) for message in body["messages"]]}
+        body = body | {"messages": [answers.shortened(message) for message in body["messages"]]}
     st.code(json.dumps(body, indent=2, ensure_ascii=False), "json", wrap_lines=True)

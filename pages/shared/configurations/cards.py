@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from contextlib import suppress
 
-import pandas as pd
 import streamlit as st
 
 from connector import PROVIDERS, origin_of, steps_of
-from db import AuditEntry, Call, SavedConfiguration
-from pages.shared.account import picker
-from pages.shared.base import runtime
-from pages.shared.base.formatting import UNKNOWN, plain, seconds, unspreadsheet, when, zone
+from db import Call, SavedConfiguration
+from pages.shared import account, base
+from pages.shared.base import UNKNOWN, plain, seconds, when
 from pages.shared.configurations import examination
 
 SORTED_BY: dict[str, Callable[[SavedConfiguration, Call | None], tuple[str, float]]] = {
@@ -20,20 +18,19 @@ SORTED_BY: dict[str, Callable[[SavedConfiguration, Call | None], tuple[str, floa
     "Last changed": lambda saved, call: ("", -saved.changed_at.timestamp()),
 }
 """They come by name, and stay so where nothing else tells them apart."""
-NEWEST = 100  # entries of what was done
 
 
 def only_for_administrators() -> None:
     """Raises `NotAllowed` for everybody else."""
-    if not runtime.person().is_administrator:
-        raise runtime.NotAllowed("Only administrators see configurations. Ask one of them for what you need.")
+    if not base.person().is_administrator:
+        raise base.NotAllowed("Only administrators see configurations. Ask one of them for what you need.")
 
 
 def overview() -> None:
     """All configurations as cards, with their state; another page can place it too. Administrators only."""
     only_for_administrators()
-    saved = runtime.database().configurations.all(runtime.person())
-    latest = runtime.database().calls.latest_by_configuration(runtime.person())
+    saved = base.database().configurations.all(base.person())
+    latest = base.database().calls.latest_by_configuration(base.person())
     if not saved:
         with st.container(border=True):
             st.markdown(
@@ -50,7 +47,7 @@ def unreadable_keys(saved: list[SavedConfiguration]) -> None:
     """Says whose keys the encryption key does not open."""
     names = [each.display_name for each in saved if not each.is_key_readable]
     if names:
-        source = runtime.database().encryption_keys.source
+        source = base.database().encryption_keys.source
         st.warning(
             f"The encryption key ({plain(source)}) does not open the stored key of: {plain(', '.join(names))}. Set the "
             "one that sealed it and start again, or edit the configuration and enter its key again.",
@@ -87,11 +84,11 @@ def _card(configuration: SavedConfiguration, call: Call | None) -> None:
             _more(configuration)
     try:
         if is_tested:
-            examination.run(configuration.id, steps_of(configuration.account), runtime.examine(configuration))
+            examination.run(configuration.id, steps_of(configuration.account), base.examine(configuration))
             st.rerun()
         if findings:
             examination.show(configuration.id, steps_of(configuration.account))
-    except (runtime.StorageError, runtime.InvalidConfiguration) as error:  # the latter: not written by this program
+    except (base.StorageError, base.InvalidConfiguration) as error:  # the latter: not written by this program
         why = str(error)
     if why:
         st.markdown(f":small[:red[:material/error:\u2002{plain(why)}]]")
@@ -108,12 +105,12 @@ def _badges(configuration: SavedConfiguration) -> str:
 
 def edit(id: str) -> None:
     """Go to the form of this configuration, from whatever page."""
-    st.switch_page(picker.CONFIGURATIONS, query_params={"edit": id})
+    st.switch_page(account.CONFIGURATIONS_PAGE, query_params={"edit": id})
 
 
 def _more(configuration: SavedConfiguration) -> None:
     """What is done less often, behind one button."""
-    books, who = runtime.database().configurations, runtime.person()
+    who = base.person()
     switch = "Switch off" if configuration.is_enabled else "Switch on"
     options = ["Duplicate", switch, "Delete"]
     if configuration.is_enabled and not configuration.is_default:
@@ -121,17 +118,21 @@ def _more(configuration: SavedConfiguration) -> None:
     chosen = st.menu_button("More", options, type="tertiary", key=f"more:{configuration.id}")
     try:
         if chosen == "Duplicate":
-            edit(books.duplicate(who, configuration.id).id)
+            with base.changing() as database:
+                duplicate = database.configurations.duplicate(who, configuration.id)
+            edit(duplicate.id)
         elif chosen == "Make it the default":
-            books.make_default(who, configuration.id)
+            with base.changing() as database:
+                database.configurations.make_default(who, configuration.id)
         elif chosen == switch:
-            books.set_enabled(who, configuration.id, not configuration.is_enabled)
+            with base.changing() as database:
+                database.configurations.set_enabled(who, configuration.id, not configuration.is_enabled)
         elif chosen == "Delete":
             confirm_delete(configuration)
-    except runtime.CannotOpen:
+    except base.CannotOpen:
         st.toast("Its key cannot be opened. Enter it again before it is copied.", icon=":material/key_off:")
         return
-    except runtime.NotFound:
+    except base.NotFound:
         st.toast("This configuration was deleted meanwhile.", icon=":material/info:")
     if chosen and chosen != "Delete":
         st.rerun()
@@ -146,8 +147,8 @@ def confirm_delete(saved: SavedConfiguration, leave: Callable[[], None] = lambda
     )
     with st.container(horizontal=True):
         if st.button("Delete it", type="primary"):
-            with suppress(runtime.NotFound):  # somebody else was first
-                runtime.database().configurations.delete(runtime.person(), saved.id)
+            with suppress(base.NotFound), base.changing() as database:  # somebody else was first
+                database.configurations.delete(base.person(), saved.id)
             leave()
             st.rerun()
         if st.button("Keep it"):
@@ -157,7 +158,7 @@ def confirm_delete(saved: SavedConfiguration, leave: Callable[[], None] = lambda
 def _host(endpoint: str) -> str:
     try:
         return origin_of(endpoint).partition("://")[2].removesuffix(":443").removesuffix(":80")
-    except runtime.InvalidConfiguration:
+    except base.InvalidConfiguration:
         return endpoint
 
 
@@ -171,29 +172,3 @@ def _state(configuration: SavedConfiguration, call: Call | None) -> tuple[str, s
     if call.error:
         return ":red[:material/error:]", call.error_kind.replace("_", " ").capitalize() if call.error_kind else "Failed"
     return ":green[:material/check_circle:]", f"Answered in {seconds(call.duration)}"
-
-
-def history() -> None:
-    """Who did what to configurations, and when."""
-    entries = runtime.database().audit.recent(runtime.person(), NEWEST)
-    if not entries:
-        return
-    st.header("What was done", anchor=False)
-    st.dataframe(
-        pd.DataFrame([_line(entry) for entry in entries]),
-        hide_index=True,
-        row_height=32,
-        column_config={"When": st.column_config.DatetimeColumn(format="D MMM YYYY HH:mm:ss", width=165)},
-        alt="Who did what to configurations, and when",
-        key="history",
-    )
-
-
-def _line(entry: AuditEntry) -> dict[str, object]:
-    return {
-        "When": entry.at.astimezone(zone()).replace(tzinfo=None),
-        "Who": unspreadsheet(entry.person_name),
-        "Did": entry.action.capitalize(),
-        "Configuration": unspreadsheet(entry.configuration_name) or UNKNOWN,
-        "Details": unspreadsheet("; ".join(entry.details)) or UNKNOWN,
-    }

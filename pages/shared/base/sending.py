@@ -1,0 +1,87 @@
+"""Sending a request whose answer is written beside the page."""
+
+from collections.abc import Callable
+from functools import partial
+
+from connector import Adaptations, CallReport, ChatCompletionsRequest, Client, Configuration
+from db import CallStart, NewChat, Question, SavedConfiguration, Turn
+from pages.shared.base.run import changing, person
+from pages.shared.base.runtime import answers, http_client
+
+
+def start_alone(
+    configuration: SavedConfiguration,
+    request: ChatCompletionsRequest,
+    *,
+    page: str,
+    place: str,
+    operation: str,
+    is_streamed: bool,
+) -> None:
+    """Store an empty answer with its call, and begin to write it; see `Turns.begin_alone`.
+
+    Raises before anything is stored when the key cannot be opened (`StorageError`), no model is named
+    (`InvalidRequest`), or the last answer at this place is still being written (`StillWriting`).
+    """
+    who = person()
+    with changing() as database:
+        opened = database.configurations.open(who, configuration.id)
+        start = _call_start(opened, configuration.id, request, page, operation)
+        client_of = partial(_client, opened, database.adaptations.of(who, configuration.id))
+        turn = database.turns.begin_alone(who, place, request.body(start.model_asked), start)
+    answers().write(who, turn, client_of, request, is_streamed=is_streamed)
+
+
+def start_turn(
+    configuration: SavedConfiguration,
+    request: ChatCompletionsRequest,
+    *,
+    page: str,
+    chat: str | NewChat,
+    question: Question | None,
+    model: str,
+    instead_of: int | None = None,
+    earlier_sent: int,
+    beside: ChatCompletionsRequest | None = None,
+) -> Turn:
+    """Store the next turn of a chat with its call, and begin to write its answer; see `Turns.begin`.
+
+    With `beside` that request is sent, too. Raises before anything is stored when the key cannot be opened
+    (`StorageError`), no model is named (`InvalidRequest`), or an answer in this chat is still being written
+    (`StillWriting`).
+    """
+    who = person()
+    with changing() as database:
+        opened = database.configurations.open(who, configuration.id)
+        start = _call_start(opened, configuration.id, request, page, "execute_with_history")
+        client_of = partial(_client, opened, database.adaptations.of(who, configuration.id))
+        turn = database.turns.begin(
+            who,
+            chat,
+            question,
+            start,
+            model=model,
+            instead_of=instead_of,
+            earlier_sent=earlier_sent,
+            beside=start if beside else None,
+        )
+    answers().write(who, turn, client_of, request)
+    if beside and turn.beside:
+        answers().write(who, turn.beside, client_of, beside)
+    return turn
+
+
+def _client(opened: Configuration, learnt: Adaptations, book: Callable[[CallReport], None]) -> Client:
+    return Client(opened, http_client=http_client(), on_call=book, learnt=learnt)
+
+
+def _call_start(
+    opened: Configuration, configuration_id: str, request: ChatCompletionsRequest, page: str, operation: str
+) -> CallStart:
+    return CallStart(
+        page=page,
+        operation=operation,
+        configuration_id=configuration_id,
+        configuration_name=opened.display_name,
+        model_asked=opened.model_for(request.model),
+    )

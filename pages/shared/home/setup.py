@@ -1,0 +1,82 @@
+"""The parts of the home page: what is set up, the standing places, and the use cases as cards."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from db import UsageGroup
+from pages.shared import account, base
+from pages.shared.base import plain
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the check list."""
+
+    title: str
+    sentence: str
+    is_done: bool
+    action: str = ""
+    page: str = ""
+    address: str = ""
+    """What goes into the page's `edit` parameter."""
+
+
+def check_list() -> None:
+    """What is set up and what is missing; gone once everything is there."""
+    steps = _steps()
+    done = sum(step.is_done for step in steps)
+    if done == len(steps):
+        return
+    following = next(step for step in steps if not step.is_done)
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.header("Set up", anchor=False, width="stretch")
+            st.caption(f"{done} of {len(steps)} done", width="content")
+        for step in steps:
+            _draw(step, is_next=step is following)
+
+
+def _steps() -> list[Step]:
+    database, who = base.database(), base.person()
+    saved = database.configurations.all(who)
+    demo = [each for each in saved if each.endpoint == base.demo_endpoint()]
+    source = database.encryption_keys.source
+    steps = [Step("Encryption key", f"{source}: keys are sealed before they are stored.", is_done=True)]
+    if names := [each.display_name for each in saved if not each.is_key_readable]:
+        sentence = f"{source}: does not open the stored key of {', '.join(names)}."
+        action = "Open Configurations" if who.is_administrator else ""
+        steps = [Step("Encryption key", sentence, False, action, account.CONFIGURATIONS_PAGE)]
+    if demo:
+        steps.append(
+            Step("Built-in demo model", "Runs on this machine, no account needed. Tiny, and often wrong.", True)
+        )
+    return [
+        *steps,
+        Step(
+            "A provider",
+            "An OpenAI or Azure OpenAI account: an endpoint and a key.",
+            len(saved) > len(demo),
+            "Add a configuration" if who.is_administrator else "",
+            account.CONFIGURATIONS_PAGE,
+            "new",
+        ),
+        Step(
+            "A first answer",
+            "Send one prompt and see what it takes.",
+            any(row.calls > row.failed for row in database.calls.totals(who, UsageGroup.MODEL)),
+            "Open Chat" if saved else "",
+            "showcase/chat.py",
+        ),
+    ]
+
+
+def _draw(step: Step, *, is_next: bool) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        icon = ":green[:material/check_circle:]" if step.is_done else ":gray[:material/radio_button_unchecked:]"
+        st.markdown(f"{icon}\u2002**{step.title}**", width=190)
+        st.markdown(f":gray[{plain(step.sentence)}]", width="stretch")
+        if not step.action or step.is_done:
+            return
+        if st.button(step.action, type="primary" if is_next else "secondary", key=f"step:{step.title}"):
+            st.switch_page(step.page, query_params={"edit": step.address} if step.address else None)

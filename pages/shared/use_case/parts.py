@@ -1,0 +1,93 @@
+"""What the doors are made of: one answer at one place of a page."""
+
+from functools import cached_property
+
+import streamlit as st
+
+from connector import ChatCompletionsRequest, ChatCompletionsResponse
+from db import LoneAnswer, MessageStatus
+from pages.shared import account, answers, base
+from pages.shared.base import plain
+
+
+class _Place:
+    """One place for answers on a page, as one run of the page reads it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @cached_property
+    def last(self) -> LoneAnswer | None:
+        return base.database().turns.last_alone(base.person(), self._name)
+
+
+def begin(request: ChatCompletionsRequest, operation: str, *, part: str = "", is_streamed: bool = True) -> bool:
+    """Send a request whose answer stands alone; whether that has begun. What is in the way is told here.
+
+    `part` tells several answers of one page apart.
+    """
+    page, configuration = account.page_name(), account.current_configuration()
+    if configuration is None:
+        return False
+    asked = ChatCompletionsRequest(**{**dict(request), "model": account.current_model()})
+    try:
+        base.start_alone(
+            configuration, asked, page=page, place=_place(part), operation=operation, is_streamed=is_streamed
+        )
+    except base.StillWriting:  # it was pressed twice
+        pass
+    except base.InvalidRequest as error:
+        st.warning(plain(str(error)), icon=":material/edit:")
+        return False
+    except (base.StorageError, base.NotFound) as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return False
+    return True
+
+
+def last(part: str = "") -> LoneAnswer | None:
+    """The person's last answer here, however far it is."""
+    return base.this_run().part(_Place, _place(part)).last
+
+
+def is_writing(part: str = "") -> bool:
+    """Whether an answer is being written here."""
+    answer = last(part)
+    return answer is not None and answer.status is MessageStatus.WRITING
+
+
+def show(
+    draw: answers.Draw | None = None,
+    request: ChatCompletionsRequest | None = None,
+    *,
+    part: str = "",
+    has_border: bool = True,
+) -> ChatCompletionsResponse | None:
+    """Draw the last answer here; `request` is what would be sent now. Returns the response of a complete one."""
+    answer = last(part)
+    if answer is None:
+        st.markdown(":gray[The answer appears here.]")
+        return None
+    with st.container(border=has_border):
+        answers.show(answer, draw)
+        if request is not None and not is_writing(part) and is_another(request, answer):
+            st.caption("The inputs have changed since this answer.")
+    return answer.response if answer.status is MessageStatus.COMPLETE else None
+
+
+def forget(part: str = "") -> None:
+    """Delete the last answer here; what its call cost stays in the ledger."""
+    if answer := last(part):
+        with base.changing() as database:
+            database.chat_sessions.delete(base.person(), answer.session_id)
+
+
+def is_another(request: ChatCompletionsRequest, answer: LoneAnswer) -> bool:
+    """Whether it asks for something else than what was answered, and not for what comes behind that."""
+    body, before = request.body(""), answer.request["messages"]
+    return {**body, "model": None, "messages": body["messages"][: len(before)]} != {**answer.request, "model": None}
+
+
+def _place(part: str) -> str:
+    page = account.page_name()
+    return f"{page}:{part}" if part else page
