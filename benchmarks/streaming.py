@@ -31,7 +31,8 @@ from benchmarks.tab import Tab
 from connector import CallStatus, Role, UsageSource
 from db import MessageStatus
 from db.calls import CallRecord
-from db.chat_sessions import ChatSessionRecord, MessageRecord
+from db.chat_sessions import ChatSessionRecord
+from db.messages import MessageRecord
 from pages.shared import base
 from settings import Settings
 from tests.pages.conftest import visit

@@ -17,24 +17,20 @@ from db.adaptations import LearntAdaptation, LearntAdaptations
 from db.audit import Audit, AuditAction, AuditEntry
 from db.backup import Restored, back_up, restore
 from db.base import utc_now
-from db.calls import Call, Calls, CallStart, UsageGroup, UsageRow
-from db.chat_sessions import (
-    UNDO,
-    ChatSession,
-    ChatSessions,
-    Conversation,
-    Image,
-    MessageStatus,
-    Said,
-    StoredMessage,
-)
+from db.calls import Call, Calls, CallStart
+from db.chat_sessions import UNDO, ChatSession, ChatSessions
 from db.cipher import Cipher, automatic_keys, configured_keys, must_agree
 from db.configurations import Configurations, SavedConfiguration, is_any_key_sealed
+from db.conversation import Conversation, Said
 from db.encryption_keys import EncryptionKeys, KeyUsage, Rotation
 from db.errors import CannotOpen, ChangedMeanwhile, NotAllowed, NotFound, StillWriting, StorageError
+from db.lease import LEASE, interrupt
+from db.lone_answers import LoneAnswer, LoneAnswers
+from db.messages import Image, MessageStatus, StoredMessage
 from db.people import People, Person, PersonRole
 from db.storage import Storage
-from db.turns import LEASE, LoneAnswer, NewChat, Question, Turn, Turns, Written, interrupt
+from db.turns import NewChat, Question, Turn, Turns, Written
+from db.usage import Usage, UsageGroup, UsageRow
 
 __all__ = [
     "LEASE",
@@ -58,6 +54,7 @@ __all__ = [
     "LearntAdaptation",
     "LearntAdaptations",
     "LoneAnswer",
+    "LoneAnswers",
     "MessageStatus",
     "NewChat",
     "NotAllowed",
@@ -75,6 +72,7 @@ __all__ = [
     "StoredMessage",
     "Turn",
     "Turns",
+    "Usage",
     "UsageGroup",
     "UsageRow",
     "Written",
@@ -121,7 +119,9 @@ class Database:
             self.encryption_keys = EncryptionKeys(self._storage, self._cipher, len(keys), source, clock)
             self.chat_sessions = ChatSessions(self._storage, clock)
             self.turns = Turns(self._storage, clock)
+            self.lone_answers = LoneAnswers(self._storage, clock)
             self.calls = Calls(self._storage, clock)
+            self.usage = Usage(self._storage)
             self.adaptations = LearntAdaptations(self._storage)
             self.people = People(self._storage)
             self.audit = Audit(self._storage, clock)

@@ -22,10 +22,10 @@ from db.chat_sessions import ChatSessionRecord
 from db.cipher import Cipher
 from db.configurations import ConfigurationRecord
 from db.errors import StorageError
+from db.lease import interrupt
 from db.people import Person
 from db.sqlite import copy_file, folder_beside
 from db.storage import Storage
-from db.turns import interrupt
 
 _AT_A_TIME = 1000  # rows
 

@@ -1,30 +1,11 @@
-"""The ledger: one row per call to a provider, whatever became of it. Unknown numbers are None, never 0."""
+"""The ledger: one row per call to a provider, whether it succeeded or not. Unknown numbers are None, never 0."""
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from enum import StrEnum
-from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Float,
-    ForeignKey,
-    Index,
-    Label,
-    Select,
-    String,
-    Text,
-    and_,
-    func,
-    or_,
-    select,
-    true,
-    type_coerce,
-)
+from sqlalchemy import ColumnElement, Float, ForeignKey, Index, String, Text, and_, func, or_, select, true
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from connector import (
@@ -44,9 +25,7 @@ from db.errors import NotFound
 from db.people import Person, PersonRecord
 from db.storage import Storage
 
-N = TypeVar("N", int, float)
-_QUARTER_HOUR = 15 * 60  # seconds
-_LAST = 20  # calls that tell something of a model
+_LAST = 20  # the number of calls that estimates and refusals of a model are taken from
 _REFUSED = ("request_refused", "not_found", "provider_unavailable")
 
 
@@ -54,7 +33,7 @@ class CallRecord(Record):
     __tablename__ = "calls"
     __table_args__ = (
         Index(None, "person_id", "started_at"),
-        # Numbers are not given out again: a late writer must not meet a stranger under the id it remembers.
+        # Ids are never reused: a late writer must not find another call under the id that it remembers.
         {"sqlite_autoincrement": True},
     )
 
@@ -65,7 +44,7 @@ class CallRecord(Record):
         String(32), ForeignKey("configurations.id", ondelete="SET NULL"), index=True
     )
     configuration_name: Mapped[str]
-    """As it was called at the time."""
+    """Its name at the time of the call."""
     model_asked: Mapped[str]
     model_answered: Mapped[str | None]
     page: Mapped[str]
@@ -83,27 +62,27 @@ class CallRecord(Record):
     total_tokens: Mapped[int | None]
     usage_source: Mapped[UsageSource]
     time_to_first_token: Mapped[float | None] = mapped_column(Float)
-    """Seconds, like the duration."""
+    """In seconds, like the duration."""
     duration: Mapped[float | None] = mapped_column(Float)
     cost: Mapped[float | None] = mapped_column(Float)
-    """US dollars."""
+    """In US dollars."""
     price_source: Mapped[str | None]
     error_kind: Mapped[str | None]
     error: Mapped[str | None] = mapped_column(Text)
-    """The sentence that the person was told."""
+    """The sentence that the person was shown."""
     request_id: Mapped[str | None]
-    """The provider's."""
+    """The id that the provider gave the request."""
     prompt_characters: Mapped[int | None]
-    """Of the texts in the prompt, to learn how many make a token; None where not all of it was text."""
+    """The length of the prompt, to estimate characters per token; None if the prompt was not only text."""
     filtered: Mapped[str | None]
-    """What the provider's content filter stopped, and how grave it was."""
+    """The categories that the provider's content filter stopped, each with its severity."""
 
     person: Mapped[PersonRecord] = relationship(lazy="joined")
 
 
 @dataclass(frozen=True, slots=True)
 class CallStart:
-    """What is known before a call begins."""
+    """What is known before a call is sent."""
 
     page: str
     operation: str
@@ -114,7 +93,7 @@ class CallStart:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One row of the ledger. None is unknown, or not known yet; times are in seconds, the cost in US dollars."""
+    """One row of the ledger. None means unknown, or not known yet. Times are in seconds, the cost in US dollars."""
 
     id: int
     started_at: datetime
@@ -148,48 +127,6 @@ class Call:
     filtered: str | None
 
 
-class UsageGroup(StrEnum):
-    """What totals are drawn up by."""
-
-    MODEL = "model"
-    """The model that answered, else the one that was asked."""
-    CONFIGURATION = "configuration"
-    PAGE = "page"
-    DAY = "day"
-
-
-@dataclass(frozen=True, slots=True)
-class UsageRow:
-    """The calls of one group that have ended. Tokens are None when they are unknown for every call of it."""
-
-    group: str | date
-    calls: int
-    failed: int
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    total_tokens: int | None
-    unknown: int
-    """How many of the calls are not in the total, because nobody said what they used."""
-    cost: float | None
-    """US dollars; None where no call of it has a price."""
-    unpriced: int
-    """How many of the calls are not in the cost, though their tokens are known."""
-
-    def plus(self, other: "UsageRow") -> "UsageRow":
-        """Both together, under the name of this one."""
-        return UsageRow(
-            self.group,
-            self.calls + other.calls,
-            self.failed + other.failed,
-            _sum(self.prompt_tokens, other.prompt_tokens),
-            _sum(self.completion_tokens, other.completion_tokens),
-            _sum(self.total_tokens, other.total_tokens),
-            self.unknown + other.unknown,
-            _sum(self.cost, other.cost),
-            self.unpriced + other.unpriced,
-        )
-
-
 class Calls:
     """All calls. A user sees their own, an administrator everybody's."""
 
@@ -198,19 +135,19 @@ class Calls:
         self._clock = clock
 
     def book(self, person: Person, start: CallStart, report: CallReport) -> int:
-        """Book a call that has ended already: how, what it cost and what was learnt. Its number.
+        """Store a finished call with its result, its cost and the adaptations it found; returns its id.
 
-        `NotFound`: the configuration is gone. Calls of turns are booked by `Turns`, before and after.
+        Raises `NotFound` if the configuration no longer exists. Calls of turns are stored by `Turns` instead.
         """
-        list_price = cost_of(report)  # before the transaction: the list takes 0.1 s to read the first time
+        list_price = cost_of(report)  # before the transaction: reading the price list takes 0.1 s the first time
         with self._storage.writing() as session:
             call_id = begin_call(session, person, start, report.started_at)
             finish_call(session, person, call_id, report, list_price, self._clock())
             return call_id
 
     def get(self, person: Person, call_id: int) -> Call:
-        """One of them; raises `NotFound` for somebody else's unless an administrator asks."""
-        one = CallRecord.id == call_id, _seen_by(person)
+        """The call with this id. Raises `NotFound` for other people's calls, except to an administrator."""
+        one = CallRecord.id == call_id, seen_by(person)
         with self._storage.reading() as session:
             record = session.scalar(select(CallRecord).where(*one))
             if record is None:
@@ -218,49 +155,34 @@ class Calls:
             return call_of(record)
 
     def recent(self, person: Person, limit: int = 50) -> list[Call]:
-        """The newest first."""
+        """The last calls, newest first."""
         newest = CallRecord.started_at.desc(), CallRecord.id.desc()
         with self._storage.reading() as session:
-            records = session.scalars(select(CallRecord).where(_seen_by(person)).order_by(*newest).limit(limit))
+            records = session.scalars(select(CallRecord).where(seen_by(person)).order_by(*newest).limit(limit))
             return [call_of(record) for record in records]
 
-    def totals(self, person: Person, by: UsageGroup, zone: ZoneInfo | None = None) -> list[UsageRow]:
-        """The calls that have ended, by day oldest first, else by number of calls. Days are those of `zone`, or UTC."""
-        group = _GROUPS[by].label("usage_group")
-        ended = CallRecord.status != CallStatus.RUNNING
-        with self._storage.reading() as session:
-            rows = session.execute(_totals_by(group).where(_seen_by(person), ended).group_by(group)).all()
-        folded: dict[str | date, UsageRow] = {}
-        for key, *numbers in rows:
-            name = datetime.fromtimestamp(key * _QUARTER_HOUR, zone or UTC).date() if by is UsageGroup.DAY else key
-            row = UsageRow(name, *numbers)
-            folded[name] = folded[name].plus(row) if name in folded else row
-        if by is UsageGroup.DAY:
-            return sorted(folded.values(), key=lambda row: str(row.group))
-        return sorted(folded.values(), key=lambda row: (-row.calls, str(row.group)))
-
     def latest_by_configuration(self, person: Person) -> dict[str, Call]:
-        """The last call of each configuration that has ended, by the configuration's id; probes do not count."""
+        """The last finished call of each configuration, by the configuration's id. Probes are left out."""
         of_one = CallRecord.configuration_id.is_not(None)
-        latest = select(func.max(CallRecord.id)).where(_seen_by(person), of_one, *_TELLING)
+        latest = select(func.max(CallRecord.id)).where(seen_by(person), of_one, *_COUNTED)
         latest = latest.group_by(CallRecord.configuration_id)
         with self._storage.reading() as session:
             calls = [call_of(record) for record in session.scalars(select(CallRecord).where(CallRecord.id.in_(latest)))]
         return {call.configuration_id: call for call in calls if call.configuration_id}
 
     def latest(self, person: Person, configuration_id: str) -> Call | None:
-        """The same for one of them; None before its first."""
-        of_it = _seen_by(person), CallRecord.configuration_id == configuration_id, *_TELLING
+        """The last finished call of one configuration, probes left out; None before the first."""
+        of_it = seen_by(person), CallRecord.configuration_id == configuration_id, *_COUNTED
         with self._storage.reading() as session:
             record = session.scalar(select(CallRecord).where(*of_it).order_by(CallRecord.id.desc()).limit(1))
             return call_of(record) if record else None
 
     def refusals(self, person: Person, configuration_id: str, model: str, pages: Sequence[str]) -> list[str]:
-        """What was last told instead of an answer, the newest first, on these pages and in tests of the configuration.
+        """The error sentences of a model or deployment since it last answered on these pages, newest first.
 
-        Of this model or deployment, since it last answered there.
+        Only refusals count, on these pages and in tests of the configuration.
         """
-        of_it = _seen_by(person), CallRecord.configuration_id == configuration_id, CallRecord.model_asked == model
+        of_it = seen_by(person), CallRecord.configuration_id == configuration_id, CallRecord.model_asked == model
         there = CallRecord.page.in_(pages)
         answered = select(func.max(CallRecord.id)).where(*of_it, there, CallRecord.status == CallStatus.DONE)
         refused = select(CallRecord.error).where(
@@ -273,10 +195,10 @@ class Calls:
             return [error for error in session.scalars(refused.order_by(CallRecord.id.desc()).limit(_LAST)) if error]
 
     def characters_per_token(self, person: Person, configuration_id: str, model: str) -> float | None:
-        """Of this model's last prompts, as the provider counted them; None before the first."""
-        told = CallRecord.prompt_characters > 0, CallRecord.prompt_tokens > 0, CallRecord.model_asked == model
+        """The average of this model's last prompts, by the provider's token counts; None before the first."""
+        counted = CallRecord.prompt_characters > 0, CallRecord.prompt_tokens > 0, CallRecord.model_asked == model
         last = select(CallRecord.prompt_characters, CallRecord.prompt_tokens).where(
-            _seen_by(person), CallRecord.configuration_id == configuration_id, *told
+            seen_by(person), CallRecord.configuration_id == configuration_id, *counted
         )
         found = last.order_by(CallRecord.id.desc()).limit(_LAST).subquery()
         with self._storage.reading() as session:
@@ -285,7 +207,7 @@ class Calls:
 
 
 def begin_call(session: Session, person: Person, start: CallStart, now: datetime) -> int:
-    """Book that a call begins, before the network is touched; its number. `NotFound`: the configuration is gone."""
+    """Store a running call, before its request is sent; returns its id. Raises `NotFound` without the configuration."""
     must_exist(session, start.configuration_id)
     record = CallRecord(
         started_at=now,
@@ -308,8 +230,11 @@ def begin_call(session: Session, person: Person, start: CallStart, now: datetime
 def finish_call(
     session: Session, person: Person, call_id: int, report: CallReport, list_price: Cost | None, now: datetime
 ) -> None:
-    """Book how it ended, what it cost and what was learnt; `NotFound` unless it is the person's own and under way."""
-    # Another process may have started meanwhile and taken it for interrupted; nobody has said how it ended yet.
+    """Store the result of a running call, its cost and the adaptations it found.
+
+    Raises `NotFound` unless it is a running call of the person.
+    """
+    # Another process may have marked the call as interrupted meanwhile; only a finished call has a duration.
     is_open = or_(
         CallRecord.status == CallStatus.RUNNING,
         and_(CallRecord.status == CallStatus.INTERRUPTED, CallRecord.duration.is_(None)),
@@ -317,7 +242,7 @@ def finish_call(
     own = CallRecord.id == call_id, CallRecord.person_id == person.id, is_open
     record = session.scalar(select(CallRecord).where(*own))
     if record is None:
-        raise NotFound("This call is not under way.")
+        raise NotFound("This call is not running.")
     record.status = report.status
     record.finish_reason = finish_reason_of(report.response)
     record.model_answered = _text(report.response, "model")
@@ -340,7 +265,7 @@ def finish_call(
     own_price = price_of(session, record.configuration_id)
     if cost := cost_of(report, own_price) if own_price else list_price:
         record.cost, record.price_source = float(cost.amount), str(cost)
-    # Not where the configuration was pointed at another address meanwhile.
+    # Not if the configuration has another address by now: the adaptations may be wrong there.
     if record.configuration_id and address_of(session, record.configuration_id) == report.url:
         learn(session, record.configuration_id, record.model_asked, report, now)
 
@@ -353,51 +278,27 @@ def _characters_of(messages: object) -> int | None:
 
 
 def call_of(record: CallRecord) -> Call:
+    """The value of a row."""
     return as_value(Call, record, person_name=record.person.name, adaptations=tuple(json.loads(record.adaptations)))
 
 
 def finish_reason_of(response: ChatCompletionsResponse | None) -> str | None:
-    """Why the choice with index 0 ended; None where nobody said."""
+    """The finish reason of the choice with index 0; None if the response has none."""
     choices = getattr(response, "choices", None) or []
     return next((_text(choice, "finish_reason") for choice in choices if not getattr(choice, "index", 0)), None)
 
 
-# Of a test, one call tells whether the configuration works; its probes tell what else it can do.
-_TELLING = CallRecord.status != CallStatus.RUNNING, CallRecord.operation != "probe"
+# A test sends one call to see whether the configuration works, then probes to see what else it supports. A failed probe
+# does not mean that the configuration fails.
+_COUNTED = CallRecord.status != CallStatus.RUNNING, CallRecord.operation != "probe"
 
 
-def _seen_by(person: Person) -> ColumnElement[bool]:
+def seen_by(person: Person) -> ColumnElement[bool]:
+    """The condition that selects the calls that a person may see."""
     return true() if person.is_administrator else CallRecord.person_id == person.id
 
 
-_GROUPS: dict[UsageGroup, ColumnElement[Any]] = {
-    UsageGroup.MODEL: func.coalesce(CallRecord.model_answered, CallRecord.model_asked),
-    UsageGroup.CONFIGURATION: CallRecord.configuration_name.expression,
-    UsageGroup.PAGE: CallRecord.page.expression,
-    # Every zone is a whole number of quarter hours from UTC, so a quarter hour is of one day everywhere.
-    UsageGroup.DAY: type_coerce(CallRecord.started_at, BigInteger) // (_QUARTER_HOUR * 1000),
-}
-
-
-def _totals_by(group: Label[Any]) -> Select[Any]:
-    return select(
-        group,
-        func.count(),
-        func.count().filter(CallRecord.status == CallStatus.FAILED),
-        func.sum(CallRecord.prompt_tokens),
-        func.sum(CallRecord.completion_tokens),
-        func.sum(CallRecord.total_tokens),
-        func.count().filter(CallRecord.total_tokens.is_(None)),
-        func.sum(CallRecord.cost),
-        func.count().filter(CallRecord.cost.is_(None), CallRecord.total_tokens.is_not(None)),
-    )
-
-
 def _text(holder: object, name: str) -> str | None:
-    """A text of the answer. Sloppy servers leave out or mistype anything, and the call must be booked all the same."""
+    """A text of the response. Some servers omit fields or mistype them, and the call must be stored nevertheless."""
     value = getattr(holder, name, None)
     return value if isinstance(value, str) and value else None
-
-
-def _sum(one: N | None, other: N | None) -> N | None:
-    return one if other is None else other if one is None else one + other

@@ -81,7 +81,7 @@ def test_a_refused_number_comes_back_as_one(database: Database, me: Person, star
 def test_a_call_to_another_address_than_the_present_one_teaches_nothing(
     database: Database, me: Person, start: CallStart, report: Report, saved: SavedConfiguration
 ) -> None:
-    turn = database.turns.begin_alone(me, "translate", {}, start)
+    turn = database.lone_answers.begin(me, "translate", {}, start)
     database.configurations.change(me, saved.id, {"endpoint": f"{saved.endpoint}/v2"})
     taught = replace(report(), adaptations=(RENAMED,), learnt=(RENAMED,), url=URL)
     database.turns.finish(me, turn, content="Hello.", report=taught)
@@ -123,7 +123,7 @@ def test_it_goes_with_its_configuration(
 def test_a_call_whose_configuration_is_gone_is_booked_all_the_same(
     database: Database, me: Person, start: CallStart, report: Report, saved: SavedConfiguration
 ) -> None:
-    turn = database.turns.begin_alone(me, "translate", {}, start)
+    turn = database.lone_answers.begin(me, "translate", {}, start)
     database.configurations.delete(me, saved.id)
     database.turns.finish(me, turn, content="Hello.", report=report())
     assert database.calls.get(me, turn.call_id).adaptations == (str(RENAMED),)

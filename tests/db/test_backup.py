@@ -262,9 +262,9 @@ def test_a_call_that_was_restored_away_is_not_booked_on_another(
     filled: Database, me: Person, start: CallStart, report: Report, tmp_path: Path
 ) -> None:
     filled.back_up(me, tmp_path / "backup.db")
-    away = filled.turns.begin_alone(me, "translate", {}, start)
+    away = filled.lone_answers.begin(me, "translate", {}, start)
     filled.restore(me, tmp_path / "backup.db", replaced=tmp_path / "replaced.db")
-    other = filled.turns.begin_alone(me, "translate", {}, start)
+    other = filled.lone_answers.begin(me, "translate", {}, start)
     with pytest.raises(NotFound):
         filled.turns.finish(me, away, content="Away", report=report())
     assert filled.calls.get(me, other.call_id).status is CallStatus.RUNNING

@@ -113,7 +113,7 @@ def test_a_call_that_does_not_exist_is_not_found(database: Database, me: Person)
 
 
 def test_a_call_is_finished_once(database: Database, me: Person, start: CallStart, report: Report) -> None:
-    turn = database.turns.begin_alone(me, "translate", {}, start)
+    turn = database.lone_answers.begin(me, "translate", {}, start)
     database.turns.finish(me, turn, content="", report=report(usage=usage(5, 3)))
     with pytest.raises(NotFound):
         database.turns.finish(me, turn, content="", report=report(usage=usage(50, 30)))
@@ -147,7 +147,7 @@ def test_the_last_finished_call_of_each_configuration(
     assert database.calls.latest_by_configuration(me) == {}
     database.calls.book(me, start, report())
     last = database.calls.book(me, start, report(CallStatus.FAILED, error=KeyRefused("No.")))
-    database.turns.begin_alone(me, "translate", {}, start)
+    database.lone_answers.begin(me, "translate", {}, start)
     database.calls.book(me, replace(start, operation="probe"), report())
     database.calls.book(me, replace(start, configuration_id=None), report())
     latest = database.calls.latest_by_configuration(me)
@@ -176,7 +176,7 @@ def ledger(database: Database, me: Person, start: CallStart, report: Report) -> 
         page = "chat" if n % 2 else "translate"
         its = replace(start, page=page, configuration_name=page.title())
         ids.append(database.calls.book(me, its, replace(each, started_at=began)))
-    database.turns.begin_alone(me, "translate", {}, start)
+    database.lone_answers.begin(me, "translate", {}, start)
     return ids
 
 
@@ -198,7 +198,7 @@ def test_totals_are_the_sums_of_the_rows(
         "FROM calls WHERE status <> 'running' GROUP BY 1"
     )
     found = [
-        (_group(row.group), row.calls, row.failed, *tokens(row), row.unknown) for row in database.calls.totals(me, by)
+        (_group(row.group), row.calls, row.failed, *tokens(row), row.unknown) for row in database.usage.totals(me, by)
     ]
     assert sorted(found) == sorted(expected)
     assert len(found) > 1
@@ -213,7 +213,7 @@ def _group(group: str | date) -> str | int:
 
 
 def test_the_total_of_unknown_numbers_is_unknown(database: Database, me: Person, ledger: list[int]) -> None:
-    rows = {row.group: row for row in database.calls.totals(me, UsageGroup.DAY)}
+    rows = {row.group: row for row in database.usage.totals(me, UsageGroup.DAY)}
     unknown = rows[date(2026, 3, 3)]
     assert (unknown.prompt_tokens, unknown.completion_tokens, unknown.total_tokens) == (None, None, None)
     assert (unknown.calls, unknown.unknown, unknown.failed) == (1, 1, 0)
@@ -225,7 +225,7 @@ def test_a_day_adds_what_is_known_of_it(database: Database, me: Person, start: C
         database.calls.book(me, start, replace(report(usage=reported), started_at=began))
 
     def total() -> tuple[int, int | None, int]:
-        (row,) = database.calls.totals(me, UsageGroup.DAY)
+        (row,) = database.usage.totals(me, UsageGroup.DAY)
         return row.calls, row.total_tokens, row.unknown
 
     book(8, None)
@@ -258,7 +258,7 @@ def test_a_day_is_one_of_the_viewers_zone(
     for day, hour, minute in [(28, 22, 59), (28, 23, 0), (29, 18, 15), (29, 22, 0), (29, 23, 59)]:
         began = datetime(2026, 3, day, hour, minute, tzinfo=UTC)
         database.calls.book(me, start, replace(report(usage=usage(5, 3)), started_at=began))
-    rows = database.calls.totals(me, UsageGroup.DAY, ZoneInfo(zone) if zone else None)
+    rows = database.usage.totals(me, UsageGroup.DAY, ZoneInfo(zone) if zone else None)
     assert [(row.group, row.calls) for row in rows] == list(days.items())
     assert [row.total_tokens for row in rows] == [8 * calls for calls in days.values()]
 
@@ -271,6 +271,6 @@ def test_a_user_sees_their_own_calls_and_an_administrator_everybodys(
         database.calls.book(person, start, report(usage=usage(5, 3)))
     assert {call.person_name for call in database.calls.recent(me)} == {"Local administrator", "Someone"}
     assert {call.person_name for call in database.calls.recent(user)} == {"Someone"}
-    assert [row.calls for row in database.calls.totals(me, UsageGroup.PAGE)] == [2]
-    assert [row.calls for row in database.calls.totals(user, UsageGroup.PAGE)] == [1]
+    assert [row.calls for row in database.usage.totals(me, UsageGroup.PAGE)] == [2]
+    assert [row.calls for row in database.usage.totals(user, UsageGroup.PAGE)] == [1]
     assert database.calls.latest_by_configuration(me)[start.configuration_id or ""].person_id == user.id

@@ -201,7 +201,7 @@ def test_a_database_that_is_not_there_is_made_for_a_restore_only(
 def test_what_the_app_is_doing_stays_under_way(
     database: Database, me: Person, start: CallStart, run: Run, tmp_path: Path
 ) -> None:
-    turn = database.turns.begin_alone(me, "translate", {}, start)
+    turn = database.lone_answers.begin(me, "translate", {}, start)
     for arguments in (["status"], ["rotate-key"], ["backup", tmp_path / "backup.db"]):
         assert run(*arguments)[0] == 0
     assert database.calls.get(me, turn.call_id).status is CallStatus.RUNNING

@@ -349,7 +349,7 @@ def test_an_address_that_was_ruined_behind_our_back_opens_nothing_and_hinders_no
     report: Callable[..., CallReport],
     sql: Sql,
 ) -> None:
-    turn = database.turns.begin_alone(me, "translate", {}, start)
+    turn = database.lone_answers.begin(me, "translate", {}, start)
     sql("UPDATE configurations SET endpoint = 'ftp://nonsense'")
     with pytest.raises(CannotOpen, match="Enter the key again"):
         database.configurations.open(me, saved.id)
@@ -514,8 +514,8 @@ def test_a_deleted_configuration_leaves_its_chats_and_calls_readable(
     turn = database.turns.begin(me, chat.id, "Hello", start)
     usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
     database.turns.finish(me, turn, content="Hi", report=report(usage=usage))
-    running = database.turns.begin_alone(me, "translate", {}, start)
-    totals = [database.calls.totals(me, by) for by in UsageGroup]
+    running = database.lone_answers.begin(me, "translate", {}, start)
+    totals = [database.usage.totals(me, by) for by in UsageGroup]
     database.configurations.delete(me, saved.id)
 
     assert database.chat_sessions.all(me) == [replace(chat, configuration_id=None)]
@@ -523,7 +523,7 @@ def test_a_deleted_configuration_leaves_its_chats_and_calls_readable(
     assert (question.content, answer.content) == ("Hello", "Hi")
     assert answer.call is not None
     assert (answer.call.configuration_id, answer.call.configuration_name, answer.call.total_tokens) == (None, "Mine", 3)
-    assert [database.calls.totals(me, by) for by in UsageGroup] == totals
+    assert [database.usage.totals(me, by) for by in UsageGroup] == totals
     assert database.calls.latest_by_configuration(me) == {}
     database.turns.finish(me, running, content="Hi", report=report())
     assert database.calls.get(me, running.call_id).configuration_name == "Mine"

@@ -52,7 +52,7 @@ def owned(
 ) -> Owned:
     chat = database.chat_sessions.create(me, title="Private", configuration_id=saved.id)
     turn = database.turns.begin(me, chat.id, "Private?", start)
-    database.turns.begin_alone(me, "translate", {"messages": ["Private"]}, start)
+    database.lone_answers.begin(me, "translate", {"messages": ["Private"]}, start)
     booked = database.calls.book(me, start, report())
     other = Configuration(**{**dict(configuration), "display_name": "Other"})
     return Owned(database, other, saved, start, report(), chat, turn, booked)
@@ -107,17 +107,25 @@ ATTEMPTS: dict[str, tuple[Callable[[Owned, Person], object], object]] = {
         lambda it, who: it.database.turns.begin(who, it.chat.id, "Mine", it.start),
         NotFound,
     ),
+    "turns.edit": (
+        lambda it, who: it.database.turns.edit(who, it.chat.id, it.turn.user_message_id, "Mine", it.start),
+        NotFound,
+    ),
+    "turns.ask_again": (
+        lambda it, who: it.database.turns.ask_again(who, it.chat.id, it.turn.answer_id, it.start),
+        NotFound,
+    ),
     "turns.keep": (
         lambda it, who: it.database.turns.keep(who, [Written(it.turn, "Mine")]),
         ANYTHING,
     ),
     "turns.ask_to_stop": (lambda it, who: it.database.turns.ask_to_stop(who, it.turn.answer_id), NotFound),
     "turns.written": (lambda it, who: it.database.turns.written(who, it.turn.answer_id), NotFound),
-    "turns.begin_alone": (
-        lambda it, who: it.database.turns.begin_alone(who, "translate", {"messages": []}, it.start),
+    "lone_answers.begin": (
+        lambda it, who: it.database.lone_answers.begin(who, "translate", {"messages": []}, it.start),
         ANYTHING,
     ),
-    "turns.last_alone": (lambda it, who: it.database.turns.last_alone(who, "translate"), None),
+    "lone_answers.last": (lambda it, who: it.database.lone_answers.last(who, "translate"), None),
     "calls.refusals": (
         lambda it, who: it.database.calls.refusals(who, it.saved.id, it.start.model_asked, ["vision"]),
         [],
@@ -138,7 +146,7 @@ ATTEMPTS: dict[str, tuple[Callable[[Owned, Person], object], object]] = {
     "calls.book": (lambda it, who: it.database.calls.book(who, it.start, it.report), ANYTHING),
     "calls.get": (lambda it, who: it.database.calls.get(who, it.booked), NotFound),
     "calls.recent": (lambda it, who: it.database.calls.recent(who), []),
-    "calls.totals": (lambda it, who: [row for by in UsageGroup for row in it.database.calls.totals(who, by)], []),
+    "usage.totals": (lambda it, who: [row for by in UsageGroup for row in it.database.usage.totals(who, by)], []),
     "calls.latest": (lambda it, who: it.database.calls.latest(who, it.saved.id), None),
     "calls.latest_by_configuration": (lambda it, who: it.database.calls.latest_by_configuration(who), {}),
 }

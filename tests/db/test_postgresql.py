@@ -124,7 +124,7 @@ def test_a_server_that_goes_away_is_told_and_used_again_when_it_is_back(
     report: Callable[..., CallReport],
     postgresql: PostgreSQLServer,
 ) -> None:
-    turn = database.turns.begin_alone(me, "translate", {}, start)
+    turn = database.lone_answers.begin(me, "translate", {}, start)
     postgresql.stop()
     try:
         for use in (

@@ -62,7 +62,7 @@ def test_no_price_is_no_zero(database: Database, me: Person, start: CallStart, r
     failed = report(status=CallStatus.FAILED, error=ConnectorError("No."))
     for unpriced in (report(usage=USAGE), report(usage=None), failed):
         assert booked(database, me, start, unpriced) == (None, None)
-    [row] = database.calls.totals(me, UsageGroup.CONFIGURATION)
+    [row] = database.usage.totals(me, UsageGroup.CONFIGURATION)
     assert (row.cost, row.unpriced) == (None, 1), "of the two others nobody knows the tokens"
 
 
@@ -73,7 +73,7 @@ def test_a_total_that_is_missing_takes_no_price_away(
     assert listed.response.usage
     listed.response.usage.total_tokens = None  # type: ignore[assignment]  # as sloppy servers leave it
     assert booked(database, me, start, listed)[0] == 3.5
-    [row] = database.calls.totals(me, UsageGroup.MODEL)
+    [row] = database.usage.totals(me, UsageGroup.MODEL)
     assert (row.unknown, row.cost, row.unpriced) == (1, 3.5, 0)
 
 
@@ -83,7 +83,7 @@ def test_the_costs_of_a_group_add_up(
 ) -> None:
     for each in (listed, listed, report(usage=USAGE, model="gpt-4o")):
         booked(database, me, start, each)
-    [row] = database.calls.totals(me, by)
+    [row] = database.usage.totals(me, by)
     assert (row.calls, row.cost, row.unpriced) == (3, 7.0, 1)
 
 

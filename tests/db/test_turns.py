@@ -51,14 +51,20 @@ class Chatting:
         self.report = report
         self.id = database.chat_sessions.create(me, title="A chat", configuration_id=start.configuration_id).id
 
-    def begin(self, question: Question | str | None = "What?", **options: Any) -> Turn:
+    def begin(self, question: Question | str = "What?", **options: Any) -> Turn:
         return self.database.turns.begin(self.me, self.id, question, self.start, **options)
+
+    def edit(self, question_id: int, question: str, **options: Any) -> Turn:
+        return self.database.turns.edit(self.me, self.id, question_id, question, self.start, **options)
+
+    def ask_again(self, answer_id: int, **options: Any) -> Turn:
+        return self.database.turns.ask_again(self.me, self.id, answer_id, self.start, **options)
 
     def end(self, turn: Turn, content: str = "That.", **options: Any) -> Turn:
         self.database.turns.finish(self.me, turn, content=content, report=self.report(), **options)
         return turn
 
-    def say(self, question: str | None, answer: str, **options: Any) -> Turn:
+    def say(self, question: str, answer: str, **options: Any) -> Turn:
         return self.end(self.begin(question, **options), answer)
 
     def keep(self, *written: Written) -> set[int]:
@@ -83,7 +89,7 @@ class Chatting:
     def is_free(self) -> bool:
         """Whether another answer may begin; it does not."""
         try:
-            self.database.turns.begin(self.me, self.id, None, self.start, instead_of=0)
+            self.ask_again(0)
         except StillWriting:
             return False
         except NotFound:  # there is no message 0, and all was taken back
@@ -293,7 +299,7 @@ def test_an_edited_question_is_a_branch_beside_the_old_one(chat: Chatting, datab
     first = chat.say("One", "1")
     second = chat.say("Two", "2")
     third = chat.say("Three", "3")
-    edited = chat.say("Two?", "2!", instead_of=second.user_message_id)
+    edited = chat.end(chat.edit(second.user_message_id, "Two?"), "2!")
     assert chat.said() == ["One", "1", "Two?", "2!"]
     versions = database.chat_sessions.conversation(me, chat.id).versions
     assert versions == {edited.user_message_id: (second.user_message_id, edited.user_message_id)}
@@ -302,7 +308,7 @@ def test_an_edited_question_is_a_branch_beside_the_old_one(chat: Chatting, datab
         second.user_message_id: (second.user_message_id, edited.user_message_id)
     }
     assert chat.choose(edited.answer_id) == ["One", "1", "Two?", "2!"]
-    another = chat.say("Eins", "I", instead_of=first.user_message_id)
+    another = chat.end(chat.edit(first.user_message_id, "Eins"), "I")
     assert chat.said() == ["Eins", "I"]
     assert database.chat_sessions.conversation(me, chat.id).versions == {
         another.user_message_id: (first.user_message_id, another.user_message_id)
@@ -313,7 +319,7 @@ def test_an_edited_question_is_a_branch_beside_the_old_one(chat: Chatting, datab
 def test_another_answer_is_a_branch_beside_the_old_one(chat: Chatting, database: Database, me: Person) -> None:
     chat.say("One", "1")
     old = chat.say("Two", "2")
-    new = chat.begin(None, instead_of=old.answer_id)
+    new = chat.ask_again(old.answer_id)
     assert new.user_message_id == old.user_message_id
     assert not chat.is_free()
     chat.end(new, "II")
@@ -329,10 +335,10 @@ def test_another_answer_is_a_branch_beside_the_old_one(chat: Chatting, database:
 
 def test_a_chosen_branch_is_current_up_to_what_was_said_last_behind_it(chat: Chatting) -> None:
     first = chat.say("One", "1")
-    chat.say(None, "I", instead_of=first.answer_id)
+    chat.end(chat.ask_again(first.answer_id), "I")
     chat.choose(first.answer_id)
     chat.say("Two", "2")  # behind the older answer
-    chat.say("Uno", "1!", instead_of=first.user_message_id)
+    chat.end(chat.edit(first.user_message_id, "Uno"), "1!")
     assert chat.choose(first.user_message_id) == ["One", "1", "Two", "2"]
 
 
@@ -346,13 +352,14 @@ def test_only_what_is_in_the_chat_is_chosen_or_put_in_the_place_of(
     for there_is_none in (theirs.user_message_id, theirs.answer_id, 0):
         with pytest.raises(NotFound):
             chat.choose(there_is_none)
-        for question in ("Instead", None):
-            with pytest.raises(NotFound):
-                chat.begin(question, instead_of=there_is_none)
-    with pytest.raises(NotFound):  # a question answers nothing
-        chat.begin(None, instead_of=first.user_message_id)
-    with pytest.raises(NotFound):
-        chat.begin(None)
+        with pytest.raises(NotFound):
+            chat.edit(there_is_none, "Instead")
+        with pytest.raises(NotFound):
+            chat.ask_again(there_is_none)
+    with pytest.raises(NotFound):  # a question is no answer
+        chat.ask_again(first.user_message_id)
+    with pytest.raises(NotFound):  # and an answer no question
+        chat.edit(first.answer_id, "Instead")
     assert everything(sql) == before
 
 
@@ -387,14 +394,16 @@ def test_any_branches_come_back_as_they_were_made(chat: Chatting) -> None:
             at = end_of(chosen)
             assert chat.choose(chosen) == branch(at), number
             continue
-        question = None if what == "again" else f"question {number}"
-        instead_of = None
-        if other and what != "say":
-            instead_of = other.user_message_id if what == "edit" else other.answer_id
-        turn = chat.say(question, f"answer {number}", instead_of=instead_of)
-        if question:
-            parents[turn.user_message_id] = at if instead_of is None else parents[instead_of]
-            texts[turn.user_message_id] = question
+        question = f"question {number}"
+        if other and what == "again":
+            turn = chat.ask_again(other.answer_id)
+        elif other and what == "edit":
+            turn = chat.edit(other.user_message_id, question)
+            parents[turn.user_message_id], texts[turn.user_message_id] = parents[other.user_message_id], question
+        else:
+            turn = chat.begin(question)
+            parents[turn.user_message_id], texts[turn.user_message_id] = at, question
+        chat.end(turn, f"answer {number}")
         parents[turn.answer_id], texts[turn.answer_id] = turn.user_message_id, f"answer {number}"
         turns.append(turn)
         at = turn.answer_id
@@ -448,7 +457,7 @@ def test_who_comes_back_to_two_answers_side_by_side_sees_both(chat: Chatting, da
     assert turn.beside
     chat.end(turn, "Ay")
     chat.end(turn.beside, "Bee")
-    chat.say("Uno", "1", instead_of=turn.user_message_id)
+    chat.end(chat.edit(turn.user_message_id, "Uno"), "1")
     assert chat.choose(turn.user_message_id) == ["One", "Ay"]
     beside = database.chat_sessions.conversation(me, chat.id).beside
     assert beside is not None
@@ -486,8 +495,6 @@ def test_a_new_chat_whose_turn_does_not_begin_leaves_nothing(
         database.turns.begin(me, NewChat("Hello"), question, gone)
     with pytest.raises(NotFound, match="configuration"):
         database.turns.begin(me, NewChat("Hello"), question, start, beside=gone)
-    with pytest.raises(NotFound):
-        database.turns.begin(me, NewChat("Hello"), None, start)
     with pytest.raises(StorageError, match="half of a character"):
         database.turns.begin(me, NewChat("Hello"), "\ud83d", start)
     assert everything(sql) == [[], [], [], []]
@@ -596,7 +603,7 @@ def test_a_search_finds_titles_and_texts_as_they_are(database: Database, me: Per
 
 def test_a_search_finds_what_was_answered_on_any_branch(chat: Chatting, database: Database, me: Person) -> None:
     first = chat.say("One", "the needle")
-    chat.say(None, "hay", instead_of=first.answer_id)
+    chat.end(chat.ask_again(first.answer_id), "hay")
     assert chat.said() == ["One", "hay"]
     assert [each.id for each in database.chat_sessions.all(me, search="Needle")] == [chat.id]
 

@@ -73,7 +73,7 @@ def all_is_there(database: Database, me: Person, saved: SavedConfiguration, sql:
         (chat,) = database.chat_sessions.all(me)
         conversation = database.chat_sessions.conversation(me, chat.id).messages
         assert [message.content for message in conversation] == ["Hello", "Hi"] * number
-        totals = database.calls.totals(me, UsageGroup.PAGE)
+        totals = database.usage.totals(me, UsageGroup.PAGE)
         assert {row.group: (row.calls, row.total_tokens, row.failed) for row in totals} == {
             "chat": (number, 7 * number, 0),
             "tuner": (number, 7 * number, 0),

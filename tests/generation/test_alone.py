@@ -31,14 +31,14 @@ def ask(
     """Ask for an answer at a place, as `runtime.start_alone` does."""
     saved = app.database.configurations.all(app.me)[0]
     start = CallStart("translate", "call_api", saved.id, saved.display_name, "gpt-test")
-    turn = app.database.turns.begin_alone(app.me, "translate", request.body("gpt-test"), start)
+    turn = app.database.lone_answers.begin(app.me, "translate", request.body("gpt-test"), start)
     made = client_of(turn) if client_of else app.client_of
     app.answers.write(app.me, turn, made, request, is_streamed=is_streamed)
     return turn
 
 
 def last(app: App) -> LoneAnswer:
-    answer = app.database.turns.last_alone(app.me, "translate")
+    answer = app.database.lone_answers.last(app.me, "translate")
     assert answer is not None
     return answer
 
@@ -273,7 +273,7 @@ def test_who_empties_the_place_stops_the_writer_and_its_call_is_booked(
     app.database.chat_sessions.delete(app.me, turn.session_id)
     assert app.answers.wait(turn.answer_id, PATIENCE)
     assert app.database.calls.get(app.me, turn.call_id).status is CallStatus.STOPPED
-    assert app.database.turns.last_alone(app.me, "translate") is None
+    assert app.database.lone_answers.last(app.me, "translate") is None
     assert app.answers.wait(ask(app).answer_id, PATIENCE)
     assert last(app).status is MessageStatus.COMPLETE
 

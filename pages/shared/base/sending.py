@@ -18,7 +18,7 @@ def start_alone(
     operation: str,
     is_streamed: bool,
 ) -> None:
-    """Store an empty answer with its call, and begin to write it; see `Turns.begin_alone`.
+    """Store an empty answer with its call, and begin to write it; see `LoneAnswers.begin`.
 
     Raises before anything is stored when the key cannot be opened (`StorageError`), no model is named
     (`InvalidRequest`), or the last answer at this place is still being written (`StillWriting`).
@@ -28,7 +28,7 @@ def start_alone(
         opened = database.configurations.open(who, configuration.id)
         start = _call_start(opened, configuration.id, request, page, operation)
         client_of = partial(_client, opened, database.adaptations.of(who, configuration.id))
-        turn = database.turns.begin_alone(who, place, request.body(start.model_asked), start)
+        turn = database.lone_answers.begin(who, place, request.body(start.model_asked), start)
     answers().write(who, turn, client_of, request, is_streamed=is_streamed)
 
 
@@ -44,9 +44,10 @@ def start_turn(
     earlier_sent: int,
     beside: ChatCompletionsRequest | None = None,
 ) -> Turn:
-    """Store the next turn of a chat with its call, and begin to write its answer; see `Turns.begin`.
+    """Store the next turn of a chat with its call, and begin to write its answer; see `Turns`.
 
-    With `beside` that request is sent, too. Raises before anything is stored when the key cannot be opened
+    `instead_of` names the earlier question that this one replaces or, without a question, the answer to ask for
+    again. With `beside`, that request is sent, too. Raises before anything is stored when the key cannot be opened
     (`StorageError`), no model is named (`InvalidRequest`), or an answer in this chat is still being written
     (`StillWriting`).
     """
@@ -55,16 +56,17 @@ def start_turn(
         opened = database.configurations.open(who, configuration.id)
         start = _call_start(opened, configuration.id, request, page, "execute_with_history")
         client_of = partial(_client, opened, database.adaptations.of(who, configuration.id))
-        turn = database.turns.begin(
-            who,
-            chat,
-            question,
-            start,
-            model=model,
-            instead_of=instead_of,
-            earlier_sent=earlier_sent,
-            beside=start if beside else None,
-        )
+        turns, second = database.turns, start if beside else None
+        if isinstance(chat, NewChat) or instead_of is None:
+            if question is None:
+                raise ValueError("A new turn needs a question.")
+            turn = turns.begin(who, chat, question, start, model=model, earlier_sent=earlier_sent, beside=second)
+        elif question is None:
+            turn = turns.ask_again(who, chat, instead_of, start, model=model, earlier_sent=earlier_sent)
+        else:
+            turn = turns.edit(
+                who, chat, instead_of, question, start, model=model, earlier_sent=earlier_sent, beside=second
+            )
     answers().write(who, turn, client_of, request)
     if beside and turn.beside:
         answers().write(who, turn.beside, client_of, beside)

@@ -64,7 +64,7 @@ def _steps() -> list[Step]:
         Step(
             "A first answer",
             "Send one prompt and see what it takes.",
-            any(row.calls > row.failed for row in database.calls.totals(who, UsageGroup.MODEL)),
+            any(row.calls > row.failed for row in database.usage.totals(who, UsageGroup.MODEL)),
             "Open Chat" if saved else "",
             "showcase/chat.py",
         ),

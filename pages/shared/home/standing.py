@@ -16,7 +16,7 @@ def places() -> None:
     """The standing places, once something was said: the last chats, the tuner, and what this month took."""
     database, who = base.database(), base.person()
     month = f"{datetime.now(zone()):%Y-%m}"
-    days = [row for row in database.calls.totals(who, UsageGroup.DAY, zone=zone()) if str(row.group).startswith(month)]
+    days = [row for row in database.usage.totals(who, UsageGroup.DAY, zone=zone()) if str(row.group).startswith(month)]
     chats = database.chat_sessions.all(who, limit=RECENT)
     if not chats and not days:
         return

@@ -86,7 +86,7 @@ def is_empty() -> bool:
 
 
 def _rows(by: UsageGroup) -> list[UsageRow]:
-    return base.database().calls.totals(base.person(), by, zone=zone())
+    return base.database().usage.totals(base.person(), by, zone=zone())
 
 
 def _sum(numbers: list[N | None]) -> N | None:

@@ -18,7 +18,7 @@ class _Place:
 
     @cached_property
     def last(self) -> LoneAnswer | None:
-        return base.database().turns.last_alone(base.person(), self._name)
+        return base.database().lone_answers.last(base.person(), self._name)
 
 
 def begin(request: ChatCompletionsRequest, operation: str, *, part: str = "", is_streamed: bool = True) -> bool:

@@ -61,7 +61,7 @@ class Place:
         self.database, self.me, self.start, self.report = database, me, start, report
 
     def begin(self, place: str = "translate", asked: dict[str, Any] | None = None, who: Person | None = None) -> Turn:
-        return self.database.turns.begin_alone(who or self.me, place, ASKED if asked is None else asked, self.start)
+        return self.database.lone_answers.begin(who or self.me, place, ASKED if asked is None else asked, self.start)
 
     def end(self, turn: Turn, content: str = "That.", **changes: Any) -> Turn:
         report = replace(self.report(), **changes)
@@ -69,7 +69,7 @@ class Place:
         return turn
 
     def last(self, place: str = "translate") -> LoneAnswer:
-        answer = self.database.turns.last_alone(self.me, place)
+        answer = self.database.lone_answers.last(self.me, place)
         assert answer is not None
         return answer
 
@@ -80,7 +80,7 @@ def there(database: Database, me: Person, start: CallStart, report: Report) -> P
 
 
 def test_the_last_answer_takes_the_place_of_the_one_before_and_its_call_stays(there: Place, sql: Sql) -> None:
-    assert there.database.turns.last_alone(there.me, "translate") is None
+    assert there.database.lone_answers.last(there.me, "translate") is None
     first = there.end(there.begin(), "One")
     assert there.last().content == "One"
     there.begin()
@@ -96,7 +96,7 @@ def test_one_answer_at_a_time_is_written_at_a_place(there: Place) -> None:
         there.begin()
     there.begin("translate:second")
     there.begin(who=friend)
-    assert there.database.turns.last_alone(friend, "translate") != there.last()
+    assert there.database.lone_answers.last(friend, "translate") != there.last()
 
 
 def test_what_does_not_begin_leaves_the_last_answer_as_it_was(there: Place, sql: Sql) -> None:
@@ -119,7 +119,7 @@ def begin_at_once(line: Connection, url: str, start: CallStart) -> None:
         line.send("ready")
         line.recv()
         try:
-            line.send(database.turns.begin_alone(me, "translate", ASKED, start).answer_id)
+            line.send(database.lone_answers.begin(me, "translate", ASKED, start).answer_id)
         except StillWriting:
             line.send(None)
 
@@ -134,7 +134,7 @@ def test_of_four_processes_that_begin_at_once_one_writes(there: Place, url: str,
 def test_a_conversation_of_the_same_page_is_left_alone(there: Place) -> None:
     """As on a page that has both: a tutor, say, and what was learnt in short."""
     talk = there.end(there.database.turns.begin(there.me, NewChat("Talk", page="tutor"), "Hello", there.start), "Hi")
-    assert there.database.turns.last_alone(there.me, "tutor") is None
+    assert there.database.lone_answers.last(there.me, "tutor") is None
     for text in ("One", "Two"):
         there.end(there.begin("tutor"), text)
         assert there.last("tutor").content == text
@@ -271,7 +271,7 @@ def test_an_answer_that_did_not_simply_end_keeps_what_came_and_says_so(there: Pl
 def test_a_place_that_is_emptied_is_empty_its_writer_stops_and_the_call_is_booked(there: Place) -> None:
     turn = there.begin()
     there.database.chat_sessions.delete(there.me, there.last().session_id)
-    assert there.database.turns.last_alone(there.me, "translate") is None
+    assert there.database.lone_answers.last(there.me, "translate") is None
     assert there.database.turns.keep(there.me, [Written(turn, "Half")]) == {turn.answer_id}
     there.end(turn)
     assert there.database.calls.get(there.me, turn.call_id).status is CallStatus.DONE
@@ -310,7 +310,7 @@ def test_nobody_else_sees_it(there: Place) -> None:
     there.end(there.begin(), "Mine")
     for role in PersonRole:
         other = there.database.people.add(there.me, role, role)
-        assert there.database.turns.last_alone(other, "translate") is None
+        assert there.database.lone_answers.last(other, "translate") is None
         with pytest.raises(NotFound):
             there.database.chat_sessions.delete(other, there.last().session_id)
     assert there.last().content == "Mine"
