@@ -236,9 +236,9 @@ def sessions(folder: Path, kinds: Kinds) -> Iterator[Row]:
 
 def _long_chat(title: str, length: int) -> str:
     """A stored chat of that many messages, each answer with its call; its id."""
-    books, who, now = base.database(), base.person(), datetime.now(UTC)
-    configuration = books.configurations.all(who)[0]
-    chat = books.chat_sessions.create(who, title=title, configuration_id=configuration.id)
+    database, who, now = base.database(), base.person(), datetime.now(UTC)
+    configuration = database.configurations.all(who)[0]
+    chat = database.chat_sessions.create(who, title=title, configuration_id=configuration.id)
     call = {
         "started_at": now,
         "person_id": who.id,
@@ -264,7 +264,7 @@ def _long_chat(title: str, length: int) -> str:
         "reasoning": "",
         "is_stop_asked": False,
     }
-    with books._storage.writing() as session:
+    with database._storage.writing() as session:
         calls = list(session.scalars(insert(CallRecord).returning(CallRecord.id), [call] * (length // 2)))
         last = None
         rows = []

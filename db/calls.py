@@ -134,7 +134,7 @@ class Calls:
         self._storage = storage
         self._clock = clock
 
-    def book(self, person: Person, start: CallStart, report: CallReport) -> int:
+    def add(self, person: Person, start: CallStart, report: CallReport) -> int:
         """Store a finished call with its result, its cost and the adaptations it found; returns its id.
 
         Raises `NotFound` if the configuration no longer exists. Calls of turns are stored by `Turns` instead.

@@ -309,12 +309,12 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         if name == "price":
             said.append("Own price: changed" if after[name] else "Own price: removed")
             continue
-        old, new = (_told(name, str(values[name])) for values in (before, after))
+        old, new = (_shown(name, str(values[name])) for values in (before, after))
         said.append(f"{titles[name]}: {old} → {new}" if old != new else f"{titles[name]}: changed")
     return said
 
 
-def _told(name: str, value: str) -> str:
+def _shown(name: str, value: str) -> str:
     if name == "endpoint":  # behind these, an address may hold a key
         value = re.split("[?#]", value, maxsplit=1)[0]
     return value[:_LONGEST_DETAIL] or "none"

@@ -1,4 +1,4 @@
-"""Who writes which answer: threads that read from the provider, and one that stores how far they are."""
+"""The threads behind the answers: one for each answer that reads from the provider, and one that stores their text."""
 
 import logging
 import threading
@@ -18,35 +18,35 @@ from connector import (
     ConnectorError,
 )
 from db import Database, MessageStatus, NotFound, Person, StorageError, Turn, Written
-from generation.words import Words
+from generation.received import Received
 
 log = logging.getLogger(__name__)
 
 KEEP = 1.0
-"""Seconds between two times that what has come is stored; a power cut loses so much."""
+"""Seconds between two times that the received text is stored; a power cut loses at most that."""
 RECOVER = 5.0
-"""Seconds between two looks for answers of processes that are dead, and for chats to clear away."""
+"""Seconds between two searches for answers of dead processes, and for deleted chats to remove."""
 PATIENCE = 60
-"""How often the end of an answer is tried to be stored, a second apart."""
+"""How many times, one second apart, a writer tries to store the result of its answer."""
 
 SOON = 2.0
-"""Seconds in which a stopped answer is stored, unless the database is in the way."""
+"""Seconds to wait until a stopped answer is stored; longer only if the database does not respond."""
 REPORTED = 0.2
-"""Seconds within which whoever stops an answer has made its report."""
+"""Seconds to wait for the report of a stopped call, which another thread may be making."""
 BEGUN = 50
-"""Pieces of an answer that count as its first words."""
-UNEXPECTED = "Something went wrong that nobody expected. Ask again; the log tells more."
-ENDED = "ended"
-"""The key to nothing."""
+"""The number of pieces that a page draws at once."""
+UNEXPECTED = "An unexpected error occurred. The text received so far is kept. Ask again; the log has the details."
+FINISHED = "finished"
+"""The key of every answer that is finished; it opens nothing."""
 
 _NAMES = {"reasoning": ("reasoning_content", "reasoning"), "content": ("content",), "refusal": ("refusal",)}
 
 ClientOf = Callable[[Callable[[CallReport], None]], Client]
-"""Makes the client of one call, given what takes its report."""
+"""Makes the client of one call, given the function that takes its report."""
 
 
 class Answers:
-    """The answers that are being written right now. Make one per process; safe to share between threads."""
+    """The answers that are being written right now. Make one per process; it can be shared between threads."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -66,57 +66,60 @@ class Answers:
         *,
         is_streamed: bool = True,
     ) -> None:
-        """Write the answer of a turn that has begun; returns at once. What is not streamed comes in one piece."""
+        """Write the answer of a stored turn; returns at once. Without `is_streamed`, the text arrives in one piece."""
         writer = _Writer(self._database, person, turn, client_of, request, self._forget, is_streamed=is_streamed)
         with self._lock:
             self._writing[turn.answer_id] = writer
         writer.start()
 
     def follow(self, person: Person, answer_id: int) -> str:
-        """The key to the words of an answer; it may be written by another process. `NotFound` for somebody else's."""
+        """The key to the text of an answer, whichever process writes it. Raises `NotFound` for other people's."""
         writer = self._writing.get(answer_id)
         if writer is not None and writer.person == person:
-            return writer.words.key
+            return writer.received.key
         _, _, status = self._database.turns.written(person, answer_id)
         with self._lock:
             if status is not MessageStatus.WRITING:
-                return ENDED
+                return FINISHED
             elsewhere = self._elsewhere.setdefault(answer_id, _Elsewhere(self._database, person, answer_id))
-            return elsewhere.words.key
+            return elsewhere.received.key
 
-    def words(self, key: str) -> Words | None:
-        """What this is the key to; None when it has ended."""
+    def received(self, key: str) -> Received | None:
+        """The received part of the answer with this key; None if the answer is finished or the key is unknown."""
         with self._lock:
-            found = [each.words for each in self._writing.values()] + [each.words for each in self._elsewhere.values()]
-        return next((words for words in found if words.key == key), None)
+            found = [each.received for each in (*self._writing.values(), *self._elsewhere.values())]
+        return next((each for each in found if each.key == key), None)
 
     def begun(self, key: str) -> list[tuple[int, str, str]]:
-        """The first words, if there are any yet: what is drawn with them need not wait for them; see `Words.since`."""
-        words = self.words(key)
-        return list(words.since(0, BEGUN)) if words else []
+        """The first pieces, as `Received.since` returns them, so that a page can draw them without another request."""
+        received = self.received(key)
+        return list(received.since(0, BEGUN)) if received else []
 
     def stop(self, person: Person, answer_id: int) -> None:
-        """Hang up on the provider and store what came. Harmless when it has ended; `NotFound` for somebody else's."""
+        """Close the connection to the provider and store the text received so far.
+
+        Does nothing if the answer is finished; raises `NotFound` for other people's.
+        """
         writer = self._writing.get(answer_id)
         if writer is not None and writer.person == person:
             writer.stop()
-            writer.is_booked.wait(SOON)  # so that a page that is drawn next knows of it
+            writer.finished.wait(SOON)  # so that the next page already shows it
         else:
             self._database.turns.ask_to_stop(person, answer_id)
 
     def wait(self, answer_id: int, seconds: float) -> bool:
-        """Until this process does not write that answer any more; whether it came to that."""
+        """Wait until this process no longer writes the answer, for `seconds` at most. Returns whether that is so."""
         writer = self._writing.get(answer_id)
-        return writer is None or writer.is_booked.wait(seconds)
+        return writer is None or writer.finished.wait(seconds)
 
     def close(self) -> None:
-        """Stop them all; what came is stored."""
+        """Stop all answers; the text received so far is stored."""
         self._is_closed.set()
         writers = list(self._writing.values())
         for writer in writers:
             writer.stop()
         for writer in writers:
-            writer.is_booked.wait(SOON)
+            writer.finished.wait(SOON)
         self._keeper.join(SOON)
 
     def _forget(self, answer_id: int) -> None:
@@ -139,13 +142,13 @@ class Answers:
 
     @staticmethod
     def _try(step: Callable[[], None]) -> None:
-        """What fails now is tried again in a second, and is in the way of nothing else."""
+        """Run a step and log its failure. It is retried a second later, and no other step is affected."""
         try:
             step()
         except StorageError as error:
-            log.warning("What came of the answers could not be stored. %s", error)
+            log.warning("The text of the running answers is not stored yet; it is retried. %s", error)
         except Exception:
-            log.exception("what came of the answers could not be stored")
+            log.exception("an unexpected error while storing the text of the running answers; it is retried")
 
     def _keep_all(self, person: Person, writers: list["_Writer"]) -> None:
         to_stop = self._database.turns.keep(person, [writer.written() for writer in writers])
@@ -158,11 +161,11 @@ class Answers:
             if not elsewhere.look():
                 with self._lock:
                     del self._elsewhere[answer_id]
-                elsewhere.words.end()
+                elsewhere.received.finish()
 
 
 class _Writer(threading.Thread):
-    """Reads one answer from the provider, and books how it ended."""
+    """Reads one answer from the provider and stores its result."""
 
     def __init__(
         self,
@@ -171,30 +174,30 @@ class _Writer(threading.Thread):
         turn: Turn,
         client_of: ClientOf,
         request: ChatCompletionsRequest,
-        ended: Callable[[int], None],
+        on_finished: Callable[[int], None],
         *,
         is_streamed: bool,
     ) -> None:
         super().__init__(name=f"answer {turn.answer_id}", daemon=True)
         self.person = person
         self.turn = turn
-        self.words = Words()
+        self.received = Received()
         self._database = database
         self._client_of = client_of
         self._request = request
-        self._ended = ended
+        self._on_finished = on_finished
         self._is_streamed = is_streamed
         self._began_at = datetime.now(UTC)
         self._began = time.monotonic()
-        self.is_booked = threading.Event()
-        """How it ended is stored, or cannot be."""
+        self.finished = threading.Event()
+        """Set when the result is stored, or cannot be."""
         self._stream: AnswerStream | None = None
         self._is_stopped = False
-        self._over = threading.Event()
-        """Set by the client when the call has ended, and before by whoever stops it."""
+        self._call_finished = threading.Event()
+        """Set by the client when the call is finished, or earlier by `stop` to give the call up."""
         self._report: CallReport | None = None
         self._is_reported = threading.Event()
-        self._booking = threading.Lock()
+        self._finishing = threading.Lock()
 
     def run(self) -> None:
         failure = None
@@ -203,60 +206,60 @@ class _Writer(threading.Thread):
         except ConnectorError as error:
             failure = error
         except Exception:
-            log.exception("answer %s", self.turn.answer_id)
+            log.exception("an unexpected error while writing answer %s", self.turn.answer_id)
             failure = ConnectorError(UNEXPECTED)
-        self._end(failure)
+        self._finish(failure)
 
     def _read(self) -> None:
-        # The report is booked by this thread once all is over: whoever stops it hangs up without waiting for a disk.
+        # This thread stores the report after the call: `stop` closes the connection without waiting for a disk.
         client = self._client_of(self._take)
         if not self._is_streamed:
             if not self._is_stopped:
                 client.call_api(self._request)
             return
-        with client.stream(self._request, ended=self._over) as self._stream:
-            if self._is_stopped:  # in the same moment
+        with client.stream(self._request, ended=self._call_finished) as self._stream:
+            if self._is_stopped:  # while the stream was being opened
                 return
             for index, kind, text in self._stream.deltas():
                 if index == 0 and kind != "tool_call":
-                    self.words.add(kind, text)
+                    self.received.add(kind, text)
 
     def _take(self, report: CallReport) -> None:
         if not self._is_streamed and report.response is not None:
-            for kind, text in _said(report.response):  # before anybody books it who stops it in this moment
-                self.words.add(kind, text)
+            for kind, text in _said(report.response):  # before `stop` in another thread can store the result
+                self.received.add(kind, text)
         self._report = report
         self._is_reported.set()
 
     def stop(self) -> None:
-        """Hang up, and have it booked. Before the provider's first word there is nothing yet to hang up on."""
+        """Close the connection to the provider, if the response has begun, and store the result."""
         if self._is_stopped:
             return
         self._is_stopped = True
-        self._over.set()
+        self._call_finished.set()
         if self._stream is not None:
             self._stream.close()
-        else:  # not here: the database may be in the way
-            threading.Thread(target=self._end, name=f"{self.name}: stopped", daemon=True).start()
+        else:  # in another thread, because the database may not respond
+            threading.Thread(target=self._finish, name=f"{self.name}: stopped", daemon=True).start()
 
     def written(self) -> Written:
-        return Written(self.turn, self.words.text("content", "refusal"), self.words.text("reasoning"))
+        return Written(self.turn, self.received.text("content", "refusal"), self.received.text("reasoning"))
 
-    def _end(self, failure: ConnectorError | None = None) -> None:
-        with self._booking:
-            if self.is_booked.is_set():
+    def _finish(self, failure: ConnectorError | None = None) -> None:
+        with self._finishing:
+            if self.finished.is_set():
                 return
             try:
                 if failure is None and self._is_stopped:
-                    self._is_reported.wait(REPORTED)  # the one who stops it may be about to make the report
-                self._book(self._report or self._made_up(failure))
+                    self._is_reported.wait(REPORTED)  # the client may be making it in the other thread
+                self._store(self._report or self._own_report(failure))
             finally:
-                self.is_booked.set()
-                self._ended(self.turn.answer_id)
-                self.words.end()
+                self.finished.set()
+                self._on_finished(self.turn.answer_id)
+                self.received.finish()
 
-    def _made_up(self, failure: ConnectorError | None) -> CallReport:
-        """Where no client has a report."""
+    def _own_report(self, failure: ConnectorError | None) -> CallReport:
+        """A report for a call that no client reported."""
         is_stopped = failure is None and self._is_stopped
         return CallReport(
             request={},
@@ -266,8 +269,8 @@ class _Writer(threading.Thread):
             error=failure,
         )
 
-    def _book(self, report: CallReport) -> None:
-        """Store the answer and how it ended; while the database is in the way, again and again."""
+    def _store(self, report: CallReport) -> None:
+        """Store the answer and the result of its call; retried while the database does not respond."""
         for _ in range(PATIENCE):
             written = self.written()
             try:
@@ -275,18 +278,18 @@ class _Writer(threading.Thread):
                     self.person, self.turn, content=written.content, reasoning=written.reasoning, report=report
                 )
                 return
-            except NotFound:  # booked by then, in another process: a restored database, say
+            except NotFound:  # another process has stored a result already, for example by restoring a backup
                 return
             except StorageError as error:
-                log.warning("The end of answer %s could not be stored yet. %s", self.turn.answer_id, error)
+                log.warning("The result of answer %s is not stored yet; it is retried. %s", self.turn.answer_id, error)
             except Exception:
-                log.exception("the end of answer %s", self.turn.answer_id)
-                report = self._made_up(ConnectorError(UNEXPECTED))
-            time.sleep(1)  # nothing tells when the database is out of the way
+                log.exception("an unexpected error while storing answer %s; it is retried", self.turn.answer_id)
+                report = self._own_report(ConnectorError(UNEXPECTED))
+            time.sleep(1)  # nothing signals that the database responds again
 
 
 def _said(response: ChatCompletionsResponse) -> Iterator[tuple[str, str]]:
-    """What a whole answer says, as a stream says it: kind and text, of the choice with index 0."""
+    """The kinds and texts of the choice with index 0, as a stream would deliver them."""
     message = next((choice.message for choice in response.choices or [] if not choice.index), None)
     for kind, names in _NAMES.items():
         texts = [getattr(message, name, None) for name in names]
@@ -294,23 +297,23 @@ def _said(response: ChatCompletionsResponse) -> Iterator[tuple[str, str]]:
 
 
 class _Elsewhere:
-    """An answer that another process writes, as far as it has been stored."""
+    """The stored part of an answer that another process writes."""
 
     def __init__(self, database: Database, person: Person, answer_id: int) -> None:
-        self.words = Words()
+        self.received = Received()
         self._database = database
         self._person = person
         self._answer_id = answer_id
         self._seen = {"reasoning": 0, "content": 0}
 
     def look(self) -> bool:
-        """Take what is new; whether more may come."""
+        """Read the newly stored text. Returns whether more may follow."""
         try:
             content, reasoning, status = self._database.turns.written(self._person, self._answer_id)
         except NotFound:
             return False
         for kind, text in (("reasoning", reasoning), ("content", content)):
             if len(text) > self._seen[kind]:
-                self.words.add(kind, text[self._seen[kind] :])
+                self.received.add(kind, text[self._seen[kind] :])
                 self._seen[kind] = len(text)
         return status is MessageStatus.WRITING

@@ -1,9 +1,13 @@
-"""What a browser tab hears of the answers that are being written: one connection for all that it shows.
+"""What a browser tab receives of the answers that are being written, over one connection for all of them.
 
-`GET /answers?of=<key>.<start>&of=...` gives server-sent events, each a JSON list: `[n, end, text]` is what is new of
-the n-th answer of the address up to its piece `end`, with a fourth element where it is no content but `reasoning`;
-`[n]` says that it has ended, or that nobody knows it. Whoever is cut off comes back with the `end` that it has seen.
-With `&now` it is a plain JSON list of the same, for where something between here and the browser holds streams back.
+`GET /answers?of=<key>.<start>&of=...` returns server-sent events, each with a JSON list:
+
+    [n, end, text]                 new text of the n-th answer in the query; `end` is the number of its next piece
+    [n, end, text, "reasoning"]    the same for its reasoning
+    [n]                            the answer is finished, or its key is unknown
+
+A client that lost the connection sends the last `end` as the new `start`. With `&now`, the response is a plain JSON
+list of the same, for clients behind a proxy that buffers streams.
 """
 
 import asyncio
@@ -14,14 +18,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from generation.answers import Answers
-from generation.words import Watcher, Words
+from generation.received import Received, Watcher
 
 TOGETHER = 0.03
-"""Seconds in which what comes is sent as one: more often than a screen is drawn is of no use."""
+"""Seconds between two events. A screen is not redrawn more often."""
 BREATH = 15.0
-"""Seconds after which an empty line is sent, so that nothing in between takes the connection for dead."""
+"""Seconds of silence after which an empty line is sent, so that no proxy closes the connection as idle."""
 MOST = 20
-"""Answers on one connection; a page shows one or two."""
+"""The maximum number of answers on one connection; a page shows one or two."""
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -29,7 +33,7 @@ Event = list[int | str]
 
 
 async def stream(request: Request, answers: Callable[[], Answers]) -> Response:
-    """The endpoint."""
+    """Answer `GET /answers`."""
     followed = [_Followed(n, *_parts(of), answers) for n, of in enumerate(request.query_params.getlist("of")[:MOST])]
     if "now" in request.query_params:
         return JSONResponse([event for each in followed for event in each.news()], headers=HEADERS)
@@ -37,13 +41,13 @@ async def stream(request: Request, answers: Callable[[], Answers]) -> Response:
 
 
 async def _events(followed: list["_Followed"]) -> AsyncIterator[str]:
-    yield "event:here\ndata:\n\n"  # at once, so that the browser knows that streams come through
-    with Watcher([each.words for each in followed if each.words is not None]) as watcher:
+    yield "event:here\ndata:\n\n"  # at once, so that the browser knows that nothing buffers the stream
+    with Watcher([each.received for each in followed if each.received is not None]) as watcher:
         while True:
             news = [event for each in followed for event in each.news()]
             if news:
                 yield "".join(f"data:{json.dumps(event, separators=(',', ':'))}\n\n" for event in news)
-            if all(each.is_done for each in followed):
+            if all(each.is_finished for each in followed):
                 return
             if news:
                 await asyncio.sleep(TOGETHER)
@@ -52,26 +56,27 @@ async def _events(followed: list["_Followed"]) -> AsyncIterator[str]:
 
 
 class _Followed:
-    """One of the answers of a connection, and how much of it was sent."""
+    """One answer on a connection, and how much of it has been sent."""
 
     def __init__(self, n: int, key: str, start: int, answers: Callable[[], Answers]) -> None:
-        self.words: Words | None = answers().words(key)
-        self.is_done = False
+        self.received: Received | None = answers().received(key)
+        self.is_finished = False
+        """Whether the last event has been sent."""
         self._n = n
         self._sent = start
 
     def news(self) -> Iterator[Event]:
-        """What is to be sent now."""
-        if self.is_done:
+        """The events to send now."""
+        if self.is_finished:
             return
-        # Before the words are looked at: what comes between the two is not lost.
-        has_ended = self.words is None or self.words.is_ended
-        if self.words is not None:
-            for end, kind, text in self.words.since(self._sent):
+        # Checked before the text is read: text that is added between the two is not lost.
+        is_last = self.received is None or self.received.is_finished
+        if self.received is not None:
+            for end, kind, text in self.received.since(self._sent):
                 self._sent = end
                 yield [self._n, end, text, *(["reasoning"] if kind == "reasoning" else [])]
-        if has_ended:
-            self.is_done = True
+        if is_last:
+            self.is_finished = True
             yield [self._n]
 
 

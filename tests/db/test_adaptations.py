@@ -18,7 +18,7 @@ LEFT_OUT = Adaptation("top_p", None, None, "It is not supported.")
 
 
 def book(database: Database, who: Person, start: CallStart, report: CallReport, *adaptations: Adaptation) -> None:
-    database.calls.book(who, start, replace(report, adaptations=adaptations, learnt=adaptations, url=URL))
+    database.calls.add(who, start, replace(report, adaptations=adaptations, learnt=adaptations, url=URL))
 
 
 def test_what_helped_a_call_is_there_for_the_next(
@@ -56,7 +56,7 @@ def test_what_was_only_applied_teaches_nothing(
     database: Database, me: Person, start: CallStart, report: Report
 ) -> None:
     """It is known already; or it was forgotten while the call was under way."""
-    database.calls.book(me, start, replace(report(), adaptations=(RENAMED,), url=URL))
+    database.calls.add(me, start, replace(report(), adaptations=(RENAMED,), url=URL))
     assert database.adaptations.all(me, str(start.configuration_id)) == []
 
 
@@ -68,7 +68,7 @@ def test_a_call_teaches_however_it_ended(database: Database, me: Person, start: 
 
 def test_what_is_outdated_is_dropped(database: Database, me: Person, start: CallStart, report: Report) -> None:
     book(database, me, start, report(), RENAMED, LEFT_OUT)
-    database.calls.book(me, start, replace(report(), outdated=(RENAMED,), url=URL))
+    database.calls.add(me, start, replace(report(), outdated=(RENAMED,), url=URL))
     assert [each.adaptation for each in database.adaptations.all(me, str(start.configuration_id))] == [LEFT_OUT]
 
 

@@ -75,9 +75,9 @@ def test_numbers_are_not_given_out_again_after_a_restore(
 ) -> None:
     """Else who finishes a call of before would meet a stranger under its number."""
     filled.back_up(me, tmp_path / "backup.db")
-    later = filled.calls.book(me, start, report())
+    later = filled.calls.add(me, start, report())
     filled.restore(me, tmp_path / "backup.db", replaced=tmp_path / "replaced.db")
-    assert filled.calls.book(me, start, report()) > later
+    assert filled.calls.add(me, start, report()) > later
 
 
 def test_a_backup_is_of_one_moment_while_others_write(
@@ -221,7 +221,7 @@ def test_a_restore_while_many_write_loses_nothing_that_comes_after_it(
         while len(after) < 5:
             was_restored = is_restored.is_set()
             database.configurations.change(me, saved.id, {"model_default": f"m-{number}"})
-            call = database.calls.book(me, start, report())
+            call = database.calls.add(me, start, report())
             after += [call] if was_restored else []
         return after
 

@@ -23,7 +23,7 @@ def test_everything_that_is_known_of_a_call_is_booked(
     database: Database, me: Person, start: CallStart, saved: SavedConfiguration, report: Report, clock: Any
 ) -> None:
     details = {"prompt_tokens_details": {"cached_tokens": 2}, "completion_tokens_details": {"reasoning_tokens": 1}}
-    id = database.calls.book(me, start, report(usage=usage(5, 3) | details))
+    id = database.calls.add(me, start, report(usage=usage(5, 3) | details))
     assert (
         [database.calls.get(me, id)]
         == database.calls.recent(me)
@@ -68,7 +68,7 @@ def test_unknown_usage_stays_unknown_and_zero_stays_zero(
     database: Database, me: Person, start: CallStart, report: Report, sql: Sql
 ) -> None:
     for reported in (None, usage(0, 0)):
-        database.calls.book(me, start, report(usage=reported))
+        database.calls.add(me, start, report(usage=reported))
     zero, unknown = database.calls.recent(me)
     assert (unknown.prompt_tokens, unknown.completion_tokens, unknown.total_tokens) == (None, None, None)
     assert unknown.usage_source is UsageSource.UNKNOWN
@@ -80,7 +80,7 @@ def test_a_failed_call_has_the_kind_of_its_error_and_the_providers_id(
     database: Database, me: Person, start: CallStart, report: Report
 ) -> None:
     error = KeyRefused("The key was not accepted.", status=401, request_id="req_1")
-    database.calls.book(me, start, report(CallStatus.FAILED, error=error))
+    database.calls.add(me, start, report(CallStatus.FAILED, error=error))
     call = database.calls.recent(me)[0]
     assert (call.status, call.error_kind, call.request_id) == (CallStatus.FAILED, "key_refused", "req_1")
     assert call.error == "The key was not accepted."
@@ -100,7 +100,7 @@ def test_a_sloppy_answer_is_booked_with_what_is_usable(
     database: Database, me: Person, start: CallStart, report: Report, answer: dict[str, Any]
 ) -> None:
     sloppy = replace(report(), response=ChatCompletionsResponse.construct(**answer))
-    database.calls.book(me, start, sloppy)
+    database.calls.add(me, start, sloppy)
     call = database.calls.recent(me)[0]
     assert call.status is CallStatus.DONE
     assert (call.model_answered, call.finish_reason) == (None, None)
@@ -123,12 +123,12 @@ def test_a_call_is_finished_once(database: Database, me: Person, start: CallStar
 def test_a_call_keeps_the_name_of_a_deleted_configuration(
     database: Database, me: Person, start: CallStart, saved: SavedConfiguration, report: Report
 ) -> None:
-    database.calls.book(me, start, report())
+    database.calls.add(me, start, report())
     database.configurations.delete(me, saved.id)
     call = database.calls.recent(me)[0]
     assert (call.configuration_id, call.configuration_name) == (None, "Mine")
     with pytest.raises(NotFound, match="configuration"):
-        database.calls.book(me, start, report())
+        database.calls.add(me, start, report())
 
 
 def test_the_newest_calls_come_first(
@@ -137,7 +137,7 @@ def test_the_newest_calls_come_first(
     ids = []
     for minute in (5, 3, 3, 9):
         began = clock.now.replace(minute=minute)
-        ids.append(database.calls.book(me, start, replace(report(), started_at=began)))
+        ids.append(database.calls.add(me, start, replace(report(), started_at=began)))
     assert [call.id for call in database.calls.recent(me, limit=3)] == [ids[3], ids[0], ids[2]]
 
 
@@ -145,11 +145,11 @@ def test_the_last_finished_call_of_each_configuration(
     database: Database, me: Person, start: CallStart, saved: SavedConfiguration, report: Report
 ) -> None:
     assert database.calls.latest_by_configuration(me) == {}
-    database.calls.book(me, start, report())
-    last = database.calls.book(me, start, report(CallStatus.FAILED, error=KeyRefused("No.")))
+    database.calls.add(me, start, report())
+    last = database.calls.add(me, start, report(CallStatus.FAILED, error=KeyRefused("No.")))
     database.lone_answers.begin(me, "translate", {}, start)
-    database.calls.book(me, replace(start, operation="probe"), report())
-    database.calls.book(me, replace(start, configuration_id=None), report())
+    database.calls.add(me, replace(start, operation="probe"), report())
+    database.calls.add(me, replace(start, configuration_id=None), report())
     latest = database.calls.latest_by_configuration(me)
     assert {id: call.id for id, call in latest.items()} == {saved.id: last}
     found = database.calls.latest(me, saved.id)
@@ -175,7 +175,7 @@ def ledger(database: Database, me: Person, start: CallStart, report: Report) -> 
         began = datetime(2026, 3, 1 + n, 23, 30, tzinfo=UTC)
         page = "chat" if n % 2 else "translate"
         its = replace(start, page=page, configuration_name=page.title())
-        ids.append(database.calls.book(me, its, replace(each, started_at=began)))
+        ids.append(database.calls.add(me, its, replace(each, started_at=began)))
     database.lone_answers.begin(me, "translate", {}, start)
     return ids
 
@@ -222,7 +222,7 @@ def test_the_total_of_unknown_numbers_is_unknown(database: Database, me: Person,
 def test_a_day_adds_what_is_known_of_it(database: Database, me: Person, start: CallStart, report: Report) -> None:
     def book(hour: int, reported: dict[str, Any] | None) -> None:
         began = datetime(2026, 3, 1, hour, tzinfo=UTC)
-        database.calls.book(me, start, replace(report(usage=reported), started_at=began))
+        database.calls.add(me, start, replace(report(usage=reported), started_at=began))
 
     def total() -> tuple[int, int | None, int]:
         (row,) = database.usage.totals(me, UsageGroup.DAY)
@@ -257,7 +257,7 @@ def test_a_day_is_one_of_the_viewers_zone(
 ) -> None:
     for day, hour, minute in [(28, 22, 59), (28, 23, 0), (29, 18, 15), (29, 22, 0), (29, 23, 59)]:
         began = datetime(2026, 3, day, hour, minute, tzinfo=UTC)
-        database.calls.book(me, start, replace(report(usage=usage(5, 3)), started_at=began))
+        database.calls.add(me, start, replace(report(usage=usage(5, 3)), started_at=began))
     rows = database.usage.totals(me, UsageGroup.DAY, ZoneInfo(zone) if zone else None)
     assert [(row.group, row.calls) for row in rows] == list(days.items())
     assert [row.total_tokens for row in rows] == [8 * calls for calls in days.values()]
@@ -268,7 +268,7 @@ def test_a_user_sees_their_own_calls_and_an_administrator_everybodys(
 ) -> None:
     user = database.people.add(me, "Someone", PersonRole.USER)
     for person in (me, user):
-        database.calls.book(person, start, report(usage=usage(5, 3)))
+        database.calls.add(person, start, report(usage=usage(5, 3)))
     assert {call.person_name for call in database.calls.recent(me)} == {"Local administrator", "Someone"}
     assert {call.person_name for call in database.calls.recent(user)} == {"Someone"}
     assert [row.calls for row in database.usage.totals(me, UsageGroup.PAGE)] == [2]

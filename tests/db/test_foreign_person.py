@@ -53,7 +53,7 @@ def owned(
     chat = database.chat_sessions.create(me, title="Private", configuration_id=saved.id)
     turn = database.turns.begin(me, chat.id, "Private?", start)
     database.lone_answers.begin(me, "translate", {"messages": ["Private"]}, start)
-    booked = database.calls.book(me, start, report())
+    booked = database.calls.add(me, start, report())
     other = Configuration(**{**dict(configuration), "display_name": "Other"})
     return Owned(database, other, saved, start, report(), chat, turn, booked)
 
@@ -143,7 +143,7 @@ ATTEMPTS: dict[str, tuple[Callable[[Owned, Person], object], object]] = {
         NotFound,
     ),
     "chat_sessions.delete": (lambda it, who: it.database.chat_sessions.delete(who, it.chat.id), NotFound),
-    "calls.book": (lambda it, who: it.database.calls.book(who, it.start, it.report), ANYTHING),
+    "calls.add": (lambda it, who: it.database.calls.add(who, it.start, it.report), ANYTHING),
     "calls.get": (lambda it, who: it.database.calls.get(who, it.booked), NotFound),
     "calls.recent": (lambda it, who: it.database.calls.recent(who), []),
     "usage.totals": (lambda it, who: [row for by in UsageGroup for row in it.database.usage.totals(who, by)], []),

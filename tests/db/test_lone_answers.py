@@ -353,16 +353,16 @@ def test_what_a_backup_has_under_way_is_interrupted_until_it_says_how_it_ended(
 def test_refusals_are_the_last_ones_of_a_model_on_these_pages(
     there: Place, saved: SavedConfiguration, start: CallStart
 ) -> None:
-    books = there.database.calls
+    calls = there.database.calls
 
     def book(page: str, sentence: str | None, operation: str = "call_api", model: str = start.model_asked) -> None:
         its = replace(start, page=page, operation=operation, model_asked=model)
         error = RequestRefused(sentence) if sentence else None
         status = CallStatus.FAILED if sentence else CallStatus.DONE
-        books.book(there.me, its, replace(there.report(), error=error, status=status))
+        calls.add(there.me, its, replace(there.report(), error=error, status=status))
 
     def refusals(*pages: str) -> list[str]:
-        return books.refusals(there.me, saved.id, start.model_asked, pages)
+        return calls.refusals(there.me, saved.id, start.model_asked, pages)
 
     assert refusals("vision") == []
     book("vision", "One.")
@@ -388,7 +388,7 @@ def test_refusals_are_what_is_said_of_the_request_and_not_of_the_key_or_the_netw
     ]
     for kind in kinds:
         failed = replace(there.report(), error=kind(kind.__name__), status=CallStatus.FAILED)
-        there.database.calls.book(there.me, replace(start, page="vision"), failed)
+        there.database.calls.add(there.me, replace(start, page="vision"), failed)
     found = there.database.calls.refusals(there.me, saved.id, start.model_asked, ["vision"])
     assert found == ["ProviderUnavailable", "NotFoundAtProvider", "RequestRefused"]
 
@@ -401,13 +401,13 @@ def test_refusals_are_a_persons_own_and_of_one_configuration(
     friend = database.people.add(me, "Friend", PersonRole.USER)
     its = replace(start, page="vision")
     failed = replace(there.report(), error=RequestRefused("Mine."), status=CallStatus.FAILED)
-    database.calls.book(me, its, failed)
-    database.calls.book(me, replace(its, configuration_id=other.id), replace(failed, error=RequestRefused("Other.")))
+    database.calls.add(me, its, failed)
+    database.calls.add(me, replace(its, configuration_id=other.id), replace(failed, error=RequestRefused("Other.")))
     assert database.calls.refusals(me, saved.id, start.model_asked, ["vision"]) == ["Mine."]
     assert database.calls.refusals(me, other.id, start.model_asked, ["vision"]) == ["Other."]
     assert database.calls.refusals(friend, saved.id, start.model_asked, ["vision"]) == []
-    database.calls.book(friend, its, there.report())
-    database.calls.book(friend, its, replace(failed, error=RequestRefused("Theirs.")))
+    database.calls.add(friend, its, there.report())
+    database.calls.add(friend, its, replace(failed, error=RequestRefused("Theirs.")))
     assert database.calls.refusals(friend, saved.id, start.model_asked, ["vision"]) == ["Theirs."]
 
 
@@ -417,7 +417,7 @@ def test_only_an_answer_takes_a_refusal_back(
 ) -> None:
     there.start = replace(start, page="vision")
     refused = replace(there.report(), error=RequestRefused("No."), status=CallStatus.FAILED)
-    there.database.calls.book(there.me, there.start, refused)
+    there.database.calls.add(there.me, there.start, refused)
     turn = there.begin("vision")
     if status is not CallStatus.RUNNING:
         there.end(turn, "Half", status=status)

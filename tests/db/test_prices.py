@@ -23,7 +23,7 @@ def listed(report: Report) -> CallReport:
 
 
 def booked(database: Database, who: Person, start: CallStart, report: CallReport) -> tuple[float | None, str | None]:
-    found = database.calls.get(who, database.calls.book(who, start, report))
+    found = database.calls.get(who, database.calls.add(who, start, report))
     return found.cost, found.price_source
 
 
@@ -106,7 +106,7 @@ def test_a_turn_of_a_chat_has_its_cost(database: Database, me: Person, start: Ca
 def test_a_call_that_has_ended_is_booked_at_once(
     database: Database, me: Person, start: CallStart, listed: CallReport
 ) -> None:
-    call = database.calls.get(me, database.calls.book(me, replace(start, operation="test"), listed))
+    call = database.calls.get(me, database.calls.add(me, replace(start, operation="test"), listed))
     assert (call.status, call.operation, call.cost, call.started_at) == (
         CallStatus.DONE,
         "test",

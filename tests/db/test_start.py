@@ -119,7 +119,7 @@ def test_who_asks_to_write_is_next_however_busy_another_thread_is(
 
     def write_without_pause() -> None:
         while not done.is_set():
-            database.calls.book(me, start, report())
+            database.calls.add(me, start, report())
             written[0] += 1
 
     with ThreadPoolExecutor(1) as thread:
@@ -164,10 +164,10 @@ def test_who_is_interrupted_while_waiting_to_write_keeps_nobody_out(
             held.wait()
             threads.submit(interrupt)
             with pytest.raises(Interrupted):
-                database.calls.book(me, start, report())
+                database.calls.add(me, start, report())
             is_over.set()
             holding.result()
-        assert database.calls.book(me, start, report())
+        assert database.calls.add(me, start, report())
     finally:
         is_over.set()
         signal.signal(signal.SIGUSR1, before)

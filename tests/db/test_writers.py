@@ -41,7 +41,7 @@ def work(database: Database, start: CallStart, chat: str, threads: int, rounds: 
         for _ in range(rounds):
             while (turn := begin()) is None:
                 pass
-            database.calls.book(me, replace(start, page="tuner"), make_report(usage=USAGE))
+            database.calls.add(me, replace(start, page="tuner"), make_report(usage=USAGE))
             while number % 4 == 0 and not count_up():
                 pass
             database.turns.finish(me, turn, content="Hi", report=make_report(usage=USAGE))

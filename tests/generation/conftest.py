@@ -10,7 +10,7 @@ import pytest
 
 from connector import CallReport, ChatCompletionsRequest, Client, Price
 from db import CallStart, Database, MessageStatus, NewChat, Person, PersonRole, SavedConfiguration, StoredMessage, Turn
-from generation import Answers, Words
+from generation import Answers, Received
 from tests.connector.conftest import PATIENCE, account
 from tests.db.conftest import ENCRYPTION_KEY
 from tests.provider.answers import chunk
@@ -69,11 +69,11 @@ class App:
     def has_ended(self, turn: Turn) -> bool:
         return self.stored(turn).status is not MessageStatus.WRITING
 
-    def words(self, turn: Turn) -> Words:
+    def received(self, turn: Turn) -> Received:
         """What is followed of the answer, while it is."""
-        words = self.answers.words(self.answers.follow(self.me, turn.answer_id))
-        assert words is not None
-        return words
+        received = self.answers.received(self.answers.follow(self.me, turn.answer_id))
+        assert received is not None
+        return received
 
     def close(self) -> None:
         self.answers.close()

@@ -16,7 +16,7 @@ import pytest
 
 from connector import CallReport, CallStatus, ChatCompletionsRequest, Client, UsageSource
 from db import UNDO, Call, MessageStatus, NotFound, Person, StillWriting, utc_now
-from generation import Words
+from generation import Received
 from tests.db.conftest import run_sql
 from tests.generation.conftest import LAST, App, until
 from tests.provider.answers import chunk, error, usage
@@ -35,8 +35,8 @@ def delta(**changes: Any) -> dict[str, Any]:
     return chunk(choices=[{"index": 0, "delta": changes, "finish_reason": None}])
 
 
-def _has(words: Words, characters: int) -> bool:
-    return len(words.text("content")) > characters
+def _has(received: Received, characters: int) -> bool:
+    return len(received.text("content")) > characters
 
 
 @pytest.fixture
@@ -112,15 +112,15 @@ def test_an_answer_its_numbers_and_how_it_ended_are_stored_in_one_go(
 def test_a_stop_hangs_up_on_the_provider_and_keeps_what_came(server: ProviderServer, app: App) -> None:
     server.next(Chunks([chunk("Hel"), Event(), chunk("lo"), LAST]))
     turn = app.ask()
-    words = app.words(turn)
-    until(lambda: words.text("content") == "Hel")
+    received = app.received(turn)
+    until(lambda: received.text("content") == "Hel")
     app.answers.stop(app.me, turn.answer_id)
     answer = app.stored(turn)
     assert (answer.content, answer.status) == ("Hel", MessageStatus.STOPPED)
     assert (call_of(app, turn).status, call_of(app, turn).error) == (CallStatus.STOPPED, None)
     assert server.disconnected.wait(AT_ONCE)
     assert app.answers.wait(turn.answer_id, AT_ONCE)
-    assert words.is_ended
+    assert received.is_finished
     app.answers.stop(app.me, turn.answer_id)  # harmless by now
     assert app.stored(turn) == answer
 
@@ -141,13 +141,13 @@ def test_a_stop_is_a_stop_though_the_one_that_reads_is_through_before_its_report
 
     turn = app.begin()
     app.answers.write(app.me, turn, client_of, ChatCompletionsRequest.of_prompts("What?"))
-    words = app.words(turn)
-    until(lambda: words.text("content") == "Hel")
+    received = app.received(turn)
+    until(lambda: received.text("content") == "Hel")
     with ThreadPoolExecutor(1) as pool:
         stopping = pool.submit(app.answers.stop, app.me, turn.answer_id)
         assert is_ending.wait(AT_ONCE)
         gate.set()
-        until(lambda: words.text("content") == "Hello")
+        until(lambda: received.text("content") == "Hello")
         app.answers.wait(turn.answer_id, 0.5)  # it may wait for the report, or not
         may_report.set()
         stopping.result()
@@ -162,13 +162,13 @@ def test_a_stop_in_the_middle_of_a_flood_is_a_stop(server: ProviderServer, app: 
     for number in range(rounds):
         server.next(Chunks([chunk("word ")] * 3_000 + [Event(), LAST]))
         turn = app.ask()
-        words = app.words(turn)
-        until(partial(_has, words, 300 * number % 3000))
+        received = app.received(turn)
+        until(partial(_has, received, 300 * number % 3000))
         app.answers.stop(app.me, turn.answer_id)
         assert app.answers.wait(turn.answer_id, AT_ONCE)
         answer = app.stored(turn)
         assert (answer.status, call_of(app, turn).status) == (MessageStatus.STOPPED, CallStatus.STOPPED)
-        assert answer.content == words.text("content") == "word " * (len(answer.content) // 5)
+        assert answer.content == received.text("content") == "word " * (len(answer.content) // 5)
 
 
 def test_a_stop_before_the_providers_first_word_ends_the_answer_at_once(server: ProviderServer, app: App) -> None:
@@ -201,10 +201,10 @@ def test_a_provider_that_begins_after_the_stop_is_hung_up_on(server: ProviderSer
 def test_who_watches_hears_at_once_of_a_stop_before_the_providers_first_word(server: ProviderServer, app: App) -> None:
     server.next(Hang())
     turn = app.ask()
-    words = app.words(turn)
+    received = app.received(turn)
     until(lambda: server.requests)
     app.answers.stop(app.me, turn.answer_id)
-    until(lambda: words.is_ended, AT_ONCE)
+    until(lambda: received.is_finished, AT_ONCE)
 
 
 def test_a_stop_while_a_refused_call_waits_to_be_tried_again_sends_nothing_more(
@@ -271,7 +271,7 @@ def test_an_end_that_the_database_refuses_is_stored_as_soon_as_it_takes_it(
     until(lambda: app.stored(turn).content == "Hel")
     sql("CREATE TRIGGER refuse BEFORE UPDATE ON messages BEGIN SELECT RAISE(FAIL, 'no'); END")
     gate.set()
-    until(lambda: f"The end of answer {turn.answer_id} could not be stored yet." in caplog.text)
+    until(lambda: f"The result of answer {turn.answer_id} is not stored yet" in caplog.text)
     assert app.stored(turn).status is MessageStatus.WRITING
     assert call_of(app, turn).status is CallStatus.RUNNING
     assert not app.answers.wait(turn.answer_id, 0)
@@ -288,17 +288,17 @@ def test_an_end_that_another_programs_lock_keeps_out_is_stored_behind_it(
     gate = Event()
     server.next(Chunks([chunk("Hel"), gate, chunk("lo"), LAST]))
     turn = app.ask()
-    words = app.words(turn)
+    received = app.received(turn)
     until(lambda: app.stored(turn).content == "Hel")
     with locked(path):
         gate.set()
-        until(lambda: words.text("content") == "Hello")
+        until(lambda: received.text("content") == "Hello")
         assert not app.answers.wait(turn.answer_id, 0.5)
-        assert not words.is_ended, "how it ended is in the database by then"
+        assert not received.is_finished, "how it ended is in the database by then"
         assert app.stored(turn).status is MessageStatus.WRITING
     assert app.answers.wait(turn.answer_id, AT_ONCE)
     assert (app.stored(turn).content, app.stored(turn).status) == ("Hello", MessageStatus.COMPLETE)
-    assert words.is_ended
+    assert received.is_finished
 
 
 @pytest.mark.parametrize("has_begun", [True, False])
@@ -321,7 +321,7 @@ def test_an_answer_whose_end_is_refused_keeps_no_other_from_being_stored(
     sql(f"CREATE TRIGGER refuse BEFORE UPDATE ON messages {end} BEGIN SELECT RAISE(FAIL, 'no'); END")
     try:
         app.database.turns.ask_to_stop(app.me, refused.answer_id)
-        until(lambda: f"The end of answer {refused.answer_id} could not be stored yet." in caplog.text)
+        until(lambda: f"The result of answer {refused.answer_id} is not stored yet" in caplog.text)
         gate.set()
         until(lambda: app.stored(other).content == "Hello", AT_ONCE)
     finally:
@@ -369,7 +369,7 @@ def test_what_nobody_expected_fails_the_answer_and_does_not_leave_it_writing(
     assert answer.call
     assert answer.call.status is CallStatus.FAILED
     assert answer.call.error
-    assert "nobody expected" in answer.call.error
+    assert "unexpected error" in answer.call.error
     assert "secret" not in answer.call.error
     assert ("KeyError" if where == "storing how it ended" else "LookupError") in caplog.text
     assert app.answers.wait(turn.answer_id, AT_ONCE)
@@ -442,12 +442,12 @@ def test_a_key_cannot_be_guessed_and_opens_one_answer(server: ProviderServer, ap
     assert keys == [app.answers.follow(app.me, turn.answer_id) for turn in turns]
     assert len({*keys, "", *(str(turn.answer_id) for turn in turns)}) == 5
     assert min(map(len, keys)) >= 22
-    assert [app.answers.words(str(turn.answer_id)) for turn in turns] == [None, None]
-    assert app.answers.words("") is None
+    assert [app.answers.received(str(turn.answer_id)) for turn in turns] == [None, None]
+    assert app.answers.received("") is None
     for gate, turn in zip(gates, turns, strict=True):
         gate.set()
         assert app.answers.wait(turn.answer_id, AT_ONCE)
-    assert [app.answers.words(key) for key in keys] == [None, None]
+    assert [app.answers.received(key) for key in keys] == [None, None]
 
 
 def test_another_process_follows_the_words_from_the_database(
@@ -458,17 +458,17 @@ def test_another_process_follows_the_words_from_the_database(
     server.next(Chunks([thought, chunk("Hel"), gates[0], chunk("lo"), gates[1], chunk("!"), LAST]))
     turn = app.ask()
     other = open_app()
-    words = other.words(turn)
-    until(lambda: words.text("content") == "Hel", 2 * AT_ONCE)
-    assert words.text("reasoning") == "Hm."
-    assert other.words(turn) is words
+    received = other.received(turn)
+    until(lambda: received.text("content") == "Hel", 2 * AT_ONCE)
+    assert received.text("reasoning") == "Hm."
+    assert other.received(turn) is received
     gates[0].set()
-    until(lambda: words.text("content") == "Hello", 2 * AT_ONCE)
-    assert not words.is_ended
+    until(lambda: received.text("content") == "Hello", 2 * AT_ONCE)
+    assert not received.is_finished
     gates[1].set()
-    until(lambda: words.is_ended, 2 * AT_ONCE)
-    assert (words.text("content"), words.text("reasoning")) == ("Hello!", "Hm.")
-    assert other.answers.words(words.key) is None
+    until(lambda: received.is_finished, 2 * AT_ONCE)
+    assert (received.text("content"), received.text("reasoning")) == ("Hello!", "Hm.")
+    assert other.answers.received(received.key) is None
     assert other.stored(turn).status is MessageStatus.COMPLETE
 
 
@@ -478,15 +478,15 @@ def test_a_stop_in_another_process_reaches_the_one_that_writes(
     server.next(Chunks([chunk("Hel"), Event(), chunk("lo"), LAST]))
     turn = app.ask()
     other = open_app()
-    words = other.words(turn)
-    until(lambda: words.text("content") == "Hel", 2 * AT_ONCE)
+    received = other.received(turn)
+    until(lambda: received.text("content") == "Hel", 2 * AT_ONCE)
     with pytest.raises(StillWriting):
         other.begin("Another?", turn.session_id)
     other.answers.stop(other.me, turn.answer_id)
     assert server.disconnected.wait(AT_ONCE)
     until(lambda: other.has_ended(turn), AT_ONCE)
     assert (other.stored(turn).content, other.stored(turn).status) == ("Hel", MessageStatus.STOPPED)
-    until(lambda: words.is_ended, AT_ONCE)
+    until(lambda: received.is_finished, AT_ONCE)
     other.begin("Another?", turn.session_id)
 
 
@@ -500,8 +500,8 @@ def test_two_answers_side_by_side_are_written_at_once(server: ProviderServer, ap
     app.write(turn)
     until(lambda: len(server.requests) == 1)
     app.write(turn.beside)
-    both = [app.words(turn), app.words(turn.beside)]
-    until(lambda: [words.text("content") for words in both] == ["Ay", "Bee"])
+    both = [app.received(turn), app.received(turn.beside)]
+    until(lambda: [received.text("content") for received in both] == ["Ay", "Bee"])
     gates["Ay"].set()
     assert app.answers.wait(turn.answer_id, AT_ONCE)
     with pytest.raises(StillWriting):
@@ -519,7 +519,7 @@ def test_who_closes_stops_all_and_loses_nothing(server: ProviderServer, app: App
     for number in range(5):
         server.next(Chunks([chunk(f"Number {number}"), Event(), LAST]))
         turns.append(app.ask(str(number)))
-        until(partial(app.words(turns[-1]).text, "content"))
+        until(partial(app.received(turns[-1]).text, "content"))
     app.close()
     other = open_app()
     assert [other.stored(turn).content for turn in turns] == [f"Number {number}" for number in range(5)]

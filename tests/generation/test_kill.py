@@ -84,10 +84,10 @@ def write_chats(line: Connection, url: str, name: str) -> None:
                 begun = turns[at] = app.begin(question, turn.session_id if turn else None)
                 line.send(("begun", begun))
                 app.write(begun, question)
-                followed[begun.answer_id] = app.answers.words(app.answers.follow(app.me, begun.answer_id))
-        for answer_id, words in followed.items():
-            if words is not None:  # it has not ended so quickly
-                line.send(("came", (time.monotonic(), answer_id, len(words.text("content")))))
+                followed[begun.answer_id] = app.answers.received(app.answers.follow(app.me, begun.answer_id))
+        for answer_id, received in followed.items():
+            if received is not None:  # it has not ended so quickly
+                line.send(("came", (time.monotonic(), answer_id, len(received.text("content")))))
         time.sleep(0.02)
 
 
@@ -212,7 +212,7 @@ def test_another_process_on_postgresql_goes_on_when_the_lease_of_the_dead_one_ha
         app.configure(server)
         with beside(write_one, url) as child:
             turn = child.line.recv()
-            words = app.words(turn)
+            received = app.received(turn)
             with pytest.raises(StillWriting):
                 app.begin("Mine?", turn.session_id)
             app.database.turns.recover()
@@ -229,8 +229,8 @@ def test_another_process_on_postgresql_goes_on_when_the_lease_of_the_dead_one_ha
         assert (answer.content, answer.status) == ("Hel", MessageStatus.INTERRUPTED)
         assert answer.call
         assert answer.call.status is CallStatus.INTERRUPTED
-        until(lambda: words.is_ended)
-        assert words.text("content") == "Hel"
+        until(lambda: received.is_finished)
+        assert received.text("content") == "Hel"
         mine = app.ask("Mine?", turn.session_id)
         until(lambda: app.has_ended(mine))
         assert (app.stored(mine).content, app.stored(mine).status) == ("Mine", MessageStatus.COMPLETE)
@@ -318,8 +318,8 @@ def test_a_stop_hangs_up_on_the_provider_in_the_middle_of_a_word(
                 app.database.configurations.delete(app.me, each.id)
             app.configure(server, endpoint=between.endpoint)
             turn = app.ask()
-            words = app.words(turn)
-            until(partial(words.text, "content"))
+            received = app.received(turn)
+            until(partial(received.text, "content"))
             assert between.closed_first == []
             app.answers.stop(app.me, turn.answer_id)
             until(lambda: between.closed_first)
@@ -327,7 +327,7 @@ def test_a_stop_hangs_up_on_the_provider_in_the_middle_of_a_word(
             assert server.disconnected.wait(5), "and the provider knows"
             answer = app.stored(turn)
             assert answer.status is MessageStatus.STOPPED
-            assert answer.content == words.text("content")
+            assert answer.content == received.text("content")
             assert answer.content.startswith("word ")
 
 

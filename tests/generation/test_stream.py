@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from db import MessageStatus
-from generation import Answers, Words, stream
+from generation import Answers, Received, stream
 from tests.generation.conftest import LAST, App, until
 from tests.provider.answers import chunk
 from tests.provider.server import Chunks, ProviderServer
@@ -99,16 +99,16 @@ def serve() -> Iterator[Callable[[Callable[[], Answers]], Site]]:
 
 
 class Shelf:
-    """Words that a test writes itself, in the place of `Answers`."""
+    """Stands in for `Answers`, with text that a test adds itself."""
 
     def __init__(self) -> None:
-        self.all: list[Words] = []
+        self.all: list[Received] = []
 
-    def new(self) -> Words:
-        self.all.append(Words())
+    def new(self) -> Received:
+        self.all.append(Received())
         return self.all[-1]
 
-    def words(self, key: str) -> Words | None:
+    def received(self, key: str) -> Received | None:
         return next((each for each in self.all if each.key == key), None)
 
 
@@ -165,28 +165,28 @@ def test_the_first_word_is_that_words_get_through(site: Site, shelf: Shelf) -> N
 
 
 def test_who_comes_late_gets_all_that_came_as_one(site: Site, shelf: Shelf) -> None:
-    words = shelf.new()
+    received = shelf.new()
     for letter in "Hello":
-        words.add("content", letter)
-    with site.watch(f"{words.key}.0") as coming:
+        received.add("content", letter)
+    with site.watch(f"{received.key}.0") as coming:
         assert [next(coming), next(coming)] == [HERE, [0, 5, "Hello"]]
-    with site.watch(f"{words.key}.2") as coming:
+    with site.watch(f"{received.key}.2") as coming:
         assert [next(coming), next(coming)] == [HERE, [0, 5, "llo"]]
-    words.end()
-    assert site.all(f"{words.key}.0") == [HERE, [0, 5, "Hello"], [0]]
-    assert site.all(f"{words.key}.5") == [HERE, [0]]
+    received.finish()
+    assert site.all(f"{received.key}.0") == [HERE, [0, 5, "Hello"], [0]]
+    assert site.all(f"{received.key}.5") == [HERE, [0]]
 
 
 def test_what_an_end_stands_for_has_come_before_it(site: Site, shelf: Shelf) -> None:
     """Whoever is cut off behind an event comes back with its end."""
-    words = shelf.new()
+    received = shelf.new()
     for kind, text in (("reasoning", "Let me"), ("reasoning", " think."), ("content", "Hel"), ("content", "lo")):
-        words.add(kind, text)
-    words.end()
-    whole = site.all(f"{words.key}.0")
+        received.add(kind, text)
+    received.finish()
+    whole = site.all(f"{received.key}.0")
     assert [piece_of(event) for event in whole[1:-1]] == [("reasoning", "Let me think."), ("content", "Hello")]
     first = whole[1]
-    assert [piece_of(event) for event in site.all(f"{words.key}.{first[1]}")[1:-1]] == [("content", "Hello")]
+    assert [piece_of(event) for event in site.all(f"{received.key}.{first[1]}")[1:-1]] == [("content", "Hello")]
 
 
 @pytest.mark.parametrize("kinds", [("content",), ("reasoning", "content", "refusal")], ids=["text", "mixed"])
@@ -196,24 +196,24 @@ def test_whoever_is_cut_off_anywhere_and_comes_back_has_every_piece_once(
     for seed in range(8):
         dice = random.Random(seed)
         pieces = [(dice.choice(kinds), f"{number} ") for number in range(dice.randint(1, 80))]
-        words = shelf.new()
+        received = shelf.new()
         # The first ones are there when the connection comes, the others come while it is read.
         there = dice.randint(0, len(pieces))
         for piece in pieces[:there]:
-            words.add(*piece)
+            received.add(*piece)
         heard: list[Piece] = []
         end, came, is_over = 0, there, False
         while not is_over:
-            with site.watch(f"{words.key}.{end}") as coming:
+            with site.watch(f"{received.key}.{end}") as coming:
                 assert next(coming) == HERE
                 for _ in range(dice.randint(0, 4)):
                     if end == came < len(pieces) or dice.random() < 0.3:
                         more = dice.randint(1, 5)
                         for piece in pieces[came : came + more]:
-                            words.add(*piece)
+                            received.add(*piece)
                         came = min(came + more, len(pieces))
                     if came == len(pieces):
-                        words.end()
+                        received.finish()
                     event = next(coming)
                     if event == [0]:
                         is_over = True
@@ -237,12 +237,12 @@ def test_a_key_that_nobody_knows_has_ended_at_once(server: ProviderServer, app: 
 
 def test_two_answers_come_on_one_connection(server: ProviderServer, app: App, app_site: Site) -> None:
     gates = [[threading.Event(), threading.Event()] for _ in range(2)]
-    words = []
+    received = []
     for n in range(2):
         server.next(Chunks([chunk(f"a{n}"), gates[n][0], chunk(f"b{n}"), gates[n][1], LAST]))
-        words.append(app.words(app.ask()))
-        until(lambda: words[-1].text("content"))
-    keys = [each.key for each in words]
+        received.append(app.received(app.ask()))
+        until(lambda: received[-1].text("content"))
+    keys = [each.key for each in received]
     with app_site.watch(f"{keys[0]}.0", f"{keys[1]}.1") as coming:
         assert [next(coming), next(coming)] == [HERE, [0, 1, "a0"]]
         gates[1][0].set()
@@ -256,25 +256,25 @@ def test_two_answers_come_on_one_connection(server: ProviderServer, app: App, ap
 
 
 def test_the_same_answer_twice_on_one_connection_comes_twice(site: Site, shelf: Shelf) -> None:
-    words = shelf.new()
-    words.add("content", "Hello")
-    words.end()
-    assert site.all(f"{words.key}.0", f"{words.key}.0") == [HERE, [0, 1, "Hello"], [0], [1, 1, "Hello"], [1]]
+    received = shelf.new()
+    received.add("content", "Hello")
+    received.finish()
+    assert site.all(f"{received.key}.0", f"{received.key}.0") == [HERE, [0, 1, "Hello"], [0], [1, 1, "Hello"], [1]]
 
 
 def test_where_no_stream_comes_through_all_that_is_new_comes_as_a_list(site: Site, shelf: Shelf) -> None:
-    words, other = shelf.new(), shelf.new()
-    assert site.now(f"{words.key}.0") == []
-    words.add("reasoning", "Hm.")
-    words.add("content", "Hel")
+    received, other = shelf.new(), shelf.new()
+    assert site.now(f"{received.key}.0") == []
+    received.add("reasoning", "Hm.")
+    received.add("content", "Hel")
     other.add("content", "Other")
-    assert [piece_of(each) for each in site.now(f"{words.key}.0")] == [("reasoning", "Hm."), ("content", "Hel")]
-    assert site.now(f"{words.key}.1", f"{other.key}.0", "nobody.0") == [[0, 2, "Hel"], [1, 1, "Other"], [2]]
-    assert site.now(f"{words.key}.2") == []
-    words.add("content", "lo")
-    words.end()
-    assert site.now(f"{words.key}.2") == [[0, 3, "lo"], [0]]
-    assert site.now(f"{words.key}.3") == [[0]]
+    assert [piece_of(each) for each in site.now(f"{received.key}.0")] == [("reasoning", "Hm."), ("content", "Hel")]
+    assert site.now(f"{received.key}.1", f"{other.key}.0", "nobody.0") == [[0, 2, "Hel"], [1, 1, "Other"], [2]]
+    assert site.now(f"{received.key}.2") == []
+    received.add("content", "lo")
+    received.finish()
+    assert site.now(f"{received.key}.2") == [[0, 3, "lo"], [0]]
+    assert site.now(f"{received.key}.3") == [[0]]
     assert site.now() == []
 
 
@@ -290,65 +290,65 @@ def test_garbage_in_the_address_is_an_answer_that_nobody_knows(site: Site) -> No
 
 @pytest.mark.parametrize("start", ["", "x", "-1", "1e3", "٣", "²", "1_0", " 1", "9" * 9, "9" * 5000])
 def test_a_start_that_is_no_number_is_the_beginning(site: Site, shelf: Shelf, start: str) -> None:
-    words = shelf.new()
-    words.add("content", "Hel")
-    words.add("content", "lo")
-    words.end()
-    assert site.all(f"{words.key}.{start}") == [HERE, [0, 2, "Hello"], [0]]
+    received = shelf.new()
+    received.add("content", "Hel")
+    received.add("content", "lo")
+    received.finish()
+    assert site.all(f"{received.key}.{start}") == [HERE, [0, 2, "Hello"], [0]]
 
 
 def test_a_connection_is_for_twenty_answers(site: Site, shelf: Shelf) -> None:
     keys = [shelf.new().key for _ in range(30)]
-    for words in shelf.all:
-        words.end()
+    for received in shelf.all:
+        received.finish()
     assert site.all(*(f"{key}.0" for key in keys)) == [HERE, *([n] for n in range(20))]
 
 
 def test_all_who_watch_get_the_same(site: Site, shelf: Shelf) -> None:
-    words = shelf.new()
+    received = shelf.new()
     pieces = [("content", f"{number} ") for number in range(300)]
     with ThreadPoolExecutor(20) as pool:
-        watching = [pool.submit(site.all, f"{words.key}.0") for _ in range(20)]
-        until(lambda: words._watchers)
+        watching = [pool.submit(site.all, f"{received.key}.0") for _ in range(20)]
+        until(lambda: received._watchers)
         for piece in pieces:
-            words.add(*piece)
-        until(lambda: len(words._watchers) == 20)
-        words.add("content", "The end.")
-        words.end()
+            received.add(*piece)
+        until(lambda: len(received._watchers) == 20)
+        received.add("content", "The end.")
+        received.finish()
         heard = [each.result() for each in watching]
     for each in heard:
         assert (each[0], each[-1]) == (HERE, [0])
         assert together([piece_of(event) for event in each[1:-1]]) == together([*pieces, ("content", "The end.")])
-    until(lambda: not words._watchers)
+    until(lambda: not received._watchers)
 
 
 def test_who_goes_away_is_forgotten(site: Site, shelf: Shelf) -> None:
-    words = [shelf.new(), shelf.new()]
+    received = [shelf.new(), shelf.new()]
     for is_busy in (False, True):
-        with site.watch(*(f"{each.key}.0" for each in words)) as coming:
+        with site.watch(*(f"{each.key}.0" for each in received)) as coming:
             assert next(coming) == HERE
-            until(lambda: all(len(each._watchers) == 1 for each in words))
+            until(lambda: all(len(each._watchers) == 1 for each in received))
             if is_busy:
-                words[0].add("content", "Hello")
+                received[0].add("content", "Hello")
                 assert next(coming)
-        until(lambda: not any(each._watchers for each in words))
-    words[0].add("content", "Nobody is there.")
+        until(lambda: not any(each._watchers for each in received))
+    received[0].add("content", "Nobody is there.")
 
 
 def test_who_does_not_read_keeps_nobody_waiting(site: Site, shelf: Shelf) -> None:
-    words = shelf.new()
+    received = shelf.new()
     with socket.create_connection(("127.0.0.1", site.port)) as deaf:
-        deaf.sendall(f"GET /answers?of={words.key}.0 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        until(lambda: words._watchers)
+        deaf.sendall(f"GET /answers?of={received.key}.0 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        until(lambda: received._watchers)
         with ThreadPoolExecutor(1) as pool:
-            hearing = pool.submit(site.all, f"{words.key}.0")
-            until(lambda: len(words._watchers) == 2)
+            hearing = pool.submit(site.all, f"{received.key}.0")
+            until(lambda: len(received._watchers) == 2)
             text = "x" * 100_000
             for _ in range(100):
-                words.add("content", text)
-            words.end()
+                received.add("content", text)
+            received.finish()
             assert together([piece_of(event) for event in hearing.result(20)[1:-1]]) == [("content", text * 100)]
-    until(lambda: not words._watchers)
+    until(lambda: not received._watchers)
 
 
 def test_words_of_another_process_are_heard_the_same_way(

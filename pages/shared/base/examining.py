@@ -34,7 +34,7 @@ def _examine(opened: Configuration, id: str | None, learnt: Adaptations, model: 
 
     def book(report: CallReport) -> None:
         start = next(starts, replace(test, operation="probe"))
-        store.calls.book(who, replace(start, model_asked=str(report.request.get("model", ""))), report)
+        store.calls.add(who, replace(start, model_asked=str(report.request.get("model", ""))), report)
 
     finding = None
     try:
