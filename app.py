@@ -1,6 +1,6 @@
 """The server: `streamlit run app.py`, or any ASGI server with `app:app`.
 
-Until sharing exists it serves this machine only, however it was started.
+However it was started, it serves only the machine it runs on.
 """
 
 import gc
@@ -25,8 +25,8 @@ import generation
 from pages.shared import base
 from settings import InvalidSetting, Settings
 
-# The hash is the one inline script of Streamlit's index.html; a test computes it anew. A model's answer may hold
-# pictures and links: img-src and connect-src keep them from carrying anything away.
+# The hash is that of the only inline script in Streamlit's index.html; a test computes it again. A model's answer may
+# contain images and links: img-src and connect-src prevent them from sending data to other hosts.
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -34,7 +34,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
         "font-src 'self' data:",
-        "connect-src 'self' data:",  # a photo of the camera is read from its own address; that leads nowhere
+        "connect-src 'self' data:",  # a photo from the camera is a data: URL, which leads to no host
         "frame-src 'none'",
         "object-src 'none'",
         "base-uri 'self'",
@@ -52,11 +52,11 @@ RESPONSE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 LOCAL_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?", re.IGNORECASE)
-REFUSED = "This workbench answers only the machine it runs on: open http://localhost and its port there."
+REFUSED = "This workbench serves only the machine it runs on. Open http://localhost with its port on that machine."
 
 
 class OnlyThisMachine:
-    """ASGI middleware: refuses whatever is not from this machine, and sends the response headers."""
+    """ASGI middleware: refuses requests from other machines, and adds the response headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -73,7 +73,7 @@ class OnlyThisMachine:
 
 
 def is_from_this_machine(scope: Scope) -> bool:
-    """Peer and Host are local, nobody forwarded it, and no page of another origin is behind it."""
+    """Whether a request has a local peer and Host, was not forwarded, and comes from no page of another origin."""
     headers = Headers(scope=scope)
     peer, hosts = scope.get("client"), headers.getlist("host")
     if not peer or not _is_loopback(peer[0]) or len(hosts) != 1:
@@ -107,14 +107,14 @@ def _with_headers(send: Send) -> Send:
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[None]:
-    """Open the database before the first visitor; what cannot start says why in one sentence."""
+    """Open the database before the first request. If that fails, print why in one sentence and exit."""
     try:
         base.start(Settings.from_environment(os.environ))
     except (InvalidSetting, base.StorageError) as error:
         print(f"The workbench did not start. {error}", file=sys.stderr, flush=True)  # noqa: T201
-        # An exception here would reach the console as three nested tracebacks; nothing runs yet that needs an end.
+        # An exception would print three nested tracebacks. Nothing is running yet that needs to be closed.
         os._exit(1)
-    # What is imported by now lives as long as the process: the collector need not look at it again.
+    # What has been imported lives as long as the process, so garbage collection can skip it.
     gc.collect()
     gc.freeze()
     try:
@@ -124,18 +124,18 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
 
 
 async def to_its_page(request: Request) -> RedirectResponse:
-    """`/showcase/chat` is `/chat`: Streamlit would show a blank page, and nobody would know why."""
+    """Redirect `/showcase/chat` to `/chat`, because Streamlit would show a blank page."""
     page = request.path_params["page"]
     return RedirectResponse(request.url.replace(path=f"/{page}"))
 
 
 async def stream(request: Request) -> Response:
-    """What the tabs hear of the answers that are being written."""
+    """Send the answers that are being written to a browser tab."""
     return await generation.stream(request, base.answers)
 
 
-# Streamlit looks for .streamlit beside this file when it starts it; under another server that is started elsewhere, it
-# would look beside the frame, and statistics, error details and the rest would be on again.
+# Streamlit reads the folder .streamlit beside the script it started. Under another server it would look beside the
+# frame instead, and usage statistics, error details and other defaults would be on again.
 config._main_script_path = config._main_script_path or __file__
 
 app = st.App(

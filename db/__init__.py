@@ -1,11 +1,11 @@
-"""What the workbench remembers: configurations with sealed keys, chats, the ledger of calls, people, the audit.
+"""The data of the workbench: configurations with encrypted keys, chats, the ledger of calls, people, the audit log.
 
     database = Database("sqlite:///data/workbench.db")
     me = database.people.local()
     saved = database.configurations.add(me, Configuration(...))
     client = Client(database.configurations.open(me, saved.id))
 
-Methods take and give values, each is one transaction, and each that concerns somebody takes the acting person first.
+Methods take and return values. Each is one transaction, and each on data of a person takes the acting person first.
 """
 
 import logging
@@ -84,9 +84,9 @@ log = logging.getLogger(__name__)
 
 
 class Database:
-    """One database and its collections. Make one per process.
+    """One database and its collections. Create one per process.
 
-    Raises `StorageError`, here and in every method, with a sentence that names the setting in the way.
+    The constructor and every method raise `StorageError`, with a sentence that names the setting to check.
     """
 
     def __init__(
@@ -98,12 +98,11 @@ class Database:
         clock: Callable[[], datetime] = utc_now,
         recover: bool = True,
     ) -> None:
-        """`url` names an SQLite file, made when it is not there, or a PostgreSQL database. `clock` gives aware times in
-        whole milliseconds.
+        """Open the SQLite file or PostgreSQL database that `url` names; a missing SQLite file is created.
 
-        The encryption key is `encryption_key`, or in `encryption_key_file`; for SQLite only, without either, in the
-        file `encryption.key` beside the database, which is made on the first start. With `recover`, what dead processes
-        have left under way is taken for interrupted.
+        The encryption key is `encryption_key`, or is read from `encryption_key_file`. With SQLite and neither of them,
+        it is in the file `encryption.key` beside the database, which is created on the first start. `clock` returns
+        aware times in whole milliseconds. With `recover`, the answers of dead processes are marked as interrupted.
         """
         keys, source = configured_keys(encryption_key, encryption_key_file)
         self._clock = clock
@@ -132,24 +131,24 @@ class Database:
 
     @property
     def address(self) -> str:
-        """Where the data is, without the password."""
+        """The URL of the database, without the password."""
         return self._storage.address
 
     @property
     def revision(self) -> str:
-        """The schema's, `0003` say."""
+        """The revision of the schema, for example `0003`."""
         return self._storage.revision()
 
     def back_up(self, person: Person, file: Path) -> None:
-        """Write all data to a new SQLite file, as it is at one moment while others write. Administrators only."""
+        """Write all data of one moment to a new SQLite file, while others write. Only for administrators."""
         person.must_be_administrator()
         back_up(self._storage, file)
 
     def restore(self, person: Person, file: Path, *, replaced: Path) -> Restored:
-        """Put the data of a backup in the place of all that is here, while others write. Administrators only.
+        """Replace all data with that of a backup, while others write. Only for administrators.
 
-        What is here is backed up to `replaced` first. Raises `StorageError`, and changes nothing, when the file is no
-        backup, or its keys would not open here.
+        The previous data is backed up to `replaced` first. Raises `StorageError`, and changes nothing, if the file is
+        not a backup, or if its API keys cannot be decrypted here.
         """
         person.must_be_administrator()
         return restore(self._storage, self._cipher, person, file, replaced, self._clock())
@@ -159,7 +158,7 @@ class Database:
         self._storage.close()
 
     def _with_key_file(self, keys: list[str], source: str) -> tuple[list[str], str]:
-        """The automatic file's key where none was configured, which only goes with a file beside it."""
+        """The configured keys, or for SQLite those of the automatic key file."""
         path = self._storage.path
         if path is None:
             return keys, source
@@ -175,8 +174,8 @@ class Database:
         names = self.encryption_keys.usage(self.people.local()).unreadable
         if names:
             log.warning(
-                "The encryption key (%s) does not open the keys of: %s. Set the encryption key that sealed them, or "
-                "enter these keys again.",
+                "The encryption key (%s) cannot decrypt the API keys of: %s. Set the encryption key that encrypted "
+                "them, or enter these API keys again.",
                 self.encryption_keys.source,
                 ", ".join(names),
             )

@@ -1,11 +1,11 @@
-"""``python -m db``: what an administrator does at the command line, while the app runs or not.
+"""``python -m db``: commands for administrators. They work whether the app is running or not.
 
-    python -m db status              where the data is, and how many stored keys each encryption key opens
-    python -m db rotate-key          put every stored key under the first encryption key
+    python -m db status              show the database, and how many API keys each encryption key decrypts
+    python -m db rotate-key          encrypt all API keys with the first encryption key
     python -m db backup FILE         write all data to a new file
-    python -m db restore FILE        replace all data by that of a backup; what was there is kept beside it
+    python -m db restore FILE        replace all data with that of a backup; the previous data is kept beside it
 
-It reads the same settings as the app: DATABASE_URL, ENCRYPTION_KEY, ENCRYPTION_KEY_FILE.
+The command reads the same settings as the app: DATABASE_URL, ENCRYPTION_KEY, ENCRYPTION_KEY_FILE.
 """
 
 import argparse
@@ -24,7 +24,7 @@ def main() -> int:
         settings = Settings.from_environment(os.environ)
         if options.run is not _restore:
             _must_be_there(settings.database_url)
-        # Not `recover`: the app's own calls are under way, and stay so.
+        # Without `recover`: the answers that the app is writing must not be marked as interrupted.
         database = Database(
             settings.database_url,
             encryption_key=settings.encryption_key,
@@ -39,13 +39,13 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m db", description="Look after the workbench's data.")
+    parser = argparse.ArgumentParser(prog="python -m db", description="Manage the data of the workbench.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, what, file in (
-        ("status", _status, "where the data is, and how many stored keys each encryption key opens", ""),
-        ("rotate-key", _rotate, "put every stored key under the first encryption key", ""),
-        ("backup", _backup, "write all data to a new file", "the file to write; it must not be there yet"),
-        ("restore", _restore, "replace all data by that of a backup", "a file that backup wrote"),
+        ("status", _status, "show the database, and how many API keys each encryption key decrypts", ""),
+        ("rotate-key", _rotate, "encrypt all API keys with the first encryption key", ""),
+        ("backup", _backup, "write all data to a new file", "the file to write; it must not exist yet"),
+        ("restore", _restore, "replace all data with that of a backup", "a file that the backup command wrote"),
     ):
         command = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
         command.set_defaults(run=run)
@@ -55,10 +55,12 @@ def _options() -> argparse.Namespace:
 
 
 def _must_be_there(url: str) -> None:
-    """Else a mistyped address would be a new and empty database, and its backup a success."""
+    """Raises `StorageError` for a missing file: a mistyped path would otherwise create and back up an empty one."""
     file = url.removeprefix("sqlite:///")
     if file != url and not os.path.exists(file):
-        raise StorageError(f"There is no database {file}. Check DATABASE_URL, and the folder that this runs in.")
+        raise StorageError(
+            f"There is no database {file}. Nothing was changed. Check DATABASE_URL and the current folder."
+        )
 
 
 def _status(database: Database, options: argparse.Namespace) -> int:
@@ -66,25 +68,28 @@ def _status(database: Database, options: argparse.Namespace) -> int:
     _say(f"Database: {database.address}, schema {database.revision}")
     _say(f"Encryption key: {database.encryption_keys.source}")
     for at, number in enumerate(usage.opened, start=1):
-        _say(f"  key {at}{' (seals)' if at == 1 else ''}: opens {_stored(number)}")
+        _say(f"  key {at}{' (encrypts)' if at == 1 else ''}: decrypts {_api_keys(number)}")
     if usage.unreadable:
-        _say(f"  none of them: {_stored(len(usage.unreadable))}, of {', '.join(usage.unreadable)}")
+        _say(f"  no key decrypts {_api_keys(len(usage.unreadable))}, of {', '.join(usage.unreadable)}")
     return 0
 
 
 def _rotate(database: Database, options: argparse.Namespace) -> int:
     done = database.encryption_keys.rotate(database.people.local())
-    _say(f"Sealed anew: {_stored(done.resealed)}. Under the first encryption key already: {_stored(done.skipped)}.")
+    _say(f"Encrypted with the first encryption key: {_api_keys(done.resealed)}. Already so: {_api_keys(done.skipped)}.")
     if not done.unreadable:
         return 0
     names = ", ".join(done.unreadable)
-    _say(f"No encryption key opens {_stored(len(done.unreadable))}, of {names}. They stay as they are.")
+    _say(
+        f"No encryption key decrypts {_api_keys(len(done.unreadable))}, of {names}. They were not changed. Add the "
+        "encryption key that encrypted them to ENCRYPTION_KEY, or enter these API keys again."
+    )
     return 1
 
 
 def _backup(database: Database, options: argparse.Namespace) -> int:
     database.back_up(database.people.local(), options.file)
-    _say(f"Written to {options.file}. Keep the encryption key as well, at another place: both are needed.")
+    _say(f"Written to {options.file}. Also keep the encryption key, in another place: to restore, you need both.")
     return 0
 
 
@@ -94,12 +99,12 @@ def _restore(database: Database, options: argparse.Namespace) -> int:
     found = database.restore(database.people.local(), file, replaced=replaced)
     counts = (found.configurations, "configuration"), (found.chats, "chat"), (found.calls, "call")
     _say(f"Restored: {', '.join(_number_of(*each) for each in counts)}.")
-    _say(f"What was there before is in {replaced}.")
+    _say(f"The previous data is in {replaced}.")
     return 0
 
 
-def _stored(number: int) -> str:
-    return _number_of(number, "stored key")
+def _api_keys(number: int) -> str:
+    return _number_of(number, "API key")
 
 
 def _number_of(number: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""What the models of a configuration were seen not to take. Learnt from calls, forgotten by administrators."""
+"""Learnt adaptations: the parameters that models refused. Learnt from calls, removed by administrators."""
 
 import json
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ class AdaptationRecord(Record):
     __tablename__ = "adaptations"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    """In the order in which they are applied."""
+    """Adaptations are applied in the order of their ids."""
     configuration_id: Mapped[str] = mapped_column(
         String(32), ForeignKey("configurations.id", ondelete="CASCADE"), index=True
     )
     model: Mapped[str]
-    """The model that was asked for; on Azure, the deployment."""
+    """The requested model; on Azure, the deployment."""
     parameter: Mapped[str]
     value: Mapped[str]
-    """As JSON: a text, a number, or null for any."""
+    """As JSON: a text, a number, or null for any value."""
     instead: Mapped[str | None]
     why: Mapped[str] = mapped_column(Text)
     learnt_at: Mapped[datetime]
@@ -33,7 +33,7 @@ class AdaptationRecord(Record):
 
 @dataclass(frozen=True, slots=True)
 class LearntAdaptation:
-    """One change that a model's requests need, and since when that is known."""
+    """One change that requests to a model need, and when it was learnt."""
 
     model: str
     adaptation: Adaptation
@@ -41,29 +41,29 @@ class LearntAdaptation:
 
 
 class LearntAdaptations:
-    """All that was learnt. Everybody's calls use it; others than administrators who forget it get `NotAllowed`."""
+    """The learnt adaptations. Everybody's calls use them; only administrators may forget them (`NotAllowed`)."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
     def all(self, person: Person, configuration_id: str) -> list[LearntAdaptation]:
-        """What is known of one configuration's models, in the order in which it is applied."""
+        """The adaptations of one configuration's models, in the order in which they are applied."""
         with self._storage.reading() as session:
             return _learnt(session, configuration_id)
 
     def of(self, person: Person, configuration_id: str) -> Adaptations:
-        """The same, for a `Client` to apply and to add to; what it adds is kept with its calls."""
+        """The same for a `Client`, which applies them and adds to them; additions are stored with its calls."""
         return _adaptations(self.all(person, configuration_id))
 
     def forget(self, person: Person, configuration_id: str) -> None:
-        """Learn anew from the next call on."""
+        """Remove the adaptations of a configuration; they are learnt again from its next calls."""
         person.must_be_administrator()
         with self._storage.writing() as session:
             forget(session, configuration_id)
 
 
 def learn(session: Session, configuration_id: str, model: str, report: CallReport, now: datetime) -> None:
-    """Keep what a call found out, in place of what it contradicts, and drop what it found outdated."""
+    """Store the adaptations that a call learnt, replace those it contradicts, and remove those it found outdated."""
     if not report.learnt and not report.outdated:
         return
     before = _learnt(session, configuration_id)

@@ -1,4 +1,4 @@
-"""What administrators did: written in the transaction that does it, never changed, without secrets."""
+"""The audit log: what administrators did, written in the transaction that does it. Never changed, without secrets."""
 
 import json
 from collections.abc import Callable
@@ -15,16 +15,16 @@ from db.storage import Storage
 
 
 class AuditAction(StrEnum):
-    """What was done."""
+    """The action of an entry."""
 
     CREATED = "created"
     CHANGED = "changed"
     TESTED = "tested"
     DELETED = "deleted"
     ROTATED = "rotated"
-    """Its key was sealed anew with another encryption key."""
+    """The key was encrypted with another encryption key."""
     RESTORED = "restored"
-    """All data was replaced by that of a backup."""
+    """All data was replaced with that of a backup."""
 
 
 class AuditRecord(Record):
@@ -35,10 +35,10 @@ class AuditRecord(Record):
     at: Mapped[datetime]
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id"))
     person_name: Mapped[str]
-    """As at the time, like the configuration's name."""
+    """The name at that time, like that of the configuration."""
     action: Mapped[AuditAction]
     configuration_id: Mapped[str | None] = mapped_column(String(32), index=True)
-    """No foreign key: it stays when the configuration goes."""
+    """No foreign key: the entry stays when the configuration is deleted."""
     configuration_name: Mapped[str]
     details: Mapped[str] = mapped_column(Text)
     """A JSON list of texts."""
@@ -46,7 +46,7 @@ class AuditRecord(Record):
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """Who did what, and when. `configuration_id` is None where it was not about one that is or was stored."""
+    """Who did what, and when. `configuration_id` is None if the entry is not about a stored configuration."""
 
     id: int
     at: datetime
@@ -56,18 +56,18 @@ class AuditEntry:
     configuration_id: str | None
     configuration_name: str
     details: tuple[str, ...]
-    """For people: `Endpoint: old → new`, `Key: replaced`."""
+    """Sentences for people, such as `Endpoint: old → new` and `Key: replaced`."""
 
 
 class Audit:
-    """All entries. For administrators; everybody else gets `NotAllowed`."""
+    """All entries. Only for administrators; everybody else gets `NotAllowed`."""
 
     def __init__(self, storage: Storage, clock: Callable[[], datetime]) -> None:
         self._storage = storage
         self._clock = clock
 
     def recent(self, person: Person, limit: int = 100, configuration_id: str | None = None) -> list[AuditEntry]:
-        """The newest first, of all configurations or of one."""
+        """The last entries, newest first, of all configurations or of one."""
         person.must_be_administrator()
         newest = select(AuditRecord).order_by(AuditRecord.id.desc()).limit(limit)
         if configuration_id is not None:
@@ -76,7 +76,7 @@ class Audit:
             return [_entry(record) for record in session.scalars(newest)]
 
     def tested(self, person: Person, name: str, *details: str, configuration_id: str | None = None) -> None:
-        """Note that a configuration was tested, a stored one or one that is only typed so far, and what came out."""
+        """Note the test of a configuration and its result. A configuration that is not saved yet has no id."""
         person.must_be_administrator()
         with self._storage.writing() as session:
             note(session, person, AuditAction.TESTED, self._clock(), *details, id=configuration_id, name=name)
@@ -91,7 +91,7 @@ def note(
     id: str | None = None,
     name: str = "",
 ) -> None:
-    """Write one entry, about the configuration with this id and name."""
+    """Write an entry about the configuration with this id and name."""
     session.add(
         AuditRecord(
             at=now,
@@ -106,7 +106,7 @@ def note(
 
 
 def last_change(session: Session, configuration_id: str) -> AuditEntry | None:
-    """The last entry that says how it became what it is."""
+    """The last entry that created or changed a configuration."""
     changes = AuditAction.CHANGED, AuditAction.CREATED
     of_it = AuditRecord.configuration_id == configuration_id, AuditRecord.action.in_(changes)
     record = session.scalar(select(AuditRecord).where(*of_it).order_by(AuditRecord.id.desc()).limit(1))

@@ -1,6 +1,6 @@
-"""Backups: one SQLite file with all data, whatever the database is; so a backup also moves from one kind to the other.
+"""Backups: one SQLite file with all data, from SQLite or PostgreSQL. It can be restored to either.
 
-The keys in it are sealed as they are in the database. The encryption key is not in it: both are needed.
+A backup contains the API keys encrypted, as the database does, and not the encryption key. To restore, both are needed.
 """
 
 import os
@@ -32,7 +32,7 @@ _AT_A_TIME = 1000  # rows
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """How many rows came from a backup."""
+    """How many rows were restored from a backup."""
 
     configurations: int
     chats: int
@@ -40,9 +40,9 @@ class Restored:
 
 
 def back_up(storage: Storage, file: Path) -> None:
-    """Write all data, as it is at one moment, to a new file; `StorageError` when it is there already."""
+    """Write all data of one moment to a new file. Raises `StorageError` if the file already exists."""
     if os.path.lexists(file):
-        raise StorageError(f"{file} is there already. Name a file that is not.")
+        raise StorageError(f"{file} already exists. Nothing was written. Choose another file name.")
     if storage.path is not None:
         copy_file(storage.path, file)
         return
@@ -54,19 +54,20 @@ def back_up(storage: Storage, file: Path) -> None:
 
 
 def restore(storage: Storage, cipher: Cipher, person: Person, file: Path, replaced: Path, now: datetime) -> Restored:
-    """Replace all data by that of a backup, in one transaction; what was there goes to the file `replaced`."""
+    """Replace all data with that of a backup, in one transaction. The previous data goes to the file `replaced`."""
     with _opened(storage, file, replaced) as backup, backup.reading() as source:
         sealed = select(ConfigurationRecord).where(ConfigurationRecord.sealed_key != "")
         names = [each.display_name for each in source.scalars(sealed) if cipher.key_of(each.sealed_key) is None]
         if names:
             raise StorageError(
-                f"The encryption key does not open the keys of: {', '.join(sorted(names))}. Nothing was restored. Set "
-                "the encryption key of the time of the backup; ENCRYPTION_KEY takes several, separated by commas."
+                f"The encryption key cannot decrypt the API keys of: {', '.join(sorted(names))}. Nothing was restored. "
+                "Add the encryption key that was used when the backup was made; ENCRYPTION_KEY accepts several, "
+                "separated by commas."
             )
         with storage.writing() as target:
             back_up(storage, replaced)
             _replace(source, target)
-            # What was under way at the time of the backup.
+            # Nobody continues the answers that were being written when the backup was made.
             interrupt(target, now, everything=True)
             storage.backend.count_on(target.connection())
             note(target, person, AuditAction.RESTORED, now, f"Backup: {file.name}")
@@ -76,11 +77,13 @@ def restore(storage: Storage, cipher: Cipher, person: Person, file: Path, replac
 
 @contextmanager
 def _opened(storage: Storage, file: Path, beside: Path) -> Iterator[Storage]:
-    """A backup as a database of today's schema: a copy of it, because it may be of an older one."""
+    """A copy of a backup, migrated to the current schema, because the backup may be older."""
     if not os.path.isfile(file):
-        raise StorageError(f"There is no file {file}.")
+        raise StorageError(f"There is no file {file}. Nothing was restored. Check the path.")
     if storage.path is not None and file.resolve() == storage.path.resolve():
-        raise StorageError(f"{file} is the database itself. Name a file that backup wrote.")
+        raise StorageError(
+            f"{file} is the database itself. Nothing was restored. Choose a file that the backup command wrote."
+        )
     refusal = ""
     with folder_beside(beside) as folder:
         copy = folder / "backup.db"
@@ -89,7 +92,7 @@ def _opened(storage: Storage, file: Path, beside: Path) -> Iterator[Storage]:
             with closing(sqlite3.connect(copy)) as connection:
                 connection.execute("SELECT version_num FROM alembic_version").fetchone()
         except (StorageError, sqlite3.Error):
-            refusal = f"{file} is no backup of this program."
+            refusal = f"{file} is not a backup of this program. Nothing was restored. Choose another file."
         if refusal:
             raise StorageError(refusal)
         with closing(_open(copy)) as backup:

@@ -1,4 +1,4 @@
-"""What the records of all collections share: the column types, and how a row becomes a value."""
+"""The basis of all records: the column types, and the conversion of a row to a value."""
 
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -15,13 +15,13 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def utc_now() -> datetime:
-    """Now, in the whole milliseconds that are stored."""
+    """The current time in UTC, cut to whole milliseconds, as it is stored."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """An aware time, stored as milliseconds since 1970 and given back in UTC. ValueError for a naive one."""
+    """An aware time, stored as milliseconds since 1970 and returned in UTC. Raises ValueError for a naive time."""
 
     impl = BigInteger
     cache_ok = True
@@ -30,7 +30,7 @@ class UTCDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("A time without a zone cannot be stored.")
+            raise ValueError("A time without a time zone cannot be stored.")
         return (value - _EPOCH) // _MILLISECOND
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
@@ -38,7 +38,7 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 
 class Record(DeclarativeBase):
-    """A row. Records stay inside `db`; what its methods take and give are values."""
+    """A row. Records stay inside `db`; its methods take and return values."""
 
     metadata = MetaData(
         naming_convention={
@@ -61,6 +61,6 @@ V = TypeVar("V")
 
 
 def as_value(kind: type[V], record: Record, **computed: Any) -> V:
-    """A frozen dataclass from the columns of the same names; what has no column is passed in."""
+    """A dataclass of the given kind, from the columns with the same names; `computed` are fields without a column."""
     names = [field.name for field in fields(kind) if field.name not in computed]  # type: ignore[arg-type]
     return kind(**{name: getattr(record, name) for name in names}, **computed)

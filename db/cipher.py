@@ -1,8 +1,9 @@
-"""Seals an API key to the configuration and the origin it was entered for, and finds the key that seals.
+"""Encrypts ("seals") an API key for one configuration and one origin, and loads the encryption keys.
 
-What is sealed is a JSON document of the three, so a sealed text that is copied to another row, or whose row is pointed
-at another host, does not open. Changing the encryption key: put the new one before the old, `ENCRYPTION_KEY=new,old`;
-the first seals, all of them open; `db.encryption_keys` then puts everything under the first.
+The encrypted text is a JSON document with the key, the configuration and the origin. So it cannot be decrypted after it
+was copied to another row, or after its row was given an endpoint at another host. To change the encryption key, put the
+new one before the old, `ENCRYPTION_KEY=new,old`: the first one encrypts, all of them decrypt, and
+`db.encryption_keys.rotate` encrypts all API keys with the first.
 """
 
 import json
@@ -17,99 +18,100 @@ from pydantic import SecretStr
 
 from db.errors import CannotOpen, StorageError
 
-_UNREADABLE = (InvalidToken, ValueError)  # ValueError: it has letters that are not ASCII
+_UNREADABLE = (InvalidToken, ValueError)  # ValueError: the text has characters that are not ASCII
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _KEY_FORM = (
-    "An encryption key is 44 characters, made with: "
+    "An encryption key has 44 characters. Create one with: "
     'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 )
 
 
 class Cipher:
-    """Seals and opens API keys. Without encryption keys it does neither, and says what to do."""
+    """Encrypts and decrypts API keys. Without encryption keys it raises an error that says what to do."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._fernets = [Fernet(key) for key in keys]
         self._fernet = MultiFernet(self._fernets) if keys else None
 
     def seal(self, api_key: SecretStr, configuration_id: str, origin: str) -> str:
-        """Text that only opens for this configuration and origin, another one each time."""
+        """The encrypted key, which can only be decrypted for this configuration and origin. It differs each time."""
         if self._fernet is None:
             raise StorageError(
-                "No key can be saved without the encryption key: put the file encryption.key back beside the database, "
-                "or set ENCRYPTION_KEY."
+                "The API key cannot be saved because the encryption key is missing. Nothing was saved. Put the file "
+                "encryption.key back beside the database, or set ENCRYPTION_KEY."
             )
         document = {"configuration": configuration_id, "origin": origin, "key": api_key.get_secret_value()}
         return self._fernet.encrypt(json.dumps(document).encode()).decode()
 
     def open(self, sealed: str, configuration_id: str, origin: str) -> SecretStr:
-        """The key that was sealed for this configuration and origin; raises `CannotOpen` for anything else."""
+        """The key that was encrypted for this configuration and origin. Raises `CannotOpen` if that fails."""
         if self._fernet is None:
             raise CannotOpen(
-                "The stored keys cannot be opened without the encryption key: put the file encryption.key back beside "
-                "the database, or set ENCRYPTION_KEY and enter the key again."
+                "The stored API keys cannot be decrypted because the encryption key is missing. They are still stored. "
+                "Put the file encryption.key back beside the database, or set ENCRYPTION_KEY and enter the key again."
             )
         key = None
         try:
             document = json.loads(self._fernet.decrypt(sealed))
             if (document["configuration"], document["origin"]) == (configuration_id, origin):
                 key = document["key"]
-        except (*_UNREADABLE, TypeError, KeyError):  # the last two: sealed with our key, but not here
+        except (*_UNREADABLE, TypeError, KeyError):  # the last two: encrypted with our key, but by another program
             pass
         if not isinstance(key, str):
             raise CannotOpen("The stored key of this configuration cannot be opened. Enter the key again.")
         return SecretStr(key)
 
     def key_of(self, sealed: str) -> int | None:
-        """Which of the encryption keys sealed this, 0 for the first; None: none of them. Nothing is decrypted."""
+        """The index of the encryption key that encrypted this text, or None. Decrypts nothing."""
         for at, fernet in enumerate(self._fernets):
             try:
-                fernet.extract_timestamp(sealed)  # checks the signature, and reads no more than it must
+                fernet.extract_timestamp(sealed)  # checks the signature without decrypting
             except _UNREADABLE:
                 continue
             return at
         return None
 
     def reseal(self, sealed: str) -> str:
-        """The same under the first encryption key; raises `CannotOpen`."""
+        """The same API key, encrypted with the first encryption key. Raises `CannotOpen` if no key decrypts it."""
         try:
             if self._fernet is not None:
                 return self._fernet.rotate(sealed).decode()
         except _UNREADABLE:
             pass
-        raise CannotOpen("No encryption key opens this.")
+        raise CannotOpen("No encryption key can decrypt this API key.")
 
 
 def configured_keys(encryption_key: str, encryption_key_file: str) -> tuple[list[str], str]:
-    """The keys of the two settings, and the name of the one they are from; nothing when neither is set.
+    """The encryption keys and the name of the setting they come from; no keys and "" if neither is set.
 
-    Raises `StorageError` when a setting is unusable, or when the two do not say the same.
+    Raises `StorageError` if a setting is unusable, or if the two settings differ.
     """
     of_text = _keys_of(encryption_key, "ENCRYPTION_KEY") if encryption_key else []
     of_file = _keys_in(Path(encryption_key_file), "ENCRYPTION_KEY_FILE") if encryption_key_file else []
     if of_text and of_file and of_text != of_file:
-        raise StorageError("ENCRYPTION_KEY and ENCRYPTION_KEY_FILE do not agree. Set only one of them.")
+        raise StorageError("ENCRYPTION_KEY and ENCRYPTION_KEY_FILE contain different keys. Set only one of them.")
     if of_text:
         return of_text, "ENCRYPTION_KEY"
     return of_file, "ENCRYPTION_KEY_FILE" if of_file else ""
 
 
 def must_agree(keys: Sequence[str], setting: str, path: Path) -> None:
-    """Raises `StorageError` when the automatic file holds a key that the setting does not: it may have sealed what is
-    stored, and nobody would know why that does not open any more.
+    """Raises `StorageError` if the automatic key file has a key that is missing from the setting.
+
+    That key may have encrypted the stored API keys, which could then no longer be decrypted.
     """
     if path.exists() and not set(_keys_in(path, str(path))) <= set(keys):
         raise StorageError(
-            f"{setting} and the file {path} do not agree. Put the file's key behind the new one, "
-            f"{setting}=new,old; or move the file away if nothing is sealed with it."
+            f"{setting} does not contain the key in the file {path}. Nothing was changed. Add the key of the file "
+            f"after the new one, {setting}=new,old; or move the file away if no API key was encrypted with it."
         )
 
 
 def automatic_keys(path: Path, *, is_needed: bool) -> tuple[list[str], str]:
-    """The keys in the automatic file, and where they are from for a person to read; makes the file when there is none.
+    """The keys in the automatic key file, and their source as text for a person. Creates the file if it is missing.
 
-    `is_needed`: something is sealed already. Then a lost file is not replaced, because a new key would open nothing
-    and would hide what is missing; there are no keys until the file is back.
+    With `is_needed`, API keys are already encrypted. Then a missing file is not replaced, because a new key could not
+    decrypt them and would hide the loss; no keys are returned until the file is back.
     """
     if not path.exists():
         if is_needed:
@@ -119,7 +121,7 @@ def automatic_keys(path: Path, *, is_needed: bool) -> tuple[list[str], str]:
 
 
 def _make_key_file(path: Path) -> None:
-    """Make it whole or not at all, readable by its owner only. When another process is first, its file stays."""
+    """Create the file in one step, readable by its owner only. A file that another process created first stays."""
     refusal = ""
     try:
         descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
@@ -134,17 +136,19 @@ def _make_key_file(path: Path) -> None:
         finally:
             os.unlink(draft)
     except OSError as error:
-        refusal = f"The encryption key file {path} cannot be made: {error.strerror}. Set ENCRYPTION_KEY instead."
+        refusal = f"The encryption key file {path} cannot be created: {error.strerror}. Set ENCRYPTION_KEY instead."
     if refusal:
         raise StorageError(refusal)
 
 
 def _keys_in(path: Path, setting: str) -> list[str]:
-    # The group may read it: that is how orchestrators hand secrets to a process that is not root.
+    # The group may read the file, because orchestrators give secrets to a process without root rights that way.
     try:
         open_to_all = os.name == "posix" and path.stat().st_mode & 0o007
         text = path.read_bytes().decode(errors="replace")
-        refusal = f"{setting}: everybody can read the file. Run chmod 600 on it." if open_to_all else ""
+        refusal = (
+            f"{setting}: every user of this machine can read the file. Run chmod 600 on it." if open_to_all else ""
+        )
     except OSError as error:
         refusal = f"{setting}: the file cannot be read: {error.strerror}."
     if refusal:
@@ -157,5 +161,5 @@ def _keys_of(text: str, setting: str) -> list[str]:
     if not text.strip():
         raise StorageError(f"{setting} is empty. {_KEY_FORM}")
     if not all(_KEY.fullmatch(key) for key in keys):
-        raise StorageError(f"{setting} does not hold a usable key. {_KEY_FORM}")
+        raise StorageError(f"{setting} does not contain a valid key. {_KEY_FORM}")
     return keys

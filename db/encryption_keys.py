@@ -1,4 +1,4 @@
-"""The encryption keys over all stored keys: how many each of them opens, and putting everything under the first."""
+"""The encryption keys: how many API keys each of them decrypts, and their rotation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,29 +18,29 @@ _SEALED = ConfigurationRecord.sealed_key != ""
 
 @dataclass(frozen=True, slots=True)
 class KeyUsage:
-    """How many stored keys each encryption key opens, the first one first, and whose keys none of them opens."""
+    """How many API keys each encryption key decrypts, in the order of the encryption keys."""
 
     opened: tuple[int, ...]
     unreadable: tuple[str, ...]
-    """Names of configurations."""
+    """The names of the configurations whose API key none of them decrypts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """What a rotation did: numbers of stored keys."""
+    """The result of a rotation, in numbers of API keys."""
 
     resealed: int
     skipped: int
-    """The first encryption key opened them already."""
+    """These were already encrypted with the first encryption key."""
     unreadable: tuple[str, ...]
-    """Names of configurations whose key no encryption key opens. They stay as they are."""
+    """The names of the configurations whose API key no encryption key decrypts. These keys stay as they are."""
 
 
 class EncryptionKeys:
-    """The keys that ENCRYPTION_KEY and the like name. For administrators; everybody else gets `NotAllowed`."""
+    """The encryption keys of this process. Only for administrators; everybody else gets `NotAllowed`."""
 
     source: str
-    """Where they are from, for a person to read: a setting's or a file's name."""
+    """Where the keys come from, as text for a person: the name of a setting or of a file."""
 
     def __init__(
         self, storage: Storage, cipher: Cipher, number: int, source: str, clock: Callable[[], datetime]
@@ -52,7 +52,7 @@ class EncryptionKeys:
         self.source = source
 
     def usage(self, person: Person) -> KeyUsage:
-        """Count what is stored by the key that opens it; nothing is decrypted."""
+        """Count the API keys by the encryption key that decrypts them. Decrypts nothing."""
         person.must_be_administrator()
         opened, unreadable = [0] * self._number, []
         for _, name, sealed in self._stored():
@@ -64,9 +64,9 @@ class EncryptionKeys:
         return KeyUsage(tuple(opened), tuple(unreadable))
 
     def rotate(self, person: Person) -> Rotation:
-        """Seal under the first key whatever another one opens, one row after the other, while the app runs.
+        """Encrypt all API keys with the first encryption key, row by row, while the app runs.
 
-        May be interrupted and repeated at any time: each row is under the old key or under the new one.
+        It can be interrupted and repeated at any time: each row has either the old encryption or the new one.
         """
         person.must_be_administrator()
         resealed, skipped, unreadable = 0, 0, []
@@ -82,7 +82,7 @@ class EncryptionKeys:
                 unreadable.append(name)
                 continue
             resealed += done
-            if not done:  # somebody saved or deleted it meanwhile
+            if not done:  # the row was changed or deleted meanwhile
                 rows += self._stored(ConfigurationRecord.id == id)
         return Rotation(resealed, skipped, tuple(sorted(unreadable)))
 
@@ -93,7 +93,7 @@ class EncryptionKeys:
             return [(id, name, sealed) for id, name, sealed in rows]
 
     def _replace(self, person: Person, id: str, name: str, sealed: str, resealed: str) -> bool:
-        """Whether the row still held what was read of it."""
+        """Update the row if it is unchanged since it was read. Returns whether it was."""
         as_read = ConfigurationRecord.id == id, ConfigurationRecord.sealed_key == sealed
         with self._storage.writing() as session:
             done = session.execute(update(ConfigurationRecord).where(*as_read).values(sealed_key=resealed))

@@ -1,33 +1,46 @@
-"""What goes wrong here. Each `str()` is a sentence for the user that holds no stored value and says what to do.
+"""The errors of this package. Each `str()` is fit for the user: what happened, what it means for the data, what to do.
 
-StorageError        the database or its encryption key is in the way
-└── CannotOpen      a stored key does not open
-NotFound            it does not exist, or it belongs to somebody else; nobody is told which
-NotAllowed          the acting person's role does not permit it
-ChangedMeanwhile    somebody else changed it since it was read
+No stored value is in any of them.
+
+StorageError        the database or the encryption key does not work
+└── CannotOpen      a stored key cannot be decrypted
+NotFound            the item does not exist or belongs to somebody else; the error does not say which
+NotAllowed          the role of the acting person does not permit this
+ChangedMeanwhile    somebody else changed the item since it was read
 StillWriting        an answer in this chat is still being written
 """
 
+READING = "The data could not be read; nothing was changed."
+WRITING = "Nothing was saved."
+OPENING = "Nothing was changed."
+"""What a failed transaction means for the data: when reading, when writing, and when the database is being opened."""
+
+
+def unexpected(code: str, outcome: str) -> str:
+    """The sentence for an error of the database that has no sentence of its own. `code` is the database's own."""
+    named = f" (error {code})" if code else ""
+    return f"The database refused this{named}. {outcome} Try again; if it happens again, tell the administrator."
+
 
 class StorageError(Exception):
-    """The database or its encryption key is in the way."""
+    """The database or the encryption key does not work."""
 
 
 class CannotOpen(StorageError):
-    """A stored key does not open: another encryption key, another row, another host, or changed bytes."""
+    """A stored key cannot be decrypted: wrong encryption key, copied to another row or host, or damaged."""
 
 
 class NotFound(Exception):
-    """What was asked for does not exist, or belongs to somebody else."""
+    """The item does not exist, or belongs to somebody else."""
 
 
 class NotAllowed(Exception):
-    """The acting person's role does not permit this."""
+    """The role of the acting person does not permit this."""
 
 
 class ChangedMeanwhile(Exception):
-    """Somebody else changed it since it was read, so nothing was saved."""
+    """Somebody else changed the item since it was read, so nothing was saved."""
 
 
 class StillWriting(Exception):
-    """An answer in this chat is still being written, so no other one was begun."""
+    """An answer in this chat is still being written, so no other answer was started."""

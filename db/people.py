@@ -1,4 +1,4 @@
-"""Who acts. Methods on what belongs to somebody take the acting `Person` first."""
+"""People. Methods on data that belongs to somebody take the acting `Person` as their first argument."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +13,7 @@ _LOCAL_ID = 1  # the row that the first migration makes
 
 
 class PersonRole(StrEnum):
-    """What a person may do: an administrator everything but reading other people's chats, a user everything else."""
+    """What a person may do. An administrator manages configurations and sees all usage; nobody reads others' chats."""
 
     ADMINISTRATOR = "administrator"
     USER = "user"
@@ -21,7 +21,7 @@ class PersonRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who acts."""
+    """The person who acts."""
 
     id: int
     name: str
@@ -32,7 +32,7 @@ class Person:
         return self.role is PersonRole.ADMINISTRATOR
 
     def must_be_administrator(self) -> None:
-        """Raises `NotAllowed` for everybody else."""
+        """Raises `NotAllowed` unless the person is an administrator."""
         if not self.is_administrator:
             raise NotAllowed("Only an administrator may do this.")
 
@@ -46,18 +46,18 @@ class PersonRecord(Record):
 
 
 class People:
-    """Everybody known to the workbench."""
+    """All people of the workbench."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
     def local(self) -> Person:
-        """The one person of a workbench without sign-in: an administrator."""
+        """The only person of a workbench without sign-in, who is an administrator."""
         with self._storage.reading() as session:
             return as_value(Person, session.get_one(PersonRecord, _LOCAL_ID))
 
     def add(self, person: Person, name: str, role: PersonRole) -> Person:
-        """Add somebody; administrators only."""
+        """Add a person. Only for administrators."""
         person.must_be_administrator()
         with self._storage.writing() as session:
             record = PersonRecord(name=name, role=role)

@@ -1,7 +1,4 @@
-"""SQLite: one file behind two engines, one connection that writes and many that read.
-
-One writer per process makes the threads queue fairly in its pool instead of polling the file's lock.
-"""
+"""SQLite: one file with two engines, one for the only connection that writes, one for many that read."""
 
 import logging
 import os
@@ -18,33 +15,38 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from db.errors import StorageError
+from db.errors import OPENING, StorageError, unexpected
 
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]  # there is no such module there, and nothing to call it None
+    fcntl = None  # type: ignore[assignment]  # the module does not exist there
 
 log = logging.getLogger(__name__)
 
 _BUSY_TIMEOUT = 30  # seconds
+_COPYING = "No copy was made."
 
-# By the beginning of SQLite's own error names, https://www.sqlite.org/rescode.html
+# What happened and what to do, by the beginning of SQLite's error names, https://www.sqlite.org/rescode.html
 _SENTENCES = {
-    "SQLITE_FULL": "The disk is full: nothing was saved. Free some space and try again.",
-    "SQLITE_BUSY": "The database was busy for too long: nothing was saved. Try again.",
-    "SQLITE_READONLY": "The database is read-only here. Check the permissions of the file that DATABASE_URL names, and "
-    "of its folder.",
-    "SQLITE_CANTOPEN": "The database cannot be opened. Check the file that DATABASE_URL names, and the permissions of "
-    "its folder.",
-    "SQLITE_NOTADB": "DATABASE_URL names a file that is not an SQLite database.",
-    "SQLITE_CORRUPT": "The database that DATABASE_URL names is damaged. Restore it from a backup.",
-    "SQLITE_IOERR": "The disk under the database failed to read or write. Check it, then try again.",
+    "SQLITE_FULL": ("The disk is full.", "Free some space and try again."),
+    "SQLITE_BUSY": ("The database was busy for too long.", "Try again."),
+    "SQLITE_READONLY": (
+        "The database is read-only.",
+        "Check the permissions of the file that DATABASE_URL names, and of its folder.",
+    ),
+    "SQLITE_CANTOPEN": (
+        "The database cannot be opened.",
+        "Check the file that DATABASE_URL names, and the permissions of its folder.",
+    ),
+    "SQLITE_NOTADB": ("DATABASE_URL names a file that is not an SQLite database.", "Correct it, or restore a backup."),
+    "SQLITE_CORRUPT": ("The database that DATABASE_URL names is damaged.", "Restore it from a backup."),
+    "SQLITE_IOERR": ("The disk under the database failed to read or write.", "Check the disk, then try again."),
 }
 
 
 class SQLite:
-    """The file of one database, made when it is not there."""
+    """The file of one database; it is created if it is missing."""
 
     def __init__(self, url: URL) -> None:
         if not url.database or url.database == ":memory:" or url.database.startswith("file:") or url.query:
@@ -54,7 +56,7 @@ class SQLite:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             refusal = ""
         except OSError as error:
-            refusal = f"DATABASE_URL: the folder “{self.path.parent}” cannot be made: {error.strerror}."
+            refusal = f"DATABASE_URL: the folder “{self.path.parent}” cannot be created: {error.strerror}."
         if refusal:
             raise StorageError(refusal)
         self._presence: BinaryIO | None = None
@@ -62,14 +64,14 @@ class SQLite:
         self.reader = _reader_of(self.path)
 
     def check(self, connection: Connection) -> None:
-        """Raises `StorageError` when the file is damaged."""
+        """Raises `StorageError` if the file is damaged."""
         if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
-            raise StorageError(_SENTENCES["SQLITE_CORRUPT"])
+            raise StorageError(_sentence("SQLITE_CORRUPT", OPENING))
 
     def join(self) -> bool:
-        """Be known as one of the processes that work with this file, until closed; whether nobody else is.
+        """Register this process as a user of the file until it is closed. Returns whether it is the only one.
 
-        The lock goes with the process, however it ends. Where the system has no such locks, nobody can tell.
+        The lock ends with the process, even if the process is killed. Returns False on systems without such locks.
         """
         if fcntl is None or self._presence is not None:
             return False
@@ -81,25 +83,24 @@ class SQLite:
             except BlockingIOError:
                 is_alone = False
             fcntl.flock(self._presence, fcntl.LOCK_SH)
-        except OSError:  # a folder that is read-only, a file system without locks
+        except OSError:  # the folder is read-only, or the file system has no locks
             return False
         return is_alone
 
     def keep(self, revision: str) -> None:
-        """Copy the database as it is before a migration, beside its file; the caller holds the write lock."""
+        """Copy the database beside its file before a migration. The caller holds the write lock."""
         copy_file(self.path, self.path.with_name(f"{self.path.name}.before-{revision}"), replace=True)
 
     def count_on(self, connection: Connection) -> None:
-        """SQLite numbers new rows behind the highest number that it ever saw."""
+        """Nothing to do: SQLite numbers new rows after the highest id it ever stored."""
 
-    def sentence(self, error: DBAPIError | PoolTimeout) -> str:
-        """What happened and what to do."""
-        return _sentence(
-            getattr(error.orig, "sqlite_errorname", "") if isinstance(error, DBAPIError) else "SQLITE_BUSY"
-        )
+    def sentence(self, error: DBAPIError | PoolTimeout, outcome: str) -> str:
+        """What happened, what it means for the data (`outcome`), and what to do."""
+        name = getattr(error.orig, "sqlite_errorname", "") if isinstance(error, DBAPIError) else "SQLITE_BUSY"
+        return _sentence(name, outcome)
 
     def close(self) -> None:
-        """Close all connections. The writer goes last: it folds the write-ahead log into the file."""
+        """Close all connections. The last one, the writer, merges the write-ahead log into the file."""
         self.reader.dispose()
         self.writer.dispose()
         if self._presence is not None:
@@ -107,31 +108,30 @@ class SQLite:
 
 
 def copy_file(path: Path, copy: Path, *, replace: bool = False) -> None:
-    """Write the last committed state to `copy`, whole or not at all, readable by its owner only.
+    """Write the last committed state to the file `copy`, completely or not at all, readable by its owner only.
 
-    Others may write meanwhile. Raises `StorageError`, also when `copy` exists and is not to be replaced.
+    Others can write meanwhile. Raises `StorageError`, also if `copy` exists and `replace` is False.
     """
     refusal = ""
     try:
         with draft_of(copy, replace=replace) as draft:
-            # `rw`: else a file that is not there would be made, and an empty copy of it.
+            # `rw`: otherwise SQLite would create a missing file, and copy the empty one.
             address = f"{path.absolute().as_uri()}?mode=rw"
             with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None)) as connection:
                 connection.execute("VACUUM INTO ?", [str(draft)])
             with closing(sqlite3.connect(draft)) as connection:
                 damage = connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",)
             if damage:
-                raise StorageError(_SENTENCES["SQLITE_CORRUPT"])
+                raise StorageError(_sentence("SQLITE_CORRUPT", _COPYING))
     except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "")
-        refusal = _sentence(name).replace("nothing was saved", "no copy was made")
+        refusal = _sentence(getattr(error, "sqlite_errorname", ""), _COPYING)
     if refusal:
         raise StorageError(refusal)
 
 
 @contextmanager
 def draft_of(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """An empty file, readable by its owner only, that gets its name when all went well; raises `StorageError`."""
+    """An empty file, readable by its owner only, which is renamed to `path` at the end. Raises `StorageError`."""
     with folder_beside(path) as folder:
         draft = folder / path.name
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL, 0o600))
@@ -141,12 +141,12 @@ def draft_of(path: Path, *, replace: bool = False) -> Iterator[Path]:
         if replace:
             draft.replace(path)
         else:
-            os.link(draft, path)  # unlike a rename, it fails where a file is
+            os.link(draft, path)  # unlike a rename, this fails if the file exists
 
 
 @contextmanager
 def folder_beside(path: Path) -> Iterator[Path]:
-    """An empty folder for its owner only, gone afterwards; `StorageError` when nothing can be written there."""
+    """A temporary folder beside `path`, for its owner only. Raises `StorageError` if nothing can be written there."""
     refusal = ""
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.name}.") as folder:
@@ -157,9 +157,11 @@ def folder_beside(path: Path) -> Iterator[Path]:
         raise StorageError(refusal)
 
 
-def _sentence(name: str) -> str:
-    found = (sentence for start, sentence in _SENTENCES.items() if name.startswith(start))
-    return next(found, "The database refused this: nothing was saved.")
+def _sentence(name: str, outcome: str) -> str:
+    for start, (what, advice) in _SENTENCES.items():
+        if name.startswith(start):
+            return f"{what} {outcome} {advice}"
+    return unexpected(name, outcome)
 
 
 def _writer_of(path: Path) -> Engine:
@@ -174,10 +176,13 @@ def _writer_of(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
-        # Else the driver begins transactions by itself, too late and without the lock: updates were lost.
+        # Otherwise the driver begins transactions itself, too late and without the lock, and updates are lost.
         connection.isolation_level = None
         if _set_write_ahead_log(connection) != "wal":
-            log.warning("SQLite cannot use its write-ahead log here. Is the database on a network file system?")
+            log.warning(
+                "SQLite cannot use its write-ahead log, so readers and writers wait for each other. Move the database "
+                "to a local disk if it is on a network file system."
+            )
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
 
@@ -189,7 +194,7 @@ def _writer_of(path: Path) -> Engine:
 
 
 def _set_write_ahead_log(connection: sqlite3.Connection) -> str:
-    """Turn the log on; the mode it is then in. SQLite does not wait for others here, whatever its timeout."""
+    """Turn on the write-ahead log and return the resulting mode. SQLite ignores its busy timeout here."""
     deadline = time.monotonic() + _BUSY_TIMEOUT
     while True:
         try:

@@ -1,4 +1,4 @@
-"""One database, SQLite or PostgreSQL: its transactions, and its schema, which is brought up to date at start."""
+"""One database, SQLite or PostgreSQL: its transactions, and the migration of its schema at start."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -16,34 +16,36 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from db.errors import StorageError
+from db.errors import OPENING, READING, WRITING, StorageError
 from db.postgresql import PostgreSQL
 from db.sqlite import SQLite
 
 _PATIENCE = 30  # seconds
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _ALEMBIC = Lock()
-"""It keeps what it is doing in globals, so that two threads would migrate each other's databases."""
+"""Alembic keeps its state in global variables: two threads would migrate each other's databases."""
 
 
 class Storage:
-    """One database. Safe to share between threads.
+    """One database. It can be shared between threads.
 
-    Whoever writes is alone, on PostgreSQL too: a write transaction may read, decide and write without looking over its
-    shoulder. No network call belongs inside `writing()`, nor a second `writing()`: that one would wait for itself.
+    Write transactions are serialised, on PostgreSQL too: such a transaction can read, decide and write, and nothing
+    changes in between. Make no network call inside `writing()`, and do not nest it: it would wait for itself.
     """
 
     def __init__(self, url: str | URL, *, needs_key: bool = False) -> None:
-        """Open `url` and bring its schema up to date; `StorageError` says which setting is in the way.
+        """Open `url` and migrate its schema. Raises `StorageError` with the name of the wrong setting.
 
-        `needs_key`: no encryption key was set, so there must be a place for the automatic one.
+        With `needs_key`, no encryption key was set, so the database needs a folder for the automatic key file.
         """
         self.backend = _backend(url)
-        self._turns = _Turns()
+        self._queue = _WriteQueue()
         if needs_key and self.path is None:
-            raise StorageError("ENCRYPTION_KEY must be set: with PostgreSQL there is no place for an automatic key.")
+            raise StorageError(
+                "ENCRYPTION_KEY must be set: with PostgreSQL there is no folder for an automatic key file."
+            )
         try:
-            with self.writing() as session:
+            with self._transaction(self.backend.writer, OPENING) as session:
                 _migrate(self.backend, session.connection())
         except BaseException:
             self.close()
@@ -51,36 +53,36 @@ class Storage:
 
     @property
     def path(self) -> Path | None:
-        """SQLite's file."""
+        """The file of an SQLite database; None for PostgreSQL."""
         return self.backend.path
 
     @property
     def address(self) -> str:
-        """The URL without its password, which may also stand among its options."""
+        """The URL without password and options, which may contain the password as well."""
         return self.backend.writer.url.set(query={}).render_as_string(hide_password=True)
 
     def join(self) -> bool:
-        """Be known as one of the processes that work here, until closed; whether nobody else is."""
+        """Register this process as a user of the database until it is closed. Returns whether it is the only one."""
         return self.backend.join()
 
     def revision(self) -> str:
-        """Of the schema."""
+        """The revision of the schema, for example `0003`."""
         with self.reading() as session:
             return MigrationContext.configure(session.connection()).get_current_revision() or ""
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """One transaction that sees one state of the database and cannot write."""
-        with self._transaction(self.backend.reader) as session:
+        """A transaction that sees one state of the database and cannot write."""
+        with self._transaction(self.backend.reader, READING) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """One transaction that holds the write lock from its first statement; rolled back by any exception."""
-        with self._turns.next(_PATIENCE) as is_mine:
+        """A transaction that holds the write lock from its first statement. Any exception rolls it back."""
+        with self._queue.next(_PATIENCE) as is_mine:
             if not is_mine:
-                raise StorageError(self.backend.sentence(PoolTimeout()))
-            with self._transaction(self.backend.writer) as session:
+                raise StorageError(self.backend.sentence(PoolTimeout(), WRITING))
+            with self._transaction(self.backend.writer, WRITING) as session:
                 yield session
 
     def close(self) -> None:
@@ -88,27 +90,30 @@ class Storage:
         self.backend.close()
 
     @contextmanager
-    def _transaction(self, engine: Engine) -> Iterator[Session]:
+    def _transaction(self, engine: Engine, outcome: str) -> Iterator[Session]:
+        """`outcome` says what a failure means for the data."""
         try:
             with Session(engine) as session, session.begin():
                 yield session
             return
         except (DBAPIError, PoolTimeout) as error:
-            failure = StorageError(self.backend.sentence(error))
+            failure = StorageError(self.backend.sentence(error, outcome))
         except UnicodeEncodeError:
-            failure = StorageError("A text holds half of a character, which cannot be stored: nothing was saved.")
+            failure = StorageError(
+                f"The text contains an invalid character. {outcome} Remove that character and try again."
+            )
         try:
             raise failure
         finally:
-            # The caller's `with` is still handling the old exception here, and Python hangs that on the new one, with
-            # all the values that were being stored.
+            # The caller's `with` is still handling the old exception here, so Python chains it to the new one, although
+            # it contains the values that were being stored.
             failure.__context__ = None
 
 
-class _Turns:
-    """A lock that goes to whoever has waited longest.
+class _WriteQueue:
+    """A lock that threads get in the order in which they asked for it.
 
-    Python's own, and the pool's, go to whoever is quickest: a thread that wrote in a loop kept another out for 30 s.
+    Python's lock and SQLAlchemy's pool are not fair: a thread that wrote in a loop kept another one waiting for 30 s.
     """
 
     def __init__(self) -> None:
@@ -118,7 +123,7 @@ class _Turns:
 
     @contextmanager
     def next(self, timeout: float) -> Iterator[bool]:
-        """Hold it, once it is one's turn; False when that did not come within `timeout` seconds."""
+        """Hold the lock. Yields False, without the lock, if it was not free within `timeout` seconds."""
         is_mine = self._wait(timeout)
         try:
             yield is_mine
@@ -136,14 +141,14 @@ class _Turns:
         try:
             if called.wait(timeout):
                 return True
-        except BaseException:  # Ctrl+C: nobody would ever answer the call
+        except BaseException:  # Ctrl+C: otherwise the lock would be passed on to a thread that no longer waits
             if not self._gave_up(called):
                 self._pass_on()
             raise
         return not self._gave_up(called)
 
     def _gave_up(self, called: Event) -> bool:
-        """Leave the queue; False when the turn came at the last moment."""
+        """Leave the queue. Returns False if the lock was passed on to this thread at the last moment."""
         with self._mutex:
             if called.is_set():
                 return False
@@ -162,7 +167,7 @@ def _backend(text: str | URL) -> SQLite | PostgreSQL:
     try:
         url = make_url(text)
         kind = url.get_backend_name()
-    except (ArgumentError, ValueError):  # ValueError: its port is no number
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
         kind = ""
     if kind == "sqlite":
         return SQLite(url)
@@ -174,17 +179,21 @@ def _backend(text: str | URL) -> SQLite | PostgreSQL:
 
 
 def _migrate(backend: SQLite | PostgreSQL, connection: Connection) -> None:
-    """Bring the schema to the newest revision. The caller holds the write lock, so one of many processes does it."""
+    """Migrate the schema to the newest revision. The caller holds the write lock, so only one process does it."""
     backend.check(connection)
     scripts = ScriptDirectory(str(_MIGRATIONS))
     current = MigrationContext.configure(connection).get_current_revision()
     if current == scripts.get_current_head():
         return
     if current is None and inspect(connection).get_table_names():
-        raise StorageError("DATABASE_URL names a database of another program.")
+        raise StorageError(
+            "DATABASE_URL names a database of another program. Nothing was changed. Choose an empty database, or "
+            "another file."
+        )
     if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
         raise StorageError(
-            "The database that DATABASE_URL names was written by a newer version of this program. Install that version."
+            "The database that DATABASE_URL names was written by a newer version of this program. Nothing was changed. "
+            "Install that version."
         )
     if current is not None:
         backend.keep(current)

@@ -202,7 +202,7 @@ def test_whatever_is_not_local_is_refused_with_a_sentence(port: int, headers: di
     for path in ("/", "/_stcore/health", "/_stcore/metrics", "/showcase/chat"):
         status, _, body = ask(port, path, headers, method)
         assert status == 403
-        assert b"answers only the machine it runs on" in body
+        assert b"serves only the machine it runs on" in body
 
 
 def test_a_request_with_no_host_or_two_is_refused(port: int) -> None:
@@ -454,10 +454,10 @@ REFUSALS: dict[str, tuple[Callable[[Path], dict[str, str]], str]] = {
     "an empty key": (lambda folder: {"ENCRYPTION_KEY": ""}, "ENCRYPTION_KEY is set but empty"),
     "no key at all": (
         lambda folder: {"ENCRYPTION_KEY": "hunter2-hunter2"},
-        "ENCRYPTION_KEY does not hold a usable key",
+        "ENCRYPTION_KEY does not contain a valid key",
     ),
-    "two that disagree": (_two_that_disagree, "ENCRYPTION_KEY and ENCRYPTION_KEY_FILE do not agree"),
-    "a file for all to read": (_readable_by_all, "ENCRYPTION_KEY_FILE: everybody can read the file"),
+    "two that disagree": (_two_that_disagree, "ENCRYPTION_KEY and ENCRYPTION_KEY_FILE contain different keys"),
+    "a file for all to read": (_readable_by_all, "ENCRYPTION_KEY_FILE: every user of this machine can read the file"),
     "a missing file": (
         lambda folder: {"ENCRYPTION_KEY_FILE": f"{folder}/none"},
         "ENCRYPTION_KEY_FILE: the file cannot",

@@ -48,7 +48,7 @@ def test_an_empty_encryption_key_is_a_mistake_and_not_a_wish_for_the_automatic_o
 
 @pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "+1", "1.5", "1_8", "0x12", "١٨", "²", "9" * 5000])
 def test_a_port_is_a_number_from_1_to_65535(port: str) -> None:
-    with pytest.raises(InvalidSetting, match="DEMO_PORT must be a port from 1 to 65535"):
+    with pytest.raises(InvalidSetting, match="DEMO_PORT must be a port number from 1 to 65535"):
         Settings.from_environment({"DEMO_PORT": port})
 
 

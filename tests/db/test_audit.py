@@ -134,7 +134,7 @@ def test_what_is_done_is_undone_when_it_cannot_be_told(
         lambda: database.configurations.make_default(me, saved.id),
         lambda: database.configurations.delete(me, saved.id),
     ):
-        with pytest.raises(StorageError, match="nothing was saved"):
+        with pytest.raises(StorageError, match="Nothing was saved"):
             attempt()
     assert database.configurations.all(me) == [saved]
     assert database.configurations.open(me, saved.id) == configuration

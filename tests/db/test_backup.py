@@ -155,7 +155,7 @@ def test_what_is_no_backup_changes_nothing(filled: Database, me: Person, name: s
     file = tmp_path / "file"
     NO_BACKUP[name](file)
     before = rows(filled, audit=True)
-    with pytest.raises(StorageError, match=r"There is no file|is no backup of this program"):
+    with pytest.raises(StorageError, match=r"There is no file|is not a backup of this program"):
         filled.restore(me, file, replaced=tmp_path / "replaced.db")
     assert rows(filled, audit=True) == before
     assert not (tmp_path / "replaced.db").exists()
@@ -169,7 +169,7 @@ def test_a_backup_under_another_encryption_key_is_refused_by_name(
     other.configurations.add(me, configuration)
     other.close()
     before = rows(filled, audit=True)
-    with pytest.raises(StorageError, match=r"does not open the keys of: Mine\. Nothing was restored"):
+    with pytest.raises(StorageError, match=r"cannot decrypt the API keys of: Mine\. Nothing was restored"):
         filled.restore(me, file, replaced=tmp_path / "replaced.db")
     assert rows(filled, audit=True) == before
 
@@ -179,10 +179,10 @@ def test_a_backup_overwrites_nothing_and_says_where_it_cannot_be_written(
 ) -> None:
     taken = tmp_path / "taken"
     taken.write_text("mine")
-    with pytest.raises(StorageError, match="is there already"):
+    with pytest.raises(StorageError, match="already exists"):
         filled.back_up(me, taken)
     os.symlink(tmp_path / "nowhere", tmp_path / "link")
-    with pytest.raises(StorageError, match="is there already"):
+    with pytest.raises(StorageError, match="already exists"):
         filled.back_up(me, tmp_path / "link")
     with pytest.raises(StorageError, match="cannot be written") as caught:
         filled.back_up(me, tmp_path / "none" / "backup.db")
@@ -307,7 +307,7 @@ def test_the_database_itself_is_no_backup(
     for file in (by(path), tmp_path / "link"):
         with pytest.raises(StorageError, match="is the database itself"):
             filled.restore(me, file, replaced=tmp_path / "replaced.db")
-        with pytest.raises(StorageError, match="is there already"):
+        with pytest.raises(StorageError, match="already exists"):
             filled.back_up(me, file)
     assert rows(filled, audit=True) == before
 
@@ -346,7 +346,7 @@ def test_a_place_for_what_was_there_is_needed(filled: Database, me: Person, tmp_
     before = rows(filled, audit=True)
     (tmp_path / "taken.db").write_text("mine")
     for replaced in (tmp_path / "nowhere" / "replaced.db", tmp_path / "taken.db", tmp_path / ("x" * 300)):
-        with pytest.raises(StorageError, match=r"cannot be written|is there already"):
+        with pytest.raises(StorageError, match=r"cannot be written|already exists"):
             filled.restore(me, tmp_path / "backup.db", replaced=replaced)
     assert rows(filled, audit=True) == before
     assert (tmp_path / "taken.db").read_text() == "mine"
@@ -368,7 +368,7 @@ def test_a_backup_from_before_a_rotation_opens_while_the_old_key_is_named(
     filled.back_up(me, tmp_path / "backup.db")
     both = open_database(f"{TWO},{ENCRYPTION_KEY}")
     both.encryption_keys.rotate(me)
-    with pytest.raises(StorageError, match="does not open the keys of: Mine"):
+    with pytest.raises(StorageError, match="cannot decrypt the API keys of: Mine"):
         open_database(TWO).restore(me, tmp_path / "backup.db", replaced=tmp_path / "replaced.db")
     both.restore(me, tmp_path / "backup.db", replaced=tmp_path / "replaced.db")
     assert both.encryption_keys.rotate(me).resealed == 1

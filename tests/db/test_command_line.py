@@ -65,7 +65,7 @@ def test_it_is_a_program(path: Path) -> None:
     said = [
         f"Database: sqlite:///{path}, schema 0005",
         "Encryption key: ENCRYPTION_KEY",
-        "  key 1 (seals): opens 0 stored keys",
+        "  key 1 (encrypts): decrypts 0 API keys",
     ]
     assert (done.returncode, done.stdout.splitlines(), done.stderr) == (0, said, "")
 
@@ -83,19 +83,19 @@ def test_the_status_says_how_many_stored_keys_each_encryption_key_opens(
     assert out.splitlines()[0].endswith(f"{url.rpartition('@')[2]}, schema 0005")
     assert out.splitlines()[1:] == [
         "Encryption key: ENCRYPTION_KEY",
-        "  key 1 (seals): opens 1 stored key",
-        "  key 2: opens 2 stored keys",
-        "  none of them: 1 stored key, of D",
+        "  key 1 (encrypts): decrypts 1 API key",
+        "  key 2: decrypts 2 API keys",
+        "  no key decrypts 1 API key, of D",
     ]
-    assert err.startswith("The encryption key (ENCRYPTION_KEY) does not open the keys of: D. ")
+    assert err.startswith("The encryption key (ENCRYPTION_KEY) cannot decrypt the API keys of: D. ")
 
 
 def test_a_rotation_reports_its_counts_and_may_be_repeated(
     database: Database, me: Person, saved: SavedConfiguration, run: Run
 ) -> None:
     both = f"{TWO},{ENCRYPTION_KEY}"
-    before = "Sealed anew: 1 stored key. Under the first encryption key already: 0 stored keys.\n"
-    after = "Sealed anew: 0 stored keys. Under the first encryption key already: 1 stored key.\n"
+    before = "Encrypted with the first encryption key: 1 API key. Already so: 0 API keys.\n"
+    after = "Encrypted with the first encryption key: 0 API keys. Already so: 1 API key.\n"
     assert run("rotate-key", keys=both) == (0, before, "")
     assert run("rotate-key", keys=both) == (0, after, "")
     assert run("rotate-key", keys=TWO) == (0, after, "")
@@ -112,8 +112,9 @@ def test_a_rotation_that_left_something_fails_and_names_it(
     assert (code, out.splitlines()) == (
         1,
         [
-            "Sealed anew: 1 stored key. Under the first encryption key already: 0 stored keys.",
-            "No encryption key opens 1 stored key, of Lost. They stay as they are.",
+            "Encrypted with the first encryption key: 1 API key. Already so: 0 API keys.",
+            "No encryption key decrypts 1 API key, of Lost. They were not changed. Add the encryption key that "
+            "encrypted them to ENCRYPTION_KEY, or enter these API keys again.",
         ],
     )
     assert sql("SELECT sealed_key FROM configurations WHERE display_name = 'Lost'") == before
@@ -126,7 +127,7 @@ def test_a_backup_is_written_and_restored_beside_the_running_app(
     database.chat_sessions.create(me, title="A chat", configuration_id=saved.id)
     code, out, err = run("backup", file)
     assert (code, err) == (0, "")
-    assert out == f"Written to {file}. Keep the encryption key as well, at another place: both are needed.\n"
+    assert out == f"Written to {file}. Also keep the encryption key, in another place: to restore, you need both.\n"
 
     database.configurations.delete(me, saved.id)
     code, out, err = run("restore", file)
@@ -135,7 +136,7 @@ def test_a_backup_is_written_and_restored_beside_the_running_app(
     assert restored == "Restored: 1 configuration, 1 chat, 0 calls."
     assert database.configurations.open(me, saved.id).api_key.get_secret_value() == KEY
     (replaced,) = tmp_path.glob("my backup?.db.replaced-*")
-    assert kept == f"What was there before is in {replaced}."
+    assert kept == f"The previous data is in {replaced}."
     assert replaced.stat().st_mode & 0o777 == 0o600
 
     code, out, err = run("restore", replaced)
@@ -146,14 +147,17 @@ def test_a_backup_is_written_and_restored_beside_the_running_app(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["backup", "."], ". is there already. Name a file that is not."),
+        (["backup", "."], ". already exists. Nothing was written. Choose another file name."),
         (["backup", "nowhere/x.db"], "nowhere/x.db cannot be written: No such file or directory."),
         (["backup", "x" * 300], f"{'x' * 300} cannot be written: File name too long."),
-        (["restore", "nowhere/x.db"], "There is no file nowhere/x.db."),
-        (["restore", "."], "There is no file .."),
-        (["restore", ""], "There is no file .."),
-        (["restore", "x" * 300], f"There is no file {'x' * 300}."),
-        (["restore", "README.md"], "README.md is no backup of this program."),
+        (["restore", "nowhere/x.db"], "There is no file nowhere/x.db. Nothing was restored. Check the path."),
+        (["restore", "."], "There is no file .. Nothing was restored. Check the path."),
+        (["restore", ""], "There is no file .. Nothing was restored. Check the path."),
+        (["restore", "x" * 300], f"There is no file {'x' * 300}. Nothing was restored. Check the path."),
+        (
+            ["restore", "README.md"],
+            "README.md is not a backup of this program. Nothing was restored. Choose another file.",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used_is_a_sentence(
@@ -168,11 +172,11 @@ def test_a_file_that_cannot_be_used_is_a_sentence(
     ("settings", "sentence"),
     [
         ({"ENCRYPTION_KEY": ""}, "ENCRYPTION_KEY is set but empty"),
-        ({"ENCRYPTION_KEY": "very-secret"}, "ENCRYPTION_KEY does not hold a usable key"),
-        ({"ENCRYPTION_KEY": f"{ONE},"}, "ENCRYPTION_KEY does not hold a usable key"),
+        ({"ENCRYPTION_KEY": "very-secret"}, "ENCRYPTION_KEY does not contain a valid key"),
+        ({"ENCRYPTION_KEY": f"{ONE},"}, "ENCRYPTION_KEY does not contain a valid key"),
         ({"ENCRYPTION_KEY_FILE": "nowhere"}, "ENCRYPTION_KEY_FILE: the file cannot be read: No such file"),
         ({"DATABASE_URL": "mysql://me:very-secret@host/x"}, "DATABASE_URL must start with"),
-        ({"DATABASE_URL": "postgresql://me:very-secret@127.0.0.1:1/x"}, "Is PostgreSQL running?"),
+        ({"DATABASE_URL": "postgresql://me:very-secret@127.0.0.1:1/x"}, "Check that PostgreSQL is running there."),
     ],
 )
 def test_a_setting_that_cannot_work_is_named(run: Run, settings: dict[str, str], sentence: str) -> None:
@@ -184,18 +188,18 @@ def test_a_setting_that_cannot_work_is_named(run: Run, settings: dict[str, str],
 def test_a_database_that_is_not_there_is_made_for_a_restore_only(
     saved: SavedConfiguration, database: Database, me: Person, run: Run, tmp_path: Path
 ) -> None:
-    """Else a mistyped address would be a new and empty one, and its backup a success."""
+    """Otherwise a mistyped path would create an empty database, and the backup of it would succeed."""
     database.back_up(me, tmp_path / "backup.db")
     new = tmp_path / "new" / "workbench.db"
     elsewhere = {"DATABASE_URL": f"sqlite:///{new}"}
     for arguments in (["status"], ["rotate-key"], ["backup", tmp_path / "another.db"]):
         code, out, err = run(*arguments, **elsewhere)
         assert (code, out) == (1, "")
-        assert err == f"There is no database {new}. Check DATABASE_URL, and the folder that this runs in.\n"
+        assert err == f"There is no database {new}. Nothing was changed. Check DATABASE_URL and the current folder.\n"
     assert not new.parent.exists()
     assert not (tmp_path / "another.db").exists()
     assert run("restore", tmp_path / "backup.db", **elsewhere)[0] == 0
-    assert "opens 1 stored key\n" in run("status", **elsewhere)[1]
+    assert "decrypts 1 API key\n" in run("status", **elsewhere)[1]
 
 
 def test_what_the_app_is_doing_stays_under_way(

@@ -60,7 +60,7 @@ def test_a_malformed_key_is_refused_before_anything_is_made(
         "ENCRYPTION_KEY": {"encryption_key": text},
         "ENCRYPTION_KEY_FILE": {"encryption_key_file": key_file(text)},
     }.items():
-        with pytest.raises(StorageError, match=f"^{setting} (is empty|does not hold)") as caught:
+        with pytest.raises(StorageError, match=f"^{setting} (is empty|does not contain)") as caught:
             Database(f"sqlite:///{path}", **arguments)  # type: ignore[arg-type]
         assert "Fernet.generate_key" in str(caught.value)
         assert text.strip() == "" or text not in str(caught.value)
@@ -77,12 +77,12 @@ def test_a_key_file_that_is_missing_empty_or_open_to_all_is_refused(
     ]:
         with pytest.raises(StorageError, match=sentence):
             Database(f"sqlite:///{path}", encryption_key_file=file)
-    with pytest.raises(StorageError, match="ENCRYPTION_KEY_FILE: everybody can read the file"):
+    with pytest.raises(StorageError, match="ENCRYPTION_KEY_FILE: every user of this machine can read the file"):
         Database(f"sqlite:///{path}", encryption_key_file=key_file(ONE, 0o644))
 
 
 def test_two_settings_that_disagree_are_refused(path: Path, key_file: Callable[..., str]) -> None:
-    with pytest.raises(StorageError, match="ENCRYPTION_KEY and ENCRYPTION_KEY_FILE do not agree"):
+    with pytest.raises(StorageError, match="ENCRYPTION_KEY and ENCRYPTION_KEY_FILE contain different keys"):
         Database(f"sqlite:///{path}", encryption_key=ONE, encryption_key_file=key_file(TWO))
 
 
@@ -152,7 +152,7 @@ def test_a_lost_key_file_is_not_replaced_while_something_is_sealed(path: Path, c
     assert [each.id for each in database.configurations.all(me)] == [id]
     with pytest.raises(CannotOpen, match="ENCRYPTION_KEY and enter the key again"):
         database.configurations.open(me, id)
-    with pytest.raises(StorageError, match=r"No key can be saved .* ENCRYPTION_KEY"):
+    with pytest.raises(StorageError, match=r"API key cannot be saved .* ENCRYPTION_KEY"):
         database.configurations.add(me, Configuration(**{**dict(configuration), "display_name": "Other"}))
     assert not file.exists()
     assert len(database.configurations.all(me)) == 1
@@ -184,14 +184,14 @@ def test_a_start_names_what_the_encryption_key_does_not_open(
     (warning,) = caplog.records
     assert warning.levelname == "WARNING"
     assert warning.getMessage() == (
-        "The encryption key (ENCRYPTION_KEY) does not open the keys of: Alpha, Beta. Set the encryption key that "
-        "sealed them, or enter these keys again."
+        "The encryption key (ENCRYPTION_KEY) cannot decrypt the API keys of: Alpha, Beta. Set the encryption "
+        "key that encrypted them, or enter these API keys again."
     )
 
     file = path.with_name("encryption.key")
     caplog.clear()
     Database(f"sqlite:///{path}").close()
-    assert f"(none: {file} is missing) does not open the keys of: Alpha, Beta." in caplog.text
+    assert f"(none: {file} is missing) cannot decrypt the API keys of: Alpha, Beta." in caplog.text
     for secret in (ONE, TWO, configuration.api_key.get_secret_value()[:10]):
         assert secret not in caplog.text
 
@@ -209,7 +209,9 @@ def test_an_encryption_key_that_does_not_agree_with_the_automatic_file_is_refuse
         "ENCRYPTION_KEY": {"encryption_key": ONE},
         "ENCRYPTION_KEY_FILE": {"encryption_key_file": key_file(ONE)},
     }.items():
-        with pytest.raises(StorageError, match=rf"^{setting} and the file .*encryption\.key do not agree") as caught:
+        with pytest.raises(
+            StorageError, match=rf"^{setting} does not contain the key in the file .*encryption\.key\."
+        ) as caught:
             Database(f"sqlite:///{path}", **arguments)  # type: ignore[arg-type]
         assert f"{setting}=new,old" in str(caught.value)
         assert ONE not in str(caught.value)
@@ -228,7 +230,7 @@ def test_an_automatic_file_that_everybody_may_read_is_refused_beside_a_setting_t
     Database(f"sqlite:///{path}").close()
     file = path.with_name("encryption.key")
     file.chmod(0o644)
-    with pytest.raises(StorageError, match=r"encryption\.key: everybody can read the file"):
+    with pytest.raises(StorageError, match=r"encryption\.key: every user of this machine can read the file"):
         Database(f"sqlite:///{path}", encryption_key=file.read_text())
 
 

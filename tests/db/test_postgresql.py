@@ -38,14 +38,26 @@ def users(postgresql: PostgreSQLServer) -> None:
     ("user", "database", "sentence"),
     [
         ("guarded:wrong-secret", "postgres", r"PostgreSQL refused the user or the password in DATABASE_URL\."),
-        ("guarded", "postgres", r"PostgreSQL wants a password in DATABASE_URL\."),
-        ("nobody:secret", "postgres", r"user that DATABASE_URL names does not exist\. Make it first"),
+        ("guarded", "postgres", r"PostgreSQL requires a password in DATABASE_URL\."),
+        (
+            "nobody:secret",
+            "postgres",
+            r"user that DATABASE_URL names does not exist\. .* Create it first\.",
+        ),
         ("postgres:secret", "nowhere", r"The database or the user that DATABASE_URL names does not exist"),
-        ("stranger:secret", "postgres", r"PostgreSQL lets nobody in from here .* DATABASE_URL: see its pg_hba\.conf"),
-        ("plain:secret", "postgres", r"The user in DATABASE_URL may not do this .* the owner of the database"),
+        (
+            "stranger:secret",
+            "postgres",
+            r"PostgreSQL refuses connections from here .* in its pg_hba\.conf",
+        ),
+        ("plain:secret", "postgres", r"The user in DATABASE_URL does not have the right .* the owner of the database"),
         ("postgres:secret", "postgres?sslmode=require", r"Check sslmode and certificates in DATABASE_URL"),
-        ("postgres:secret", "postgres?secret=1", r"DATABASE_URL holds an option that PostgreSQL does not take"),
-        ("postgres:secret", "postgres?sslmode=secret", r"DATABASE_URL holds an option that PostgreSQL does not take"),
+        ("postgres:secret", "postgres?secret=1", r"an option that PostgreSQL does not accept"),
+        (
+            "postgres:secret",
+            "postgres?sslmode=secret",
+            r"an option that PostgreSQL does not accept",
+        ),
     ],
 )
 def test_who_is_not_let_in_is_told_why_without_the_password(
@@ -60,8 +72,16 @@ def test_who_is_not_let_in_is_told_why_without_the_password(
 @pytest.mark.parametrize(
     ("host", "sentence"),
     [
-        ("127.0.0.1:1", "Nothing answers at the host and port that DATABASE_URL names. Is PostgreSQL running?"),
-        ("nowhere.invalid", "DATABASE_URL names a host that cannot be found."),
+        (
+            "127.0.0.1:1",
+            "No server responds at the host and port that DATABASE_URL names. Nothing was changed. "
+            "Check that PostgreSQL is running there.",
+        ),
+        (
+            "nowhere.invalid",
+            "DATABASE_URL names a host that cannot be found. Nothing was changed. Correct its name, or check "
+            "the network.",
+        ),
     ],
 )
 def test_a_server_that_is_not_there_is_told(host: str, sentence: str) -> None:
@@ -132,7 +152,7 @@ def test_a_server_that_goes_away_is_told_and_used_again_when_it_is_back(
             lambda: database.configurations.make_default(me, saved.id),
             lambda: database.turns.finish(me, turn, content="Hi", report=report()),
         ):
-            with pytest.raises(StorageError, match="Is PostgreSQL running") as caught:
+            with pytest.raises(StorageError, match="Check that PostgreSQL is running") as caught:
                 use()
             assert caught.value.__context__ is caught.value.__cause__ is None
     finally:
@@ -153,7 +173,7 @@ def test_a_connection_that_is_cut_in_the_middle_leaves_nothing_half_saved(
         "'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END'"
     )
     sql("CREATE TRIGGER refuse BEFORE INSERT ON audit EXECUTE FUNCTION refuse()")
-    with pytest.raises(StorageError, match=r"nothing was saved. Try again") as caught:
+    with pytest.raises(StorageError, match=r"Nothing was saved. Try again") as caught:
         database.configurations.add(me, configuration)
     assert caught.value.__context__ is caught.value.__cause__ is None
     sql("DROP FUNCTION refuse CASCADE")
@@ -182,7 +202,7 @@ def test_a_lock_that_is_held_too_long_is_told_and_waited_for_again(
             with database._storage.writing() as session:
                 session.connection()  # from here on it holds the lock
                 assert impatient.configurations.all(me) == [saved]  # readers do not wait
-                with pytest.raises(StorageError, match="busy for too long: nothing was saved") as caught:
+                with pytest.raises(StorageError, match=r"busy for too long\. Nothing was saved") as caught:
                     impatient.configurations.make_default(me, saved.id)
                 assert caught.value.__context__ is caught.value.__cause__ is None
                 with pytest.raises(StorageError, match="busy for too long"):
@@ -214,9 +234,9 @@ def test_a_read_only_server_is_told_and_read_from(
     try:
         cut_off(sql)
         assert database.configurations.all(me) == [saved]
-        with pytest.raises(StorageError, match="read-only: nothing was saved"):
+        with pytest.raises(StorageError, match=r"read-only\. Nothing was saved"):
             database.configurations.delete(me, saved.id)
-        with pytest.raises(StorageError, match="read-only: nothing was saved"):
+        with pytest.raises(StorageError, match=r"read-only\. Nothing was changed"):
             opened(url)
     finally:
         with psycopg.connect(url, autocommit=True) as connection:
@@ -230,7 +250,7 @@ def test_a_server_that_takes_no_more_connections_is_told(url: str, users: None, 
     name = url.rpartition("/")[2]
     sql(f"ALTER DATABASE {name} CONNECTION LIMIT 0")
     try:
-        with pytest.raises(StorageError, match="takes no more connections"):
+        with pytest.raises(StorageError, match="accepts no more connections"):
             opened(url.replace("postgres@", "plain:secret@"))
     finally:
         sql(f"ALTER DATABASE {name} CONNECTION LIMIT -1")

@@ -495,7 +495,7 @@ def test_a_new_chat_whose_turn_does_not_begin_leaves_nothing(
         database.turns.begin(me, NewChat("Hello"), question, gone)
     with pytest.raises(NotFound, match="configuration"):
         database.turns.begin(me, NewChat("Hello"), question, start, beside=gone)
-    with pytest.raises(StorageError, match="half of a character"):
+    with pytest.raises(StorageError, match="invalid character"):
         database.turns.begin(me, NewChat("Hello"), "\ud83d", start)
     assert everything(sql) == [[], [], [], []]
 

@@ -143,7 +143,7 @@ def restart(app: App, keys: str) -> None:
 def its_encryption_key_is_lost_and_it_is_saved(visitor: Visitor, app: App, provider: ProviderServer) -> None:
     page = visitor.page
     restart(app, TWO)
-    assert "does not open the keys of: Copy, Original" in app.log.read_text()
+    assert "cannot decrypt the API keys of: Copy, Original" in app.log.read_text()
     visitor.open("configurations")
     expect(page.get_by_text("does not open the stored key of: Copy, Original.")).to_be_visible()
     expect(page.get_by_text("Key cannot be opened")).to_have_count(2)
@@ -158,10 +158,10 @@ def its_encryption_key_is_lost_and_it_is_saved(visitor: Visitor, app: App, provi
 def it_is_rotated_while_the_app_runs(app: App) -> str:
     restart(app, f"{TWO},{ONE}")
     said = [command(app, "status"), command(app, "rotate-key"), command(app, "rotate-key"), command(app, "status")]
-    assert "key 1 (seals): opens 1 stored key\n  key 2: opens 1 stored key\n" in said[0]
-    assert said[1] == "Sealed anew: 1 stored key. Under the first encryption key already: 1 stored key.\n"
-    assert said[2] == "Sealed anew: 0 stored keys. Under the first encryption key already: 2 stored keys.\n"
-    assert "key 1 (seals): opens 2 stored keys\n  key 2: opens 0 stored keys\n" in said[3]
+    assert "key 1 (encrypts): decrypts 1 API key\n  key 2: decrypts 1 API key\n" in said[0]
+    assert said[1] == "Encrypted with the first encryption key: 1 API key. Already so: 1 API key.\n"
+    assert said[2] == "Encrypted with the first encryption key: 0 API keys. Already so: 2 API keys.\n"
+    assert "key 1 (encrypts): decrypts 2 API keys\n  key 2: decrypts 0 API keys\n" in said[3]
     restart(app, TWO)
     return "".join(said)
 

@@ -137,7 +137,7 @@ def test_a_missing_model_is_told_and_nothing_stored(workbench: Workbench) -> Non
 def test_a_database_that_fails_says_so_and_keeps_the_text(workbench: Workbench, at: AppTest) -> None:
     workbench.sql("CREATE TRIGGER full BEFORE INSERT ON messages BEGIN SELECT RAISE(FAIL, 'no'); END")
     say(at, "One")
-    assert lines(at.error) == ["The database refused this: nothing was saved."]
+    assert lines(at.error) == [REFUSED]
     assert offered(at) == "One"
     assert workbench.server.requests == []
 
@@ -246,7 +246,10 @@ def test_a_provider_that_does_not_stream_is_read_all_the_same(workbench: Workben
 # -- clicks, which run before the page is drawn
 
 
-REFUSED = "The database refused this: nothing was saved."
+REFUSED = (
+    "The database refused this (error SQLITE_CONSTRAINT_TRIGGER). Nothing was saved. Try again; if it happens again, "
+    "tell the administrator."
+)
 
 
 def refuse(workbench: Workbench, what: str) -> None:

@@ -133,7 +133,10 @@ def test_a_database_that_fails_under_a_page_is_told_in_a_sentence(workbench: Wor
     workbench.sql(f"ALTER TABLE {table} RENAME TO lost")
     at = visit("usage" if table == "calls" else "chat")
     assert not at.exception
-    assert lines(at.error) == ["The database refused this: nothing was saved."]
+    assert lines(at.error) == [
+        "The database refused this (error SQLITE_ERROR). The data could not be read; nothing was changed. Try again; "
+        "if it happens again, tell the administrator."
+    ]
 
 
 def test_what_nobody_expected_has_a_reference_that_the_log_knows(
