@@ -23,7 +23,7 @@ from db.cipher import Cipher, automatic_keys, configured_keys, must_agree
 from db.configurations import Configurations, SavedConfiguration, is_any_key_sealed
 from db.conversation import Conversation, Said
 from db.encryption_keys import EncryptionKeys, KeyUsage, Rotation
-from db.errors import CannotOpen, ChangedMeanwhile, NotAllowed, NotFound, StillWriting, StorageError
+from db.errors import OPENING, CannotOpen, ChangedMeanwhile, NotAllowed, NotFound, StillWriting, StorageError
 from db.lease import LEASE, interrupt
 from db.lone_answers import LoneAnswer, LoneAnswers
 from db.messages import Image, MessageStatus, StoredMessage
@@ -110,7 +110,7 @@ class Database:
         try:
             if recover:
                 is_alone = self._storage.join()
-                with self._storage.writing() as session:
+                with self._storage.writing(OPENING) as session:
                     interrupt(session, clock(), everything=is_alone)
             keys, source = self._with_key_file(keys, source)
             self._cipher = Cipher(keys)

@@ -45,7 +45,7 @@ class Storage:
                 "ENCRYPTION_KEY must be set: with PostgreSQL there is no folder for an automatic key file."
             )
         try:
-            with self._transaction(self.backend.writer, OPENING) as session:
+            with self.writing(OPENING) as session:
                 _migrate(self.backend, session.connection())
         except BaseException:
             self.close()
@@ -77,12 +77,15 @@ class Storage:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
-        """A transaction that holds the write lock from its first statement. Any exception rolls it back."""
+    def writing(self, outcome: str = WRITING) -> Iterator[Session]:
+        """A transaction that holds the write lock from its first statement. Any exception rolls it back.
+
+        `outcome` says in the sentence of an error what the failure means for the data.
+        """
         with self._queue.next(_PATIENCE) as is_mine:
             if not is_mine:
-                raise StorageError(self.backend.sentence(PoolTimeout(), WRITING))
-            with self._transaction(self.backend.writer, WRITING) as session:
+                raise StorageError(self.backend.sentence(PoolTimeout(), outcome))
+            with self._transaction(self.backend.writer, outcome) as session:
                 yield session
 
     def close(self) -> None:
@@ -91,7 +94,6 @@ class Storage:
 
     @contextmanager
     def _transaction(self, engine: Engine, outcome: str) -> Iterator[Session]:
-        """`outcome` says what a failure means for the data."""
         try:
             with Session(engine) as session, session.begin():
                 yield session
