@@ -51,6 +51,7 @@ from connector.message import ContentPart, Message, Role, ToolCall
 from connector.models import OfferedModel, models_of
 from connector.pasted import fields_of
 from connector.pricing import Cost, Price, context_window, cost_of, cost_of_prompt, tokens_of
+from connector.sdk import async_sdk
 from connector.snippets import connector_code, curl_command, key_variable, sdk_code
 from connector.value import bounds_of, choices_of
 
@@ -100,6 +101,7 @@ __all__ = [
     "UnreadableAnswer",
     "Usage",
     "UsageSource",
+    "async_sdk",
     "bounds_of",
     "choices_of",
     "connector_code",

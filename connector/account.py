@@ -11,7 +11,6 @@ from pydantic import Field, StringConstraints
 
 from connector.endpoint import Endpoint, read_endpoint
 from connector.errors import InvalidConfiguration, InvalidRequest
-from connector.identity import DATED_SCOPE, V1_SCOPE
 from connector.value import Value
 
 
@@ -43,6 +42,8 @@ class KeyType(StrEnum):
         return "Microsoft Entra token" if self is KeyType.ENTRA_TOKEN else "Microsoft Entra identity"
 
 
+DATED_SCOPE = "https://cognitiveservices.azure.com/.default"
+V1_SCOPE = "https://ai.azure.com/.default"
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
 
 
@@ -99,6 +100,11 @@ class Account(Value):
         return "api-key" if is_azure_key else "authorization"
 
     @property
+    def sdk_arguments(self) -> "SdkArguments":
+        """The official SDK's client that calls this account, and what tells it the address."""
+        return PROVIDERS[self.api_type].sdk(self, read_endpoint(self.endpoint))
+
+    @property
     def entra_scope(self) -> str:
         """The scope that a Microsoft Entra token needs."""
         is_v1 = "/openai/v1/" in self.url
@@ -114,6 +120,29 @@ class Account(Value):
         except InvalidConfiguration as error:
             problems |= error.problems
         return problems | PROVIDERS[self.api_type].problems(self, endpoint)
+
+
+@dataclass(frozen=True, slots=True)
+class SdkArguments:
+    """Arguments of `openai.OpenAI` (`base_url`), or of `openai.AzureOpenAI` (`azure_endpoint`, `azure_deployment` and
+    `api_version`); all empty where the class does not take them.
+    """
+
+    base_url: str = ""
+    azure_endpoint: str = ""
+    azure_deployment: str = ""
+    api_version: str = ""
+
+    @property
+    def is_azure(self) -> bool:
+        """Whether the class is `AzureOpenAI`."""
+        return bool(self.azure_endpoint)
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """Those that the class takes, by name."""
+        names = ("azure_endpoint", "azure_deployment", "api_version") if self.is_azure else ("base_url",)
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -132,6 +161,8 @@ class Provider:
     reference: str
     """The provider's own reference of the API."""
     url: Callable[[Account, Endpoint], str]
+    sdk: Callable[[Account, Endpoint], SdkArguments]
+    """How the official SDK's client is made."""
     problems: Callable[[Account, Endpoint], dict[str, str]]
 
 
@@ -140,6 +171,10 @@ class Provider:
 
 def _openai_url(account: Account, endpoint: Endpoint) -> str:
     return f"{endpoint.base_url}/chat/completions"
+
+
+def _openai_sdk(account: Account, endpoint: Endpoint) -> SdkArguments:
+    return SdkArguments(base_url=endpoint.base_url)
 
 
 def _openai_problems(account: Account, endpoint: Endpoint) -> dict[str, str]:
@@ -165,6 +200,16 @@ def _azure_url(account: Account, endpoint: Endpoint) -> str:
     version = account.api_version or endpoint.api_version
     deployment = account.deployment
     return f"{endpoint.azure_root}/openai/deployments/{deployment}/chat/completions?api-version={version}"
+
+
+def _azure_sdk(account: Account, endpoint: Endpoint) -> SdkArguments:
+    if _is_v1(account, endpoint):
+        return SdkArguments(base_url=f"{endpoint.azure_root}/openai/v1")
+    return SdkArguments(
+        azure_endpoint=endpoint.azure_root,
+        azure_deployment=account.deployment,
+        api_version=account.api_version or endpoint.api_version,
+    )
 
 
 def _azure_problems(account: Account, endpoint: Endpoint) -> dict[str, str]:
@@ -200,6 +245,7 @@ PROVIDERS: dict[ApiType, Provider] = {
         key_variable="OPENAI_API_KEY",
         reference="https://platform.openai.com/docs/api-reference/chat",
         url=_openai_url,
+        sdk=_openai_sdk,
         problems=_openai_problems,
     ),
     ApiType.AZURE_OPENAI: Provider(
@@ -211,6 +257,7 @@ PROVIDERS: dict[ApiType, Provider] = {
         key_variable="AZURE_OPENAI_API_KEY",
         reference="https://learn.microsoft.com/en-gb/azure/ai-services/openai/reference",
         url=_azure_url,
+        sdk=_azure_sdk,
         problems=_azure_problems,
     ),
 }

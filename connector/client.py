@@ -9,14 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
 import httpx2
 import jiter
+from openai import OpenAI
 
-from connector.account import KeyType
 from connector.adaptation import Adaptation, Adaptations, Mending
 from connector.answer import DONE, Assembly, Piece, events, joined, parse_completion, raw_bytes
 from connector.chat_completions import (
@@ -27,14 +26,12 @@ from connector.chat_completions import (
     text_of,
 )
 from connector.configuration import Configuration
-from connector.errors import AnswerInterrupted, ConnectionFailed, ConnectorError, KeyRefused
+from connector.errors import AnswerInterrupted, ConnectionFailed, ConnectorError
 from connector.failures import explain, explain_status, redacted, unreadable
-from connector.identity import entra_token
-from connector.transport import Line, drain, hang_up, shared_line
+from connector.identity import signed_in
+from connector.sdk import keyless_client, post, sync_sdk
+from connector.transport import TIMEOUT, drain, hang_up, shared_http_client
 
-TIMEOUT = httpx2.Timeout(connect=10, read=300, write=60, pool=10)
-"""Seconds to connect, to the first and between two pieces of an answer, to send a piece, and to wait for a free
-connection. A reasoning model may think for minutes."""
 RETRY_BUDGET = 30.0
 LONGEST_RETRY_AFTER = 20.0
 
@@ -138,6 +135,8 @@ class Client:
         self._token = token
         self._timeout = timeout
         self._max_retries = max_retries
+        self._keyless: tuple[httpx2.Client, OpenAI] | None = None
+        self._sdk: tuple[httpx2.Client, OpenAI] | None = None
 
     def execute_without_history(
         self, user_prompt: str = "", *, system_prompt: str = "", model: str | None = None
@@ -196,25 +195,42 @@ class Client:
         body = request.body(self.configuration.model_for(request.model), stream=stream)
         return _Call(self.configuration, Mending(body, self._learnt), self._on_call)
 
-    @cached_property
-    def _own_line(self) -> Line | None:
-        return Line(self._http_client) if self._http_client else None
+    @property
+    def sdk(self) -> OpenAI:
+        """The official client for this configuration, for everything that is not chat completions: `openai.OpenAI`, or
+        `openai.AzureOpenAI` for Azure with a dated API version.
+
+        It has the key (or a token provider) in it, takes nothing from the environment, and shares the connections, the
+        timeout and `max_retries` of this `Client`. It follows no redirects, unless a `http_client` of your own does.
+        Its errors are the SDK's own, its calls are not reported to `on_call` and their parameters are never changed.
+        """
+        http_client = self._pool()
+        if self._sdk is None or self._sdk[0] is not http_client:  # a forked process has another pool
+            sdk = sync_sdk(
+                self.configuration, http_client, token=self._token, timeout=self._timeout, max_retries=self._max_retries
+            )
+            self._sdk = http_client, sdk
+        return self._sdk[1]
+
+    def _pool(self) -> httpx2.Client:
+        return self._http_client or shared_http_client()
+
+    def _sender(self) -> OpenAI:
+        """The SDK's client that sends chat completions."""
+        http_client = self._pool()
+        if self._keyless is None or self._keyless[0] is not http_client:
+            self._keyless = http_client, keyless_client(self.configuration.sdk_arguments, http_client)
+        return self._keyless[1]
 
     def _send(self, call: "_Call", *, stream: bool) -> httpx2.Response:
         """Send through the SDK, and again while that may help; what it raises is a `ConnectorError`."""
         latest = time.monotonic() + RETRY_BUDGET
         tries = 0
+        sdk = self._sender()
         while not call.ended.is_set():  # by another thread, which stops a stream
             call.attempts += 1
             try:
-                response = (self._own_line or shared_line()).post(
-                    # Whole, so that what is called is what `url` says.
-                    call.account.url,
-                    call.mending.body,
-                    call.account.authorisation,
-                    self._timeout,
-                    stream=stream,
-                )
+                response = post(sdk, call.mending.body, call.account.authorisation, self._timeout, stream=stream)
             except Exception as error:
                 failure = call.explain(error)
             else:
@@ -227,21 +243,6 @@ class Client:
                 raise failure
             call.ended.wait(pause)
         raise AnswerInterrupted("It was stopped.")
-
-
-def signed_in(configuration: Configuration, token: Callable[[], str] | None) -> Configuration:
-    """The configuration, with a fresh token where tokens are used."""
-    if token is None and configuration.key_type is not KeyType.ENTRA_IDENTITY:
-        return configuration
-    try:
-        key = token() if token else entra_token(configuration.entra_scope)
-    except ConnectorError:
-        raise
-    except Exception:  # it may hold anything
-        key = ""
-    if not key or not isinstance(key, str):
-        raise KeyRefused("The token that this program was to bring could not be got. Sign in again.")
-    return configuration.with_key(key)
 
 
 def _pause(failure: ConnectorError, attempts: int) -> float | None:

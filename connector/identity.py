@@ -7,10 +7,24 @@ Azure command line), see https://learn.microsoft.com/azure/developer/python/sdk/
 from collections.abc import Callable
 from functools import lru_cache
 
-from connector.errors import InvalidConfiguration, KeyRefused
+from connector.account import KeyType
+from connector.configuration import Configuration
+from connector.errors import ConnectorError, InvalidConfiguration, KeyRefused
 
-DATED_SCOPE = "https://cognitiveservices.azure.com/.default"
-V1_SCOPE = "https://ai.azure.com/.default"
+
+def signed_in(configuration: Configuration, token: Callable[[], str] | None) -> Configuration:
+    """The configuration, with a fresh token where tokens are used."""
+    if token is None and configuration.key_type is not KeyType.ENTRA_IDENTITY:
+        return configuration
+    try:
+        key = token() if token else entra_token(configuration.entra_scope)
+    except ConnectorError:
+        raise
+    except Exception:  # it may hold anything
+        key = ""
+    if not key or not isinstance(key, str):
+        raise KeyRefused("Could not get an access token. Sign in again.")
+    return configuration.with_key(key)
 
 
 def entra_token(scope: str) -> str:

@@ -10,11 +10,11 @@ from datetime import UTC, date, datetime
 import httpx2
 
 from connector.account import ApiType
-from connector.client import signed_in
 from connector.configuration import Configuration
 from connector.endpoint import read_endpoint
 from connector.errors import ConnectorError, NotFoundAtProvider, UnreadableAnswer
 from connector.failures import explain, explain_status, host_of, redacted, retry_after_of
+from connector.identity import signed_in
 from connector.transport import shared_http_client
 
 PATIENCE = httpx2.Timeout(10, connect=5)

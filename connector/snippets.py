@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 from connector.account import PROVIDERS, Account, KeyType
 from connector.chat_completions import ChatCompletionsRequest
-from connector.endpoint import read_endpoint
 from connector.message import Message, Role
 
 TOKEN_VARIABLE = "AZURE_OPENAI_AD_TOKEN"  # noqa: S105 - a name, the SDK's own
@@ -151,18 +150,12 @@ def _sdk_client(configuration: Account) -> tuple[list[str], str]:
     else:
         imports.append("from azure.identity import DefaultAzureCredential, get_bearer_token_provider")
         secret = f'get_bearer_token_provider(DefaultAzureCredential(), "{configuration.entra_scope}")'
-    address, _, version = configuration.url.partition("?api-version=")
-    if not version:  # OpenAI and Azure's v1 API
-        base_url = address.removesuffix("/chat/completions")
-        return [*imports, "from openai import OpenAI"], _call(
-            "client = OpenAI", {"base_url": _literal(base_url), "api_key": secret}
-        )
+    target = configuration.sdk_arguments
+    fields = {name: _literal(value) for name, value in target.arguments.items()}
+    if not target.is_azure:
+        return [*imports, "from openai import OpenAI"], _call("client = OpenAI", {**fields, "api_key": secret})
     credential = {KeyType.API_KEY: "api_key", KeyType.ENTRA_TOKEN: "azure_ad_token"}
-    fields = {
-        "azure_endpoint": _literal(read_endpoint(configuration.endpoint).azure_root),
-        "api_version": _literal(version),
-        credential.get(configuration.key_type, "azure_ad_token_provider"): secret,
-    }
+    fields[credential.get(configuration.key_type, "azure_ad_token_provider")] = secret
     return [*imports, "from openai import AzureOpenAI"], _call("client = AzureOpenAI", fields)
 
 

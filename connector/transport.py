@@ -16,10 +16,13 @@ from socket import SHUT_RDWR
 from typing import Any, ClassVar
 
 import httpx2
-from openai import Omit, OpenAI, Stream
 
 KEEPALIVE = 120.0
 """Seconds that an idle connection is kept: a person thinks longer than the library's default of 5."""
+LIMITS = httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=KEEPALIVE)
+TIMEOUT = httpx2.Timeout(connect=10, read=300, write=60, pool=10)
+"""Seconds to connect, to the first and between two pieces of an answer, to send a piece, and to wait for a free
+connection. A reasoning model may think for minutes."""
 DRAIN = 0.25
 """Seconds that a finished answer may take to end, so that its connection can be used again."""
 
@@ -37,9 +40,9 @@ def pooled_http_client(*, proxy: str | None = None, ca_file: str | None = None) 
         verify=_trusting(ca_file) if ca_file else True,
         proxy=httpx2.Proxy(proxy) if proxy else None,
         trust_env=False,
-        limits=httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=KEEPALIVE),
+        limits=LIMITS,
     )
-    return httpx2.Client(
+    return PooledClient(
         transport=transport,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
@@ -77,37 +80,23 @@ class _KeptAlive(httpx2.HTTPTransport):
         return super().handle_request(request)
 
 
-class Line:
-    """The SDK over an HTTP client: its addresses' and headers' ways, but nothing that it takes from the environment.
+class PooledClient(httpx2.Client):
+    """An HTTP client that keeps the SDK's clients over it, one per account, for as long as it lives itself."""
 
-    One serves all accounts, since address and authorisation are given with each call.
-    """
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.kept: dict[Any, Any] = {}
+        """Filled by `sdk.keyless_client`."""
 
-    def __init__(self, http_client: httpx2.Client) -> None:
-        # The key is never sent: `post` leaves out every header of the SDK's own but those named here.
-        self._sdk = OpenAI(api_key="-", base_url="http://localhost", http_client=http_client, max_retries=0)
-        own = {"accept": "application/json", "content-type": "application/json", "user-agent": self._sdk.user_agent}
-        own |= {name.lower(): value for name, value in self._sdk.platform_headers().items()}
-        # OPENAI_CUSTOM_HEADERS, OPENAI_ORG_ID and their kind add and replace; `Omit` takes all of it out again.
-        none: dict[str, str | Omit] = {name.lower(): Omit() for name in self._sdk.default_headers}
-        none |= {"authorization": Omit(), "api-key": Omit()}
-        self._headers: dict[str, str | Omit] = {**none, **own}
 
-    def post(
-        self, url: str, body: dict[str, Any], authorisation: dict[str, str], timeout: httpx2.Timeout, *, stream: bool
-    ) -> httpx2.Response:
-        """Send; the answer as it came. Raises what the SDK and httpx2 raise."""
-        response = self._sdk.post(
-            url,
-            cast_to=httpx2.Response,
-            body=body,
-            options={"headers": self._headers | authorisation, "timeout": timeout, "follow_redirects": False},
-            stream=stream,
-            stream_cls=Stream[object],
-        )
-        # httpx2.Response is what cast_to asks for, streamed or not; the signature cannot say so.
-        assert isinstance(response, httpx2.Response)  # noqa: S101
-        return response
+def pooled_async_http_client() -> httpx2.AsyncClient:
+    """Make an asynchronous HTTP client for `async_sdk`."""
+    return httpx2.AsyncClient(
+        transport=httpx2.AsyncHTTPTransport(trust_env=False, limits=LIMITS),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        follow_redirects=False,
+        trust_env=False,
+    )
 
 
 _making = threading.Lock()
@@ -117,19 +106,12 @@ _making = threading.Lock()
 def shared_http_client() -> httpx2.Client:
     """The one that is used unless another one is given."""
     with _making:
-        return _shared()[0]
-
-
-def shared_line() -> Line:
-    """The SDK over it."""
-    with _making:
-        return _shared()[1]
+        return _shared()
 
 
 @lru_cache(maxsize=1)
-def _shared() -> tuple[httpx2.Client, Line]:
-    http_client = pooled_http_client()
-    return http_client, Line(http_client)
+def _shared() -> httpx2.Client:
+    return pooled_http_client()
 
 
 def _forget_the_parents() -> None:

@@ -54,6 +54,7 @@ PUBLIC = [
     "UnreadableAnswer",
     "Usage",
     "UsageSource",
+    "async_sdk",
     "bounds_of",
     "choices_of",
     "connector_code",

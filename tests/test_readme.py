@@ -220,13 +220,14 @@ def test_the_python_of_the_readme_does_what_it_says() -> None:
             timeout=60,
         )
         assert run.returncode == 0, run.stderr
-        assert len(server.requests) == 10, "four operations, a mended one, and an examination of five"
+        assert len(server.requests) == 12, "four operations, a mended one, an examination of five, two lists of models"
         assert server.violations == []
         first, *rest = run.stdout.splitlines()
     assert first == "Answer 0 to: Name a colour."
     assert "Answer 1 to: Name a colour." in rest[0]
     assert any(line.startswith("curl ") for line in rest)
-    assert rest[-1].startswith("Tools ")
+    assert any(line.startswith("Tools ") for line in rest)
+    assert rest[-2:] == ["gpt-6-luna"] * 2
 
 
 def test_every_setting_is_in_the_readme_and_no_other() -> None:

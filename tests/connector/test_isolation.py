@@ -62,19 +62,29 @@ ALIEN = {
     "SSLKEYLOGFILE": "/no/such/directory/keys",
 }
 CALLS = """
-import sys
-from connector import ChatCompletionsRequest, Client, Configuration
+import asyncio, sys
+from connector import ChatCompletionsRequest, Client, Configuration, async_sdk
 
 request = ChatCompletionsRequest.of_prompts("Hello")
 for line in sys.stdin:
-    client = Client(Configuration(**eval(line)))
+    configuration = Configuration(**eval(line))
+    client = Client(configuration)
     client.call_api(request)
     "".join(client.stream(request))
+    client.sdk.models.list()
+    client.sdk.with_options(timeout=30).models.list()
+
+    async def use() -> None:
+        async with async_sdk(configuration) as sdk:
+            await sdk.models.list()
+            await sdk.with_options(timeout=30).models.list()
+
+    asyncio.run(use())
 """
 
 
 def arrived(server: ProviderServer, environment: Mapping[str, str]) -> list[Received]:
-    """What arrives from a fresh process with this environment, a whole call and a stream for each form."""
+    """What arrives from a fresh process with this environment: calls, streams and lists of models, in each form."""
     server.requests.clear()
     accounts = [account(server, form) for form in FORMS]
     lines = [repr(each.model_dump(mode="json") | {"api_key": each.api_key.get_secret_value()}) for each in accounts]
@@ -98,7 +108,7 @@ def test_the_environment_changes_nothing_on_the_wire(server: ProviderServer) -> 
         return received.method, received.path, received.query, received.headers, received.raw
 
     clean = [told(each) for each in arrived(server, {})]
-    assert len(clean) == 2 * len(FORMS)
+    assert len(clean) == 6 * len(FORMS)
     assert [told(each) for each in arrived(server, ALIEN)] == clean
 
 
