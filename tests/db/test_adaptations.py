@@ -21,7 +21,7 @@ def book(database: Database, who: Person, start: CallStart, report: CallReport, 
     database.calls.add(who, start, replace(report, adaptations=adaptations, learnt=adaptations, url=URL))
 
 
-def test_what_helped_a_call_is_there_for_the_next(
+def test_an_adaptation_that_made_a_call_succeed_is_known_to_the_next_call(
     database: Database, me: Person, start: CallStart, report: Report, clock: Clock
 ) -> None:
     book(database, me, start, report(), RENAMED, REPLACED)
@@ -30,7 +30,7 @@ def test_what_helped_a_call_is_there_for_the_next(
     assert database.adaptations.of(me, str(start.configuration_id)).of("gpt-asked") == (RENAMED, REPLACED)
 
 
-def test_what_is_known_stays_since_when_it_is(
+def test_a_known_adaptation_keeps_the_time_it_was_learnt(
     database: Database, me: Person, start: CallStart, report: Report, clock: Clock
 ) -> None:
     book(database, me, start, report(), RENAMED)
@@ -45,14 +45,16 @@ def test_what_is_known_stays_since_when_it_is(
     ]
 
 
-def test_what_is_contradicted_is_replaced(database: Database, me: Person, start: CallStart, report: Report) -> None:
+def test_a_contradicted_adaptation_is_replaced(
+    database: Database, me: Person, start: CallStart, report: Report
+) -> None:
     book(database, me, start, report(), RENAMED)
     reverse = Adaptation("max_completion_tokens", None, "max_tokens", "Unrecognized.")
     book(database, me, start, report(), reverse)
     assert [each.adaptation for each in database.adaptations.all(me, str(start.configuration_id))] == [reverse]
 
 
-def test_what_was_only_applied_teaches_nothing(
+def test_an_adaptation_that_was_only_applied_is_not_learnt_again(
     database: Database, me: Person, start: CallStart, report: Report
 ) -> None:
     """It is known already; or it was forgotten while the call was under way."""
@@ -60,25 +62,29 @@ def test_what_was_only_applied_teaches_nothing(
     assert database.adaptations.all(me, str(start.configuration_id)) == []
 
 
-def test_a_call_teaches_however_it_ended(database: Database, me: Person, start: CallStart, report: Report) -> None:
+def test_adaptations_are_learnt_from_failed_calls_too(
+    database: Database, me: Person, start: CallStart, report: Report
+) -> None:
     """One of several choices may have come, and taught, before the next one failed."""
     book(database, me, start, report(status=CallStatus.FAILED, error=ConnectorError("No.")), RENAMED)
     assert len(database.adaptations.all(me, str(start.configuration_id))) == 1
 
 
-def test_what_is_outdated_is_dropped(database: Database, me: Person, start: CallStart, report: Report) -> None:
+def test_an_outdated_adaptation_is_removed(database: Database, me: Person, start: CallStart, report: Report) -> None:
     book(database, me, start, report(), RENAMED, LEFT_OUT)
     database.calls.add(me, start, replace(report(), outdated=(RENAMED,), url=URL))
     assert [each.adaptation for each in database.adaptations.all(me, str(start.configuration_id))] == [LEFT_OUT]
 
 
-def test_a_refused_number_comes_back_as_one(database: Database, me: Person, start: CallStart, report: Report) -> None:
+def test_a_refused_number_is_read_back_as_a_number(
+    database: Database, me: Person, start: CallStart, report: Report
+) -> None:
     refused = Adaptation("temperature", 1.8, None, "Only values from 0 to 1 are supported.")
     book(database, me, start, report(), refused)
     assert [each.adaptation for each in database.adaptations.all(me, str(start.configuration_id))] == [refused]
 
 
-def test_a_call_to_another_address_than_the_present_one_teaches_nothing(
+def test_nothing_is_learnt_from_a_call_to_an_earlier_address(
     database: Database, me: Person, start: CallStart, report: Report, saved: SavedConfiguration
 ) -> None:
     turn = database.lone_answers.begin(me, "translate", {}, start)
@@ -88,20 +94,24 @@ def test_a_call_to_another_address_than_the_present_one_teaches_nothing(
     assert database.adaptations.all(me, saved.id) == []
 
 
-def test_a_turn_of_a_chat_teaches_too(database: Database, me: Person, start: CallStart, report: Report) -> None:
+def test_adaptations_are_learnt_from_turns_of_a_chat(
+    database: Database, me: Person, start: CallStart, report: Report
+) -> None:
     chat = database.chat_sessions.create(me, title="Chat", configuration_id=start.configuration_id)
     turn = database.turns.begin(me, chat.id, "What is it?", start)
     database.turns.finish(me, turn, content="Hello.", report=replace(report(), learnt=(RENAMED,), url=URL))
     assert len(database.adaptations.all(me, str(start.configuration_id))) == 1
 
 
-def test_it_can_be_forgotten(database: Database, me: Person, start: CallStart, report: Report) -> None:
+def test_an_administrator_can_forget_adaptations(
+    database: Database, me: Person, start: CallStart, report: Report
+) -> None:
     book(database, me, start, report(), RENAMED)
     database.adaptations.forget(me, str(start.configuration_id))
     assert database.adaptations.all(me, str(start.configuration_id)) == []
 
 
-def test_it_is_forgotten_when_another_model_answers(
+def test_adaptations_are_forgotten_when_the_address_leads_to_another_model(
     database: Database, me: Person, start: CallStart, report: Report, saved: SavedConfiguration
 ) -> None:
     book(database, me, start, report(), RENAMED)
@@ -112,7 +122,7 @@ def test_it_is_forgotten_when_another_model_answers(
     assert database.adaptations.all(me, saved.id) == []
 
 
-def test_it_goes_with_its_configuration(
+def test_adaptations_are_deleted_with_their_configuration(
     database: Database, me: Person, start: CallStart, report: Report, sql: Sql, saved: SavedConfiguration
 ) -> None:
     book(database, me, start, report(), RENAMED)
@@ -120,7 +130,7 @@ def test_it_goes_with_its_configuration(
     assert sql("SELECT count(*) FROM adaptations") == [(0,)]
 
 
-def test_a_call_whose_configuration_is_gone_is_booked_all_the_same(
+def test_a_call_is_stored_although_its_configuration_was_deleted(
     database: Database, me: Person, start: CallStart, report: Report, saved: SavedConfiguration
 ) -> None:
     turn = database.lone_answers.begin(me, "translate", {}, start)

@@ -22,7 +22,7 @@ def said(database: Database, me: Person) -> list[tuple[str, str, tuple[str, ...]
     return [(entry.action.value, entry.configuration_name, entry.details) for entry in entries]
 
 
-def test_the_whole_life_of_a_configuration_is_told(
+def test_the_audit_log_has_every_action_on_a_configuration(
     database: Database, me: Person, saved: SavedConfiguration, clock: Clock, open_database: Open
 ) -> None:
     configurations, id = database.configurations, saved.id
@@ -65,7 +65,9 @@ def test_the_whole_life_of_a_configuration_is_told(
     assert [entry.action for entry in of_the_copy] == [AuditAction.ROTATED, AuditAction.CREATED]
 
 
-def test_who_did_it_is_told_by_the_name_of_the_time(database: Database, me: Person, saved: SavedConfiguration) -> None:
+def test_an_entry_keeps_the_name_of_the_person_at_that_time(
+    database: Database, me: Person, saved: SavedConfiguration
+) -> None:
     other = database.people.add(me, "Second administrator", PersonRole.ADMINISTRATOR)
     database.configurations.delete(other, saved.id)
     entry = database.audit.recent(me)[0]
@@ -73,7 +75,7 @@ def test_who_did_it_is_told_by_the_name_of_the_time(database: Database, me: Pers
     assert (entry.configuration_id, entry.configuration_name) == (saved.id, "Mine")
 
 
-def test_the_newest_come_first_and_no_more_than_asked_for(
+def test_the_newest_entries_come_first_up_to_the_limit(
     database: Database, me: Person, saved: SavedConfiguration
 ) -> None:
     for number in range(5):
@@ -83,7 +85,7 @@ def test_the_newest_come_first_and_no_more_than_asked_for(
     assert database.audit.recent(me, configuration_id="another") == []
 
 
-def test_a_change_that_changes_nothing_to_see_is_told_all_the_same(
+def test_a_change_without_a_visible_difference_is_logged(
     database: Database, me: Person, saved: SavedConfiguration
 ) -> None:
     database.configurations.change(me, saved.id, {})
@@ -94,7 +96,7 @@ def test_a_change_that_changes_nothing_to_see_is_told_all_the_same(
     assert len(said(database, me)) == 3
 
 
-def test_what_failed_is_not_told(
+def test_a_failed_action_is_not_logged(
     database: Database, me: Person, saved: SavedConfiguration, configuration: Configuration, open_database: Open
 ) -> None:
     database.configurations.set_enabled(me, saved.id, False)
@@ -117,7 +119,7 @@ def test_what_failed_is_not_told(
     assert said(database, me) == before
 
 
-def test_what_is_done_is_undone_when_it_cannot_be_told(
+def test_an_action_that_cannot_be_logged_is_rolled_back(
     database: Database, me: Person, saved: SavedConfiguration, configuration: Configuration, kind: str, sql: Sql
 ) -> None:
     if kind == "sqlite":
@@ -143,7 +145,7 @@ def test_what_is_done_is_undone_when_it_cannot_be_told(
 @pytest.mark.parametrize(
     "hidden", ["?api-key=very-secret", "/chat?x=1&api-key=very-secret#here", "#very-secret", "/v1?#very-secret"]
 )
-def test_nothing_that_an_address_hides_is_told(
+def test_query_and_fragment_of_an_endpoint_are_not_logged(
     database: Database, me: Person, saved: SavedConfiguration, sql: Sql, hidden: str
 ) -> None:
     configurations = database.configurations
@@ -156,7 +158,7 @@ def test_nothing_that_an_address_hides_is_told(
     assert "Endpoint: https://api.openai.com/v1 → https://api.openai.com/v2" in str(said(database, me)[1])
 
 
-def test_no_key_is_in_it_whatever_was_done(database: Database, me: Person, sql: Sql, open_database: Open) -> None:
+def test_no_action_writes_a_key_to_the_audit_log(database: Database, me: Person, sql: Sql, open_database: Open) -> None:
     keys = [f"sk-very-secret-{number}-0123456789" for number in range(3)]
     cloud = Configuration(
         display_name="Cloud",

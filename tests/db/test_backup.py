@@ -39,7 +39,7 @@ def filled(database: Database, me: Person, saved: SavedConfiguration, start: Cal
     return database
 
 
-def test_what_was_lost_is_there_again_and_what_came_after_is_kept_beside(
+def test_a_restore_brings_back_the_backup_and_keeps_the_previous_data_in_a_file(
     filled: Database, me: Person, saved: SavedConfiguration, tmp_path: Path
 ) -> None:
     file, replaced = tmp_path / "backup.db", tmp_path / "replaced.db"
@@ -70,7 +70,7 @@ def test_a_backup_moves_from_one_database_to_the_other(
         assert rows(other) == rows(filled)
 
 
-def test_numbers_are_not_given_out_again_after_a_restore(
+def test_ids_are_not_reused_after_a_restore(
     filled: Database, me: Person, start: CallStart, report: Report, tmp_path: Path
 ) -> None:
     """Else who finishes a call of before would meet a stranger under its number."""
@@ -80,7 +80,7 @@ def test_numbers_are_not_given_out_again_after_a_restore(
     assert filled.calls.add(me, start, report()) > later
 
 
-def test_a_backup_is_of_one_moment_while_others_write(
+def test_a_backup_shows_one_moment_while_others_write(
     filled: Database, me: Person, start: CallStart, report: Report, tmp_path: Path
 ) -> None:
     """A turn is a call and two messages: no backup has one without the others."""
@@ -151,7 +151,9 @@ NO_BACKUP: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("name", NO_BACKUP)
-def test_what_is_no_backup_changes_nothing(filled: Database, me: Person, name: str, tmp_path: Path) -> None:
+def test_restoring_a_file_that_is_not_a_backup_changes_nothing(
+    filled: Database, me: Person, name: str, tmp_path: Path
+) -> None:
     file = tmp_path / "file"
     NO_BACKUP[name](file)
     before = rows(filled, audit=True)
@@ -241,7 +243,7 @@ def calls_in(file: Path) -> set[int]:
         return {row[0] for row in copy.execute("SELECT id FROM calls")}
 
 
-def test_no_number_of_any_kind_is_given_out_again(
+def test_no_id_in_any_table_is_reused(
     filled: Database, me: Person, start: CallStart, saved: SavedConfiguration, tmp_path: Path
 ) -> None:
     filled.back_up(me, tmp_path / "backup.db")
@@ -258,7 +260,7 @@ def test_no_number_of_any_kind_is_given_out_again(
     assert turn.user_message_id > later.answer_id
 
 
-def test_a_call_that_was_restored_away_is_not_booked_on_another(
+def test_the_result_of_a_call_that_a_restore_removed_is_not_stored_on_another_call(
     filled: Database, me: Person, start: CallStart, report: Report, tmp_path: Path
 ) -> None:
     filled.back_up(me, tmp_path / "backup.db")
@@ -270,7 +272,7 @@ def test_a_call_that_was_restored_away_is_not_booked_on_another(
     assert filled.calls.get(me, other.call_id).status is CallStatus.RUNNING
 
 
-def test_what_was_under_way_at_the_time_of_the_backup_is_interrupted_until_it_says_how_it_ended(
+def test_an_answer_in_progress_in_a_backup_is_interrupted_until_its_result_is_stored(
     filled: Database, me: Person, start: CallStart, report: Report, tmp_path: Path
 ) -> None:
     (chat,) = filled.chat_sessions.all(me)
@@ -287,7 +289,7 @@ def test_what_was_under_way_at_the_time_of_the_backup_is_interrupted_until_it_sa
 
 
 @ON_SQLITE
-def test_a_database_that_is_gone_is_told_and_no_empty_one_is_backed_up(
+def test_backing_up_a_missing_database_is_an_error_and_creates_no_file(
     filled: Database, me: Person, path: Path, tmp_path: Path
 ) -> None:
     path.unlink()
@@ -299,7 +301,7 @@ def test_a_database_that_is_gone_is_told_and_no_empty_one_is_backed_up(
 
 @ON_SQLITE
 @pytest.mark.parametrize("by", [lambda path: path, lambda path: path.parent / ".." / path.parent.name / path.name])
-def test_the_database_itself_is_no_backup(
+def test_the_database_file_itself_cannot_be_restored(
     filled: Database, me: Person, path: Path, tmp_path: Path, by: Callable[[Path], Path]
 ) -> None:
     before = rows(filled, audit=True)
@@ -328,7 +330,7 @@ def with_a_chat_of_nobody(file: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [cut_off, without_calls, with_a_chat_of_nobody])
-def test_a_backup_that_was_spoiled_changes_nothing(
+def test_restoring_a_damaged_backup_changes_nothing(
     filled: Database, me: Person, tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
     file = tmp_path / "backup.db"
@@ -341,7 +343,7 @@ def test_a_backup_that_was_spoiled_changes_nothing(
     assert rows(filled, audit=True) == before
 
 
-def test_a_place_for_what_was_there_is_needed(filled: Database, me: Person, tmp_path: Path) -> None:
+def test_a_restore_needs_a_file_for_the_previous_data(filled: Database, me: Person, tmp_path: Path) -> None:
     filled.back_up(me, tmp_path / "backup.db")
     before = rows(filled, audit=True)
     (tmp_path / "taken.db").write_text("mine")

@@ -19,7 +19,7 @@ def usage(prompt: int, completion: int) -> dict[str, Any]:
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def test_everything_that_is_known_of_a_call_is_booked(
+def test_every_known_value_of_a_call_is_stored(
     database: Database, me: Person, start: CallStart, saved: SavedConfiguration, report: Report, clock: Any
 ) -> None:
     details = {"prompt_tokens_details": {"cached_tokens": 2}, "completion_tokens_details": {"reasoning_tokens": 1}}
@@ -96,7 +96,7 @@ def test_a_failed_call_has_the_kind_of_its_error_and_the_providers_id(
         {"choices": [{"finish_reason": {"why": 1}}], "usage": {"total_tokens": True, "prompt_tokens": 10**30}},
     ],
 )
-def test_a_sloppy_answer_is_booked_with_what_is_usable(
+def test_the_usable_values_of_a_malformed_response_are_stored(
     database: Database, me: Person, start: CallStart, report: Report, answer: dict[str, Any]
 ) -> None:
     sloppy = replace(report(), response=ChatCompletionsResponse.construct(**answer))

@@ -106,7 +106,7 @@ def refuse(kind: str, sql: Sql, what: str, when: str) -> None:
     sql(f"CREATE TRIGGER refuse BEFORE {what} ON messages FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()")
 
 
-def test_a_turn_that_cannot_begin_leaves_nothing(
+def test_a_turn_that_cannot_begin_stores_nothing(
     database: Database, me: Person, chat: ChatSession, start: CallStart, sql: Sql, kind: str
 ) -> None:
     refuse(kind, sql, "INSERT", "NEW.position = 2")
@@ -117,7 +117,7 @@ def test_a_turn_that_cannot_begin_leaves_nothing(
     assert sql("SELECT count(*) FROM messages") == [(0,)]
 
 
-def test_an_answer_that_cannot_be_stored_leaves_its_call_under_way(
+def test_an_answer_that_cannot_be_stored_leaves_its_call_running(
     database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report, sql: Sql, kind: str
 ) -> None:
     turn = database.turns.begin(me, chat.id, "Hello?", start)
@@ -146,7 +146,7 @@ def read_out(line: Connection, url: str, chat: str) -> None:
             line.send(message.content)
 
 
-def test_only_what_leads_to_the_last_message_is_the_conversation(
+def test_the_conversation_is_the_branch_that_leads_to_the_last_message(
     database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report, sql: Sql
 ) -> None:
     turns = []
@@ -162,7 +162,7 @@ def test_only_what_leads_to_the_last_message_is_the_conversation(
     ]
 
 
-def test_an_update_changes_what_is_given(database: Database, me: Person, chat: ChatSession, clock: Any) -> None:
+def test_an_update_changes_only_the_given_fields(database: Database, me: Person, chat: ChatSession, clock: Any) -> None:
     clock.now = clock.now.replace(hour=20)
     expected = replace(chat, title="New", system_prompt="", changed_at=clock.now)
     assert database.chat_sessions.update(me, chat.id, title="New", system_prompt="") == expected
@@ -189,7 +189,7 @@ def test_a_deleted_chat_takes_its_messages_and_leaves_its_calls(
     assert [call.total_tokens for call in database.calls.recent(me)] == [8, 8]
 
 
-def test_a_call_is_booked_though_its_chat_was_deleted_meanwhile(
+def test_the_result_of_a_call_is_stored_although_its_chat_was_deleted_meanwhile(
     database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report
 ) -> None:
     turn = database.turns.begin(me, chat.id, "Hello?", start)

@@ -70,7 +70,7 @@ def test_it_is_a_program(path: Path) -> None:
     assert (done.returncode, done.stdout.splitlines(), done.stderr) == (0, said, "")
 
 
-def test_the_status_says_how_many_stored_keys_each_encryption_key_opens(
+def test_status_shows_how_many_api_keys_each_encryption_key_decrypts(
     open_database: Open, configuration: Configuration, run: Run, url: str
 ) -> None:
     for keys, names in ((ONE, "AB"), (TWO, "C"), (ENCRYPTION_KEY, "D")):
@@ -101,7 +101,7 @@ def test_a_rotation_reports_its_counts_and_may_be_repeated(
     assert run("rotate-key", keys=TWO) == (0, after, "")
 
 
-def test_a_rotation_that_left_something_fails_and_names_it(
+def test_a_rotation_that_cannot_decrypt_a_key_fails_and_names_the_configuration(
     saved: SavedConfiguration, open_database: Open, configuration: Configuration, run: Run, sql: Sql
 ) -> None:
     other = Configuration(**{**dict(configuration), "display_name": "Lost"})
@@ -160,7 +160,7 @@ def test_a_backup_is_written_and_restored_beside_the_running_app(
         ),
     ],
 )
-def test_a_file_that_cannot_be_used_is_a_sentence(
+def test_an_unusable_file_is_reported_in_one_sentence(
     saved: SavedConfiguration, database: Database, me: Person, run: Run, arguments: list[str], sentence: str
 ) -> None:
     assert run(*arguments) == (1, "", f"{sentence}\n")
@@ -179,13 +179,13 @@ def test_a_file_that_cannot_be_used_is_a_sentence(
         ({"DATABASE_URL": "postgresql://me:very-secret@127.0.0.1:1/x"}, "Check that PostgreSQL is running there."),
     ],
 )
-def test_a_setting_that_cannot_work_is_named(run: Run, settings: dict[str, str], sentence: str) -> None:
+def test_an_invalid_setting_is_named(run: Run, settings: dict[str, str], sentence: str) -> None:
     code, out, err = run("status", **settings)
     assert (code, out) == (1, "")
     assert sentence in err
 
 
-def test_a_database_that_is_not_there_is_made_for_a_restore_only(
+def test_only_restore_creates_a_missing_database(
     saved: SavedConfiguration, database: Database, me: Person, run: Run, tmp_path: Path
 ) -> None:
     """Otherwise a mistyped path would create an empty database, and the backup of it would succeed."""
@@ -202,7 +202,7 @@ def test_a_database_that_is_not_there_is_made_for_a_restore_only(
     assert "decrypts 1 API key\n" in run("status", **elsewhere)[1]
 
 
-def test_what_the_app_is_doing_stays_under_way(
+def test_commands_do_not_interrupt_the_answers_of_the_app(
     database: Database, me: Person, start: CallStart, run: Run, tmp_path: Path
 ) -> None:
     turn = database.lone_answers.begin(me, "translate", {}, start)
@@ -212,7 +212,7 @@ def test_what_the_app_is_doing_stays_under_way(
 
 
 @ON_SQLITE
-def test_without_a_command_it_says_which_there_are(run: Run) -> None:
+def test_without_a_command_the_usage_is_shown(run: Run) -> None:
     code, _, err = run()
     assert code == 2
     assert "usage: python -m db" in err

@@ -317,7 +317,7 @@ SEALED: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("name", SEALED)
-def test_a_sealed_text_that_is_not_ours_does_not_open_and_is_in_nobodys_way(
+def test_a_key_encrypted_by_another_program_does_not_open_and_blocks_nothing(
     database: Database, me: Person, saved: SavedConfiguration, open_database: Open, sql: Sql, name: str
 ) -> None:
     sql("UPDATE configurations SET sealed_key = ?", SEALED[name](saved.id))
@@ -341,7 +341,7 @@ def test_a_sealed_text_of_ours_opens(database: Database, me: Person, saved: Save
     assert database.configurations.open(me, saved.id).api_key.get_secret_value() == KEY
 
 
-def test_an_address_that_was_ruined_behind_our_back_opens_nothing_and_hinders_nobody(
+def test_an_invalid_endpoint_in_the_database_opens_no_key_and_blocks_nothing(
     database: Database,
     me: Person,
     saved: SavedConfiguration,
@@ -365,7 +365,7 @@ def test_an_address_that_was_ruined_behind_our_back_opens_nothing_and_hinders_no
 # -- two administrators at once
 
 
-def test_the_second_who_saves_is_told_who_was_first_and_overwrites_nothing(
+def test_the_second_person_to_save_is_told_who_was_first_and_overwrites_nothing(
     database: Database, me: Person, saved: SavedConfiguration, open_database: Open
 ) -> None:
     other = database.people.add(me, "Olga", PersonRole.ADMINISTRATOR)
@@ -382,7 +382,7 @@ def test_the_second_who_saves_is_told_who_was_first_and_overwrites_nothing(
     assert (changed.model_default, changed.display_name, changed.version) == ("gpt-4o", "Mine too", 3)
 
 
-def test_of_many_who_save_what_they_saw_at_once_one_does(
+def test_of_many_simultaneous_saves_of_the_same_version_one_succeeds(
     database: Database, me: Person, saved: SavedConfiguration, open_database: Open
 ) -> None:
     databases = [database, open_database()] * 4
@@ -400,7 +400,7 @@ def test_of_many_who_save_what_they_saw_at_once_one_does(
     assert (found.model_default, found.version) == (won, 2)
 
 
-def test_who_edits_what_was_deleted_or_switched_meanwhile_is_told(
+def test_saving_a_configuration_that_was_deleted_or_switched_off_meanwhile_is_refused(
     database: Database, me: Person, saved: SavedConfiguration
 ) -> None:
     database.configurations.set_enabled(me, saved.id, False)
@@ -411,7 +411,7 @@ def test_who_edits_what_was_deleted_or_switched_meanwhile_is_told(
         database.configurations.change(me, saved.id, {}, version=saved.version)
 
 
-def test_a_rotation_is_no_change_that_anybody_must_look_at(
+def test_a_rotation_does_not_change_the_version_of_a_configuration(
     database: Database, me: Person, saved: SavedConfiguration, open_database: Open
 ) -> None:
     both = open_database(f"{TWO},{ENCRYPTION_KEY}")
@@ -445,7 +445,7 @@ def test_a_copy_of_a_long_name_has_one_that_fits(database: Database, me: Person)
     assert names == ["x" * 93 + " (copy)", "x" * 91 + " (copy 2)"]
 
 
-def test_what_is_switched_off_is_opened_for_a_test_only(
+def test_a_configuration_that_is_switched_off_is_opened_for_tests_only(
     database: Database, me: Person, saved: SavedConfiguration
 ) -> None:
     off = database.configurations.set_enabled(me, saved.id, False)
@@ -460,7 +460,7 @@ def test_what_is_switched_off_is_opened_for_a_test_only(
     assert database.configurations.open(user, saved.id)
 
 
-def test_at_most_one_is_the_default_and_none_that_is_switched_off(database: Database, me: Person) -> None:
+def test_at_most_one_configuration_is_the_default_and_it_is_switched_on(database: Database, me: Person) -> None:
     one, two = (database.configurations.add(me, azure(display_name=name)).id for name in ("One", "Two"))
 
     def defaults() -> list[str]:

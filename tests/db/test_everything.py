@@ -20,7 +20,7 @@ Open = Callable[..., Database]
 
 
 @pytest.mark.parametrize("rounds", [5, pytest.param(150, marks=pytest.mark.soak)])
-def test_what_eight_threads_do_at_random_leaves_everything_whole(
+def test_random_actions_of_eight_threads_leave_the_data_consistent(
     open_database: Open,
     me: Person,
     configuration: Configuration,

@@ -194,9 +194,7 @@ REFUSED_TO_ALL = [name for name, (_, outcome) in ATTEMPTS.items() if outcome is 
 
 
 @pytest.mark.parametrize("name", REFUSED_TO_ALL)
-def test_another_administrator_does_not_get_at_it_either(
-    database: Database, me: Person, owned: Owned, name: str
-) -> None:
+def test_another_administrator_has_no_access_either(database: Database, me: Person, owned: Owned, name: str) -> None:
     administrator = database.people.add(me, "Administrator", PersonRole.ADMINISTRATOR)
     before = everything(database)
     with pytest.raises(NotFound):
@@ -205,7 +203,7 @@ def test_another_administrator_does_not_get_at_it_either(
     assert database.chat_sessions.all(administrator) == []
 
 
-def test_a_turn_put_together_from_two_peoples_does_not_reach_the_others_answer(
+def test_a_turn_forged_from_two_peoples_ids_does_not_reach_the_other_persons_answer(
     database: Database, me: Person, owned: Owned
 ) -> None:
     foreigner = database.people.add(me, "Foreigner", PersonRole.USER)

@@ -94,7 +94,7 @@ def test_an_automatic_file_that_is_unusable_is_refused_by_its_name(path: Path, s
         Database(f"sqlite:///{path}")
 
 
-def test_a_folder_that_takes_no_key_file_is_told(path: Path) -> None:
+def test_a_folder_where_no_key_file_can_be_created_is_reported(path: Path) -> None:
     path.with_name("encryption.key").parent.mkdir()
     os.symlink(path.parent / "nowhere", path.with_name("encryption.key"))
     with pytest.raises(StorageError, match=r"encryption\.key: the file cannot be read"):
@@ -168,7 +168,7 @@ def test_a_lost_key_file_is_not_replaced_while_something_is_sealed(path: Path, c
     assert file.exists()
 
 
-def test_a_start_names_what_the_encryption_key_does_not_open(
+def test_the_start_names_the_configurations_whose_key_cannot_be_decrypted(
     path: Path, configuration: Configuration, caplog: pytest.LogCaptureFixture
 ) -> None:
     database = Database(f"sqlite:///{path}", encryption_key=ONE)

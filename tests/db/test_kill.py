@@ -61,7 +61,7 @@ def save(line: Connection, url: str, name: str) -> None:
 
 
 @KILLS
-def test_a_save_that_is_killed_is_whole_or_not_at_all(
+def test_a_save_that_is_killed_is_complete_or_absent(
     database: Database, me: Person, url: str, kind: str, path: Path, kills: int
 ) -> None:
     acknowledged: dict[str, str] = {}
@@ -97,7 +97,7 @@ def rotate(line: Connection, url: str, keys: str) -> None:
 
 
 @KILLS
-def test_a_rotation_that_is_killed_goes_on_where_it_was(
+def test_a_rotation_that_is_killed_can_be_continued(
     open_database: Open, url: str, kind: str, path: Path, kills: int
 ) -> None:
     number = 12
@@ -145,7 +145,7 @@ def restore(line: Connection, url: str, backups: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.soak)])
-def test_a_restore_that_is_killed_is_whole_or_not_at_all(
+def test_a_restore_that_is_killed_is_complete_or_absent(
     database: Database, me: Person, url: str, kind: str, path: Path, tmp_path: Path, kills: int
 ) -> None:
     backups = {}

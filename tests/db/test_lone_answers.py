@@ -79,7 +79,7 @@ def there(database: Database, me: Person, start: CallStart, report: Report) -> P
     return Place(database, me, start, report)
 
 
-def test_the_last_answer_takes_the_place_of_the_one_before_and_its_call_stays(there: Place, sql: Sql) -> None:
+def test_a_new_lone_answer_replaces_the_previous_one_and_keeps_its_call(there: Place, sql: Sql) -> None:
     assert there.database.lone_answers.last(there.me, "translate") is None
     first = there.end(there.begin(), "One")
     assert there.last().content == "One"
@@ -99,7 +99,7 @@ def test_one_answer_at_a_time_is_written_at_a_place(there: Place) -> None:
     assert there.database.lone_answers.last(friend, "translate") != there.last()
 
 
-def test_what_does_not_begin_leaves_the_last_answer_as_it_was(there: Place, sql: Sql) -> None:
+def test_an_answer_that_cannot_begin_leaves_the_last_one_unchanged(there: Place, sql: Sql) -> None:
     def everything() -> list[list[tuple[Any, ...]]]:
         return [sql(f"SELECT * FROM {table} ORDER BY id") for table in ("chat_sessions", "messages", "calls")]
 
@@ -143,7 +143,7 @@ def test_a_conversation_of_the_same_page_is_left_alone(there: Place) -> None:
     assert [each.content for each in chats.conversation(there.me, talk.session_id).said] == ["Hello", "Hi"]
 
 
-def test_where_its_writer_is_dead_the_next_one_begins_and_the_call_of_before_is_interrupted(
+def test_after_its_writer_died_the_next_answer_begins_and_the_earlier_call_is_interrupted(
     there: Place, clock: Clock
 ) -> None:
     dead = there.begin()
@@ -155,7 +155,7 @@ def test_where_its_writer_is_dead_the_next_one_begins_and_the_call_of_before_is_
     assert there.last().content == "Two"
 
 
-def test_what_was_left_is_interrupted_and_keeps_its_words(there: Place, clock: Clock) -> None:
+def test_an_abandoned_answer_is_interrupted_and_keeps_its_text(there: Place, clock: Clock) -> None:
     turn = there.begin()
     assert there.database.turns.keep(there.me, [Written(turn, "Half", "Hm")]) == set()
     clock.now += LEASE + timedelta(seconds=1)
@@ -166,7 +166,7 @@ def test_what_was_left_is_interrupted_and_keeps_its_words(there: Place, clock: C
     assert (answer.request, answer.response) == (ASKED, None)
 
 
-def test_the_next_start_tells_what_was_under_way_as_interrupted_until_it_says_how_it_ended(
+def test_the_next_start_marks_a_running_answer_as_interrupted_until_its_result_is_stored(
     there: Place, open_database: Open, kind: str, clock: Clock
 ) -> None:
     turn = there.begin()
@@ -189,7 +189,7 @@ def test_the_next_start_tells_what_was_under_way_as_interrupted_until_it_says_ho
     assert answer.response is not None
 
 
-def test_request_what_was_sent_and_response_come_back_as_they_were(there: Place, sql: Sql) -> None:
+def test_request_sent_request_and_response_are_read_back_unchanged(there: Place, sql: Sql) -> None:
     asked = ASKED | {"messages": [{"role": "user", "content": "x" * 5_000_000}]}
     sent = {"model": "m", "messages": asked["messages"], "stream": True}  # the temperature was not taken
     body: dict[str, Any] = {
@@ -218,13 +218,13 @@ def test_request_what_was_sent_and_response_come_back_as_they_were(there: Place,
     assert stored < 100  # megabytes are there once
 
 
-def test_messages_that_were_changed_on_their_way_are_those_that_were_sent(there: Place) -> None:
+def test_messages_changed_by_adaptations_are_stored_as_sent(there: Place) -> None:
     sent = ASKED | {"messages": [{"role": "developer", "content": "Be kind."}]}
     there.end(there.begin(), request=sent)
     assert (there.last().request, there.last().sent) == (ASKED, sent)
 
 
-def test_what_was_sent_has_nothing_that_was_not(there: Place) -> None:
+def test_the_sent_request_has_no_parameter_that_was_not_sent(there: Place) -> None:
     asked = {"messages": ASKED["messages"]}
     there.begin(asked=asked)
     assert (there.last().request, there.last().sent) == (asked, asked)
@@ -243,7 +243,7 @@ def test_what_was_sent_has_nothing_that_was_not(there: Place) -> None:
     ],
     ids=range(4),
 )
-def test_whatever_a_response_holds_comes_back(there: Place, odd: dict[str, Any]) -> None:
+def test_any_response_is_read_back(there: Place, odd: dict[str, Any]) -> None:
     plain: dict[str, Any] = {"id": "1", "object": "chat.completion", "created": 0, "model": "m"}
     body = plain | {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant"}}]} | odd
     try:
@@ -260,7 +260,7 @@ def test_whatever_a_response_holds_comes_back(there: Place, odd: dict[str, Any])
 
 
 @pytest.mark.parametrize("status", [CallStatus.STOPPED, CallStatus.FAILED, CallStatus.INTERRUPTED])
-def test_an_answer_that_did_not_simply_end_keeps_what_came_and_says_so(there: Place, status: CallStatus) -> None:
+def test_an_unfinished_answer_keeps_its_text_and_its_status(there: Place, status: CallStatus) -> None:
     error = RequestRefused("Not taken.") if status is CallStatus.FAILED else None
     there.end(there.begin(), "Half", status=status, error=error, response=None)
     answer = there.last()
@@ -268,7 +268,7 @@ def test_an_answer_that_did_not_simply_end_keeps_what_came_and_says_so(there: Pl
     assert (answer.response, answer.sent) == (None, ASKED)
 
 
-def test_a_place_that_is_emptied_is_empty_its_writer_stops_and_the_call_is_booked(there: Place) -> None:
+def test_clearing_a_place_stops_its_writer_and_stores_the_call(there: Place) -> None:
     turn = there.begin()
     there.database.chat_sessions.delete(there.me, there.last().session_id)
     assert there.database.lone_answers.last(there.me, "translate") is None
@@ -279,7 +279,7 @@ def test_a_place_that_is_emptied_is_empty_its_writer_stops_and_the_call_is_booke
     assert there.last().content == "Anew"
 
 
-def test_a_place_is_cleared_away_after_its_writer_has_ended(there: Place, clock: Clock, sql: Sql) -> None:
+def test_a_cleared_place_is_removed_after_its_writer_has_finished(there: Place, clock: Clock, sql: Sql) -> None:
     """Else its call would be under way for ever, where the writer is dead."""
     turn = there.begin()
     there.database.chat_sessions.delete(there.me, turn.session_id)
@@ -306,7 +306,7 @@ def test_a_stop_is_asked_for_through_the_database(there: Place) -> None:
     assert there.database.turns.keep(there.me, [Written(turn, "Half")]) == {turn.answer_id}
 
 
-def test_nobody_else_sees_it(there: Place) -> None:
+def test_nobody_else_sees_a_lone_answer(there: Place) -> None:
     there.end(there.begin(), "Mine")
     for role in PersonRole:
         other = there.database.people.add(there.me, role, role)
@@ -316,7 +316,7 @@ def test_nobody_else_sees_it(there: Place) -> None:
     assert there.last().content == "Mine"
 
 
-def test_it_is_among_no_chats_and_chats_are_listed_on_their_page_alone(there: Place) -> None:
+def test_lone_answers_are_not_listed_as_chats(there: Place) -> None:
     there.end(there.begin(), "A word to search for")
     there.database.turns.begin(there.me, NewChat("Talk", page="tutor"), "A word", there.start)
     chats = there.database.chat_sessions
@@ -325,7 +325,7 @@ def test_it_is_among_no_chats_and_chats_are_listed_on_their_page_alone(there: Pl
     assert [chat.title for chat in chats.all(there.me, page="tutor", search="word")] == ["Talk"]
 
 
-def test_a_backup_holds_it(there: Place, me: Person, tmp_path: Path) -> None:
+def test_a_backup_contains_lone_answers(there: Place, me: Person, tmp_path: Path) -> None:
     there.end(there.begin(), "Kept", request=ASKED | {"stream": True})
     before = there.last()
     there.database.back_up(me, tmp_path / "backup.db")
@@ -334,7 +334,7 @@ def test_a_backup_holds_it(there: Place, me: Person, tmp_path: Path) -> None:
     assert there.last() == before
 
 
-def test_what_a_backup_has_under_way_is_interrupted_until_it_says_how_it_ended(
+def test_a_running_answer_in_a_backup_is_interrupted_until_its_result_is_stored(
     there: Place, me: Person, tmp_path: Path
 ) -> None:
     turn = there.begin()

@@ -121,7 +121,7 @@ def content(url: str) -> object:
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
-def test_an_old_database_goes_on_with_all_its_rows(new_url: str, revision: str) -> None:
+def test_an_old_database_is_migrated_with_all_its_rows(new_url: str, revision: str) -> None:
     make(new_url, revision)
     database = Database(new_url, encryption_key=ENCRYPTION_KEY)
     me = database.people.local()
@@ -184,7 +184,7 @@ def test_the_file_as_it_was_is_kept_beside_the_new_one_for_its_owner_only(
 
 
 @ON_SQLITE
-def test_without_a_place_for_the_old_file_nothing_is_migrated(new_url: str, path: Path) -> None:
+def test_without_a_copy_of_the_old_file_nothing_is_migrated(new_url: str, path: Path) -> None:
     make(new_url, "0002")
     before = content(new_url)
     path.with_name("workbench.db.before-0002").mkdir()

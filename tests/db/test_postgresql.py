@@ -60,7 +60,7 @@ def users(postgresql: PostgreSQLServer) -> None:
         ),
     ],
 )
-def test_who_is_not_let_in_is_told_why_without_the_password(
+def test_a_refused_login_is_explained_without_the_password(
     postgresql: PostgreSQLServer, users: None, user: str, database: str, sentence: str
 ) -> None:
     with pytest.raises(StorageError, match=sentence) as caught:
@@ -84,7 +84,7 @@ def test_who_is_not_let_in_is_told_why_without_the_password(
         ),
     ],
 )
-def test_a_server_that_is_not_there_is_told(host: str, sentence: str) -> None:
+def test_a_missing_server_is_reported(host: str, sentence: str) -> None:
     with pytest.raises(StorageError) as caught:
         opened(f"postgresql://me:secret@{host}/name")
     assert str(caught.value) == sentence
@@ -97,13 +97,13 @@ def test_a_database_that_cannot_hold_every_text_is_refused(postgresql: PostgreSQ
         opened(postgresql.create(encoding=encoding))
 
 
-def test_without_an_encryption_key_it_is_refused_before_anybody_is_asked() -> None:
+def test_without_an_encryption_key_no_server_is_contacted() -> None:
     with pytest.raises(StorageError, match="ENCRYPTION_KEY must be set"):
         Database("postgresql://me:secret@nowhere.invalid/name")
 
 
 @ON_POSTGRESQL
-def test_every_text_comes_back_whatever_the_environment_says_of_encodings(
+def test_every_text_is_read_back_whatever_encoding_the_environment_names(
     url: str, me: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
@@ -113,7 +113,7 @@ def test_every_text_comes_back_whatever_the_environment_says_of_encodings(
 
 
 @ON_POSTGRESQL
-def test_an_answer_with_a_nul_is_stored_all_the_same(
+def test_an_answer_with_a_nul_character_is_stored(
     database: Database, me: Person, start: CallStart, report: Callable[..., CallReport]
 ) -> None:
     chat = database.chat_sessions.create(me, title="A chat", configuration_id=None)
@@ -136,7 +136,7 @@ def test_the_address_that_is_shown_holds_no_password(url: str) -> None:
 
 
 @ON_POSTGRESQL
-def test_a_server_that_goes_away_is_told_and_used_again_when_it_is_back(
+def test_a_stopped_server_is_reported_and_used_again_after_its_restart(
     database: Database,
     me: Person,
     saved: SavedConfiguration,
@@ -182,7 +182,7 @@ def test_a_connection_that_is_cut_in_the_middle_leaves_nothing_half_saved(
 
 
 @ON_POSTGRESQL
-def test_idle_connections_that_were_cut_are_replaced_unseen(
+def test_closed_idle_connections_are_replaced_without_an_error(
     database: Database, me: Person, saved: SavedConfiguration, sql: Sql
 ) -> None:
     database.configurations.all(me)
@@ -192,7 +192,7 @@ def test_idle_connections_that_were_cut_are_replaced_unseen(
 
 
 @ON_POSTGRESQL
-def test_a_lock_that_is_held_too_long_is_told_and_waited_for_again(
+def test_a_lock_that_is_held_too_long_is_reported_and_waited_for_again(
     database: Database, me: Person, saved: SavedConfiguration, url: str, sql: Sql, open_database: Open
 ) -> None:
     name = url.rpartition("/")[2]
@@ -226,7 +226,7 @@ def test_a_writer_waits_for_one_in_another_process(
 
 
 @ON_POSTGRESQL
-def test_a_read_only_server_is_told_and_read_from(
+def test_a_read_only_server_can_be_read_and_refuses_changes_in_one_sentence(
     database: Database, me: Person, saved: SavedConfiguration, url: str, sql: Sql
 ) -> None:
     name = url.rpartition("/")[2]
@@ -246,7 +246,7 @@ def test_a_read_only_server_is_told_and_read_from(
 
 
 @ON_POSTGRESQL
-def test_a_server_that_takes_no_more_connections_is_told(url: str, users: None, sql: Sql) -> None:
+def test_a_server_that_accepts_no_more_connections_is_reported(url: str, users: None, sql: Sql) -> None:
     name = url.rpartition("/")[2]
     sql(f"ALTER DATABASE {name} CONNECTION LIMIT 0")
     try:

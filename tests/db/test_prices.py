@@ -58,7 +58,7 @@ def test_a_price_of_today_changes_no_cost_of_yesterday(
     assert [call.cost for call in database.calls.recent(me)] == [3.5]
 
 
-def test_no_price_is_no_zero(database: Database, me: Person, start: CallStart, report: Report) -> None:
+def test_an_unknown_price_is_not_zero(database: Database, me: Person, start: CallStart, report: Report) -> None:
     failed = report(status=CallStatus.FAILED, error=ConnectorError("No."))
     for unpriced in (report(usage=USAGE), report(usage=None), failed):
         assert booked(database, me, start, unpriced) == (None, None)
@@ -66,7 +66,7 @@ def test_no_price_is_no_zero(database: Database, me: Person, start: CallStart, r
     assert (row.cost, row.unpriced) == (None, 1), "of the two others nobody knows the tokens"
 
 
-def test_a_total_that_is_missing_takes_no_price_away(
+def test_a_missing_total_does_not_remove_the_price(
     database: Database, me: Person, start: CallStart, listed: CallReport
 ) -> None:
     assert listed.response
@@ -88,7 +88,7 @@ def test_the_costs_of_a_group_add_up(
 
 
 @pytest.mark.parametrize("damage", ["garbage", "{}", '{"input": 1, "output": 1, "from_a_newer_version": 1}', "[]"])
-def test_a_price_that_cannot_be_read_takes_nothing_else_along(
+def test_an_unreadable_price_affects_nothing_else(
     database: Database, me: Person, start: CallStart, listed: CallReport, sql: Sql, damage: str
 ) -> None:
     sql("UPDATE configurations SET price = ?", damage)
@@ -103,7 +103,7 @@ def test_a_turn_of_a_chat_has_its_cost(database: Database, me: Person, start: Ca
     assert database.calls.get(me, turn.call_id).cost == 3.5
 
 
-def test_a_call_that_has_ended_is_booked_at_once(
+def test_a_finished_call_is_stored_in_one_step(
     database: Database, me: Person, start: CallStart, listed: CallReport
 ) -> None:
     call = database.calls.get(me, database.calls.add(me, replace(start, operation="test"), listed))

@@ -46,7 +46,9 @@ def opened(database: Database) -> list[str]:
     return [database.configurations.open(me, each.id).api_key.get_secret_value() for each in all_of_them]
 
 
-def test_all_goes_under_the_first_key_and_the_old_one_can_go(old: Database, open_database: Open) -> None:
+def test_a_rotation_encrypts_all_keys_with_the_first_one_so_that_the_old_one_can_be_removed(
+    old: Database, open_database: Open
+) -> None:
     me = old.people.local()
     both = open_database(f"{NEW},{OLD}")
     assert both.encryption_keys.usage(me) == KeyUsage((0, 5), ())
@@ -57,7 +59,7 @@ def test_all_goes_under_the_first_key_and_the_old_one_can_go(old: Database, open
         opened(old)
 
 
-def test_what_the_first_key_opens_already_is_left_as_it_is(
+def test_keys_already_encrypted_with_the_first_key_are_not_changed(
     old: Database, open_database: Open, configuration: Configuration, sql: Sql
 ) -> None:
     me = old.people.local()
@@ -69,7 +71,7 @@ def test_what_the_first_key_opens_already_is_left_as_it_is(
     assert sql("SELECT * FROM configurations") == before
 
 
-def test_what_no_key_opens_is_named_and_stays(old: Database, open_database: Open, sql: Sql) -> None:
+def test_a_key_that_no_encryption_key_decrypts_is_named_and_kept(old: Database, open_database: Open, sql: Sql) -> None:
     me = old.people.local()
     sql("UPDATE configurations SET sealed_key = ? WHERE display_name = 'Account 3'", "gAAAAA nonsense ä")
     both = open_database(f"{NEW},{OLD}")
@@ -86,7 +88,7 @@ def test_without_any_key_nothing_is_lost(old: Database, open_database: Open, sql
     assert sql("SELECT * FROM configurations") == before
 
 
-def test_each_row_that_was_sealed_anew_is_in_the_audit(old: Database, open_database: Open) -> None:
+def test_every_rotated_key_is_in_the_audit_log(old: Database, open_database: Open) -> None:
     both = open_database(f"{NEW},{OLD}")
     me = both.people.local()
     both.encryption_keys.rotate(me)
@@ -94,7 +96,7 @@ def test_each_row_that_was_sealed_anew_is_in_the_audit(old: Database, open_datab
     assert {entry.configuration_name for entry in rotated} == {f"Account {n}" for n in range(5)}
 
 
-def test_who_edits_while_it_rotates_is_no_second_administrator(old: Database, open_database: Open) -> None:
+def test_a_rotation_does_not_count_as_a_change_by_another_administrator(old: Database, open_database: Open) -> None:
     me = old.people.local()
     seen = old.configurations.all(me)[0]
     both = open_database(f"{NEW},{OLD}")
@@ -144,7 +146,7 @@ def rotate(line: Connection, url: str, keys: str) -> None:
         line.send((done.resealed, done.skipped, done.unreadable))
 
 
-def test_of_two_rotations_at_once_each_row_goes_to_one(
+def test_of_two_simultaneous_rotations_one_rotates_each_row(
     url: str, open_database: Open, configuration: Configuration
 ) -> None:
     database = open_database(ONE)

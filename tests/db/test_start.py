@@ -69,7 +69,7 @@ def test_four_processes_that_start_at_once_make_one_database_and_one_key_file(pa
     assert [each.api_key.get_secret_value() for each in opened] == [KEY] * 4
 
 
-def test_the_next_start_tells_what_was_under_way_as_interrupted(
+def test_the_next_start_marks_running_answers_as_interrupted(
     database: Database,
     me: Person,
     start: CallStart,
@@ -92,7 +92,7 @@ def test_the_next_start_tells_what_was_under_way_as_interrupted(
     assert [call.status for call in again.calls.recent(me)] == [CallStatus.INTERRUPTED, CallStatus.DONE]
 
 
-def test_an_answer_that_another_start_took_for_interrupted_is_stored_all_the_same(
+def test_an_answer_that_another_start_marked_as_interrupted_is_stored_when_it_finishes(
     database: Database,
     me: Person,
     start: CallStart,
@@ -112,7 +112,7 @@ def test_an_answer_that_another_start_took_for_interrupted_is_stored_all_the_sam
         database.turns.finish(me, turn, content="Again", report=report())
 
 
-def test_who_asks_to_write_is_next_however_busy_another_thread_is(
+def test_threads_write_in_the_order_in_which_they_ask(
     database: Database, me: Person, start: CallStart, report: Callable[..., CallReport]
 ) -> None:
     done, written = Event(), [0]
@@ -139,7 +139,7 @@ class Interrupted(Exception):
 
 
 @ON_SQLITE
-def test_who_is_interrupted_while_waiting_to_write_keeps_nobody_out(
+def test_a_thread_interrupted_while_waiting_to_write_blocks_no_other(
     database: Database, me: Person, start: CallStart, report: Callable[..., CallReport]
 ) -> None:
     held, is_over = Event(), Event()
@@ -345,7 +345,7 @@ def test_another_program_that_holds_the_lock_is_waited_for(
             assert adding.result().display_name == "Mine"
 
 
-def test_half_a_character_is_refused_without_the_text_around_it(
+def test_an_invalid_character_is_refused_without_showing_the_text(
     database: Database, me: Person, start: CallStart, sql: Sql
 ) -> None:
     chat = database.chat_sessions.create(me, title="A chat", configuration_id=None)
@@ -358,7 +358,7 @@ def test_half_a_character_is_refused_without_the_text_around_it(
 
 
 @ON_SQLITE
-def test_another_program_that_holds_the_lock_too_long_is_told(
+def test_a_lock_held_too_long_by_another_program_is_reported(
     database: Database, me: Person, configuration: Configuration, path: Path
 ) -> None:
     with database._storage.writing() as session:
@@ -373,7 +373,7 @@ def test_another_program_that_holds_the_lock_too_long_is_told(
 
 
 @pytest.mark.soak
-def test_half_a_minute_is_what_a_writer_waits_for_another(
+def test_a_writer_waits_half_a_minute_for_another(
     database: Database, me: Person, saved: SavedConfiguration, open_database: Open
 ) -> None:
     other = open_database()

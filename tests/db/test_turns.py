@@ -176,9 +176,7 @@ def test_a_lease_that_nobody_renews_runs_out(chat: Chatting, database: Database,
     assert chat.said() == ["One", "", "Two", "2"]
 
 
-def test_who_begins_after_a_lease_that_ran_out_leaves_nothing_of_it(
-    chat: Chatting, database: Database, clock: Any
-) -> None:
+def test_a_turn_after_an_expired_lease_takes_the_lease_over(chat: Chatting, database: Database, clock: Any) -> None:
     dead = chat.begin("One")
     clock.now += LEASE + MOMENT
     turn = chat.begin("Two")
@@ -236,7 +234,7 @@ def test_several_answers_are_kept_at_once(
     assert chats[0].keep() == set()
 
 
-def test_an_answer_that_was_taken_for_interrupted_goes_on_with_its_next_word(
+def test_an_answer_marked_as_interrupted_continues_when_more_text_is_stored(
     chat: Chatting, database: Database, clock: Any
 ) -> None:
     turn = chat.begin("One")
@@ -251,7 +249,7 @@ def test_an_answer_that_was_taken_for_interrupted_goes_on_with_its_next_word(
 
 
 @pytest.mark.parametrize("status", [status for status in CallStatus if status is not CallStatus.RUNNING])
-def test_an_answer_that_has_ended_is_not_written_to_any_more(
+def test_a_finished_answer_is_not_changed_any_more(
     chat: Chatting, database: Database, me: Person, report: Callable[..., CallReport], status: CallStatus
 ) -> None:
     """Whoever keeps may have looked at the answer before it ended, and come after."""
@@ -264,7 +262,7 @@ def test_an_answer_that_has_ended_is_not_written_to_any_more(
     assert chat.is_free()
 
 
-def test_keeping_tells_whom_to_stop(
+def test_keep_returns_the_answers_to_stop(
     database: Database, me: Person, start: CallStart, report: Callable[..., CallReport]
 ) -> None:
     goes_on, asked, deleted = chats = [Chatting(database, me, start, report) for _ in range(3)]
@@ -282,7 +280,9 @@ def test_keeping_tells_whom_to_stop(
     assert (deleted.said(), deleted.is_free()) == (["What?", "The end"], True)
 
 
-def test_keeping_touches_nobody_elses(chat: Chatting, database: Database, me: Person, sql: Sql, clock: Any) -> None:
+def test_keep_does_not_change_other_peoples_answers(
+    chat: Chatting, database: Database, me: Person, sql: Sql, clock: Any
+) -> None:
     turn = chat.begin()
     before = everything(sql)
     eve = database.people.add(me, "Eve", PersonRole.ADMINISTRATOR)
@@ -333,7 +333,7 @@ def test_another_answer_is_a_branch_beside_the_old_one(chat: Chatting, database:
     assert chat.choose(old.answer_id) == ["One", "1", "Two", "2", "Three", "3"]
 
 
-def test_a_chosen_branch_is_current_up_to_what_was_said_last_behind_it(chat: Chatting) -> None:
+def test_a_chosen_branch_is_current_up_to_its_newest_message(chat: Chatting) -> None:
     first = chat.say("One", "1")
     chat.end(chat.ask_again(first.answer_id), "I")
     chat.choose(first.answer_id)
@@ -342,7 +342,7 @@ def test_a_chosen_branch_is_current_up_to_what_was_said_last_behind_it(chat: Cha
     assert chat.choose(first.user_message_id) == ["One", "1", "Two", "2"]
 
 
-def test_only_what_is_in_the_chat_is_chosen_or_put_in_the_place_of(
+def test_only_messages_of_the_chat_can_be_chosen_edited_or_answered_again(
     chat: Chatting, database: Database, me: Person, start: CallStart, report: Callable[..., CallReport], sql: Sql
 ) -> None:
     first = chat.say("One", "1")
@@ -363,7 +363,7 @@ def test_only_what_is_in_the_chat_is_chosen_or_put_in_the_place_of(
     assert everything(sql) == before
 
 
-def test_any_branches_come_back_as_they_were_made(chat: Chatting) -> None:
+def test_branches_made_at_random_are_read_back_as_made(chat: Chatting) -> None:
     """Whatever is edited, asked again and chosen: the branch is the one that a model of it, a dictionary, says."""
     dice = random.Random(20260301)
     parents: dict[int, int | None] = {}
@@ -441,7 +441,7 @@ def test_two_answers_side_by_side_have_one_lease(chat: Chatting, database: Datab
     assert database.chat_sessions.conversation(me, chat.id).beside is None
 
 
-def test_who_goes_on_with_the_answer_beside_goes_on_behind_it(chat: Chatting) -> None:
+def test_a_chat_can_continue_after_the_answer_without_history(chat: Chatting) -> None:
     turn = chat.begin("One", beside=chat.start)
     assert turn.beside
     chat.end(turn, "Ay")
@@ -452,7 +452,9 @@ def test_who_goes_on_with_the_answer_beside_goes_on_behind_it(chat: Chatting) ->
     assert chat.choose(turn.answer_id) == ["One", "Ay"]
 
 
-def test_who_comes_back_to_two_answers_side_by_side_sees_both(chat: Chatting, database: Database, me: Person) -> None:
+def test_two_answers_side_by_side_are_both_shown_when_chosen_again(
+    chat: Chatting, database: Database, me: Person
+) -> None:
     turn = chat.begin("One", beside=chat.start)
     assert turn.beside
     chat.end(turn, "Ay")
@@ -486,7 +488,7 @@ def test_a_new_chat_and_its_first_turn_are_one(
         database.turns.begin(me, turn.session_id, "And?", start)
 
 
-def test_a_new_chat_whose_turn_does_not_begin_leaves_nothing(
+def test_a_new_chat_whose_turn_cannot_begin_stores_nothing(
     database: Database, me: Person, start: CallStart, sql: Sql
 ) -> None:
     gone = replace(start, configuration_id="gone")
@@ -517,7 +519,7 @@ def test_the_chat_goes_on_with_the_configuration_and_model_of_its_last_turn(
     assert stands() == (chat.start.configuration_id, "")
 
 
-def test_pictures_come_back_and_go_with_their_chat(
+def test_images_are_read_back_and_deleted_with_their_chat(
     chat: Chatting, database: Database, me: Person, sql: Sql, clock: Any
 ) -> None:
     turn = chat.end(chat.begin(Question("Look", PICTURES)))
@@ -608,7 +610,7 @@ def test_a_search_finds_what_was_answered_on_any_branch(chat: Chatting, database
     assert [each.id for each in database.chat_sessions.all(me, search="Needle")] == [chat.id]
 
 
-def test_all_that_was_said_is_known_where_only_the_last_messages_are_wanted(
+def test_the_whole_branch_is_known_when_only_the_last_messages_are_read(
     chat: Chatting, database: Database, me: Person
 ) -> None:
     for number in range(4):
@@ -624,7 +626,7 @@ def test_all_that_was_said_is_known_where_only_the_last_messages_are_wanted(
         assert found.messages == whole.messages[8 - min(last, 8) :]
 
 
-def test_how_much_was_sent_along_is_noted_with_the_answer(chat: Chatting) -> None:
+def test_the_number_of_earlier_messages_is_stored_with_the_answer(chat: Chatting) -> None:
     for sent in (0, 7, None):
         turn = chat.end(chat.begin(earlier_sent=sent))
         assert chat.message(turn.answer_id).earlier_sent == sent

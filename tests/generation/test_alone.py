@@ -71,7 +71,7 @@ def test_an_answer_that_is_not_streamed_comes_in_one_piece(server: ProviderServe
     assert "stream" not in answer.sent
 
 
-def test_what_a_provider_refuses_is_told_with_the_answer(server: ProviderServer, app: App) -> None:
+def test_the_refusal_of_a_provider_is_stored_with_the_answer(server: ProviderServer, app: App) -> None:
     for is_streamed in (True, False):
         server.next(Reply(400, error("Not taken.")))
         turn = ask(app, is_streamed=is_streamed)
@@ -92,9 +92,7 @@ def test_a_whole_answer_that_is_waited_for_can_be_stopped(server: ProviderServer
     assert last(app).content == "Next"
 
 
-def test_a_whole_answer_that_comes_while_it_is_stopped_is_there_with_all_its_words(
-    server: ProviderServer, app: App
-) -> None:
+def test_an_unstreamed_answer_that_arrives_while_it_is_stopped_keeps_its_text(server: ProviderServer, app: App) -> None:
     def client_of(turn: Turn) -> ClientOf:
         def made(book: Callable[[CallReport], None]) -> Client:
             def stop_and_book(report: CallReport) -> None:
@@ -114,7 +112,7 @@ def test_a_whole_answer_that_comes_while_it_is_stopped_is_there_with_all_its_wor
 
 
 @EITHER_WAY
-def test_what_is_stopped_before_it_is_sent_asks_no_provider(
+def test_an_answer_stopped_before_it_is_sent_sends_no_request(
     server: ProviderServer, app: App, is_streamed: bool
 ) -> None:
     def client_of(turn: Turn) -> ClientOf:
@@ -133,9 +131,7 @@ def test_what_is_stopped_before_it_is_sent_asks_no_provider(
 
 
 @EITHER_WAY
-def test_what_a_model_thinks_and_what_it_declines_with_is_kept_either_way(
-    server: ProviderServer, app: App, is_streamed: bool
-) -> None:
+def test_reasoning_and_refusals_are_stored_streamed_or_not(server: ProviderServer, app: App, is_streamed: bool) -> None:
     message = {"role": "assistant", "content": None, "refusal": "I will not.", "reasoning_content": "Hm."}
     whole = completion(choices=[{"index": 0, "message": message, "finish_reason": "stop"}])
     delta = [{"index": 0, "delta": message, "finish_reason": "stop"}]
@@ -156,7 +152,9 @@ def test_what_a_model_thinks_and_what_it_declines_with_is_kept_either_way(
     ],
     ids=range(4),
 )
-def test_a_sloppy_whole_answer_is_there_as_it_came(server: ProviderServer, app: App, odd: dict[str, Any]) -> None:
+def test_a_malformed_unstreamed_response_is_stored_as_received(
+    server: ProviderServer, app: App, odd: dict[str, Any]
+) -> None:
     server.next(Reply(200, odd))
     turn = ask(app, is_streamed=False)
     assert app.answers.wait(turn.answer_id, PATIENCE)
@@ -167,14 +165,14 @@ def test_a_sloppy_whole_answer_is_there_as_it_came(server: ProviderServer, app: 
 
 
 @pytest.mark.parametrize("odd", [{"choices": []}, {"choices": [{"index": 0}]}], ids=range(2))
-def test_a_whole_answer_without_a_word_is_an_answer(server: ProviderServer, app: App, odd: dict[str, Any]) -> None:
+def test_an_unstreamed_answer_without_text_is_complete(server: ProviderServer, app: App, odd: dict[str, Any]) -> None:
     server.next(Reply(200, odd))
     turn = ask(app, is_streamed=False)
     assert app.answers.wait(turn.answer_id, PATIENCE)
     assert (last(app).content, last(app).status) == ("", MessageStatus.COMPLETE)
 
 
-def test_a_connection_that_is_cut_fails_a_whole_answer(server: ProviderServer, app: App) -> None:
+def test_a_lost_connection_fails_an_unstreamed_answer(server: ProviderServer, app: App) -> None:
     server.next(Drop())
     turn = ask(app, is_streamed=False)
     assert app.answers.wait(turn.answer_id, PATIENCE)
@@ -184,7 +182,7 @@ def test_a_connection_that_is_cut_fails_a_whole_answer(server: ProviderServer, a
     assert answer.response is None
 
 
-def test_an_answer_that_breaks_off_keeps_what_came(server: ProviderServer, app: App) -> None:
+def test_an_answer_that_is_cut_off_keeps_its_text(server: ProviderServer, app: App) -> None:
     server.next(Chunks([chunk("Hel"), chunk("lo")], then="close"))
     turn = ask(app)
     assert app.answers.wait(turn.answer_id, PATIENCE)
@@ -195,7 +193,7 @@ def test_an_answer_that_breaks_off_keeps_what_came(server: ProviderServer, app: 
 
 
 @EITHER_WAY
-def test_an_answer_is_booked_once(server: ProviderServer, app: App, is_streamed: bool) -> None:
+def test_the_result_of_an_answer_is_stored_once(server: ProviderServer, app: App, is_streamed: bool) -> None:
     turn = ask(app, is_streamed=is_streamed)
     with pytest.raises(StillWriting):
         ask(app)
@@ -207,7 +205,7 @@ def test_an_answer_is_booked_once(server: ProviderServer, app: App, is_streamed:
     assert last(app).call == call
 
 
-def test_what_a_model_does_not_take_is_not_in_what_was_sent(server: ProviderServer, app: App) -> None:
+def test_a_parameter_that_the_model_refused_is_not_in_the_sent_request(server: ProviderServer, app: App) -> None:
     saved = app.database.configurations.all(app.me)[0]
     refused = (
         "Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) is supported."
@@ -264,7 +262,7 @@ def test_a_stop_in_another_process_reaches_the_one_that_writes(
 
 
 @EITHER_WAY
-def test_who_empties_the_place_stops_the_writer_and_its_call_is_booked(
+def test_clearing_a_place_stops_the_writer_and_stores_its_call(
     server: ProviderServer, app: App, is_streamed: bool
 ) -> None:
     server.next(Chunks([chunk("Hel"), Event(), LAST]) if is_streamed else Hang())
@@ -279,7 +277,9 @@ def test_who_empties_the_place_stops_the_writer_and_its_call_is_booked(
 
 
 @EITHER_WAY
-def test_who_closes_stops_it(server: ProviderServer, app: App, open_app: Callable[..., App], is_streamed: bool) -> None:
+def test_close_stops_a_lone_answer(
+    server: ProviderServer, app: App, open_app: Callable[..., App], is_streamed: bool
+) -> None:
     server.next(Hang())
     ask(app, is_streamed=is_streamed)
     until(lambda: server.requests)

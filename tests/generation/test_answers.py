@@ -53,7 +53,7 @@ def locked(path: Path) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
-def test_what_has_come_is_stored_while_the_rest_is_waited_for(server: ProviderServer, app: App) -> None:
+def test_received_text_is_stored_while_more_is_awaited(server: ProviderServer, app: App) -> None:
     first, second = Event(), Event()
     server.next(Chunks([chunk("Hel"), first, chunk("lo"), second, LAST]))
     turn = app.ask()
@@ -68,7 +68,7 @@ def test_what_has_come_is_stored_while_the_rest_is_waited_for(server: ProviderSe
     assert app.stored(turn).status is MessageStatus.COMPLETE
 
 
-def test_an_answer_its_numbers_and_how_it_ended_are_stored_in_one_go(
+def test_an_answer_its_usage_and_its_status_are_stored_in_one_transaction(
     server: ProviderServer, app: App, sql: Callable[..., list[tuple[Any, ...]]]
 ) -> None:
     gate = Event()
@@ -109,7 +109,7 @@ def test_an_answer_its_numbers_and_how_it_ended_are_stored_in_one_go(
     assert app.begin("And?", turn.session_id)  # nothing keeps the chat
 
 
-def test_a_stop_hangs_up_on_the_provider_and_keeps_what_came(server: ProviderServer, app: App) -> None:
+def test_a_stop_closes_the_connection_and_keeps_the_received_text(server: ProviderServer, app: App) -> None:
     server.next(Chunks([chunk("Hel"), Event(), chunk("lo"), LAST]))
     turn = app.ask()
     received = app.received(turn)
@@ -125,9 +125,7 @@ def test_a_stop_hangs_up_on_the_provider_and_keeps_what_came(server: ProviderSer
     assert app.stored(turn) == answer
 
 
-def test_a_stop_is_a_stop_though_the_one_that_reads_is_through_before_its_report_is_made(
-    server: ProviderServer, app: App
-) -> None:
+def test_a_stop_counts_although_the_reader_finishes_before_the_report_is_made(server: ProviderServer, app: App) -> None:
     gate, is_ending, may_report = Event(), Event(), Event()
     server.next(Chunks([chunk("Hel"), gate, chunk("lo"), LAST]))
 
@@ -158,7 +156,7 @@ def test_a_stop_is_a_stop_though_the_one_that_reads_is_through_before_its_report
 
 
 @pytest.mark.parametrize("rounds", [5, pytest.param(300, marks=pytest.mark.soak)])
-def test_a_stop_in_the_middle_of_a_flood_is_a_stop(server: ProviderServer, app: App, rounds: int) -> None:
+def test_a_fast_stream_can_be_stopped(server: ProviderServer, app: App, rounds: int) -> None:
     for number in range(rounds):
         server.next(Chunks([chunk("word ")] * 3_000 + [Event(), LAST]))
         turn = app.ask()
@@ -171,7 +169,7 @@ def test_a_stop_in_the_middle_of_a_flood_is_a_stop(server: ProviderServer, app: 
         assert answer.content == received.text("content") == "word " * (len(answer.content) // 5)
 
 
-def test_a_stop_before_the_providers_first_word_ends_the_answer_at_once(server: ProviderServer, app: App) -> None:
+def test_a_stop_before_the_response_begins_finishes_the_answer_at_once(server: ProviderServer, app: App) -> None:
     server.next(Hang())
     turn = app.ask()
     until(lambda: server.requests)
@@ -182,7 +180,7 @@ def test_a_stop_before_the_providers_first_word_ends_the_answer_at_once(server: 
     app.begin("Another?", turn.session_id)
 
 
-def test_a_provider_that_begins_after_the_stop_is_hung_up_on(server: ProviderServer, app: App) -> None:
+def test_a_response_that_begins_after_the_stop_is_closed(server: ProviderServer, app: App) -> None:
     thinks = Event()
 
     def think_long(_: dict[str, Any]) -> Chunks:
@@ -198,7 +196,7 @@ def test_a_provider_that_begins_after_the_stop_is_hung_up_on(server: ProviderSer
     assert (app.stored(turn).content, app.stored(turn).status) == ("", MessageStatus.STOPPED)
 
 
-def test_who_watches_hears_at_once_of_a_stop_before_the_providers_first_word(server: ProviderServer, app: App) -> None:
+def test_watchers_are_woken_by_a_stop_before_the_response_begins(server: ProviderServer, app: App) -> None:
     server.next(Hang())
     turn = app.ask()
     received = app.received(turn)
@@ -234,7 +232,7 @@ def test_a_stop_while_a_refused_call_waits_to_be_tried_again_sends_nothing_more(
     ],
     ids=["refuses", "goes away", "goes away half-way", "breaks half-way"],
 )
-def test_an_answer_of_a_provider_that_fails_says_so(
+def test_the_answer_of_a_failing_provider_has_failed(
     server: ProviderServer, app: App, reply: Any, status: CallStatus, content: str
 ) -> None:
     server.next(reply)
@@ -262,7 +260,7 @@ def test_a_deleted_chat_stops_its_answer(server: ProviderServer, app: App) -> No
     assert (app.stored(turn).content, app.stored(turn).status) == ("Hel", MessageStatus.STOPPED)
 
 
-def test_an_end_that_the_database_refuses_is_stored_as_soon_as_it_takes_it(
+def test_a_result_that_the_database_refuses_is_stored_once_it_accepts_it(
     server: ProviderServer, app: App, sql: Callable[..., list[tuple[Any, ...]]], caplog: pytest.LogCaptureFixture
 ) -> None:
     gate = Event()
@@ -282,7 +280,7 @@ def test_an_end_that_the_database_refuses_is_stored_as_soon_as_it_takes_it(
     assert (call_of(app, turn).status, call_of(app, turn).total_tokens) == (CallStatus.DONE, 6)
 
 
-def test_an_end_that_another_programs_lock_keeps_out_is_stored_behind_it(
+def test_a_result_is_stored_after_another_program_releases_its_lock(
     server: ProviderServer, app: App, path: Path
 ) -> None:
     gate = Event()
@@ -302,7 +300,7 @@ def test_an_end_that_another_programs_lock_keeps_out_is_stored_behind_it(
 
 
 @pytest.mark.parametrize("has_begun", [True, False])
-def test_an_answer_whose_end_is_refused_keeps_no_other_from_being_stored(
+def test_an_answer_whose_result_is_refused_does_not_block_others(
     server: ProviderServer,
     app: App,
     sql: Callable[..., list[tuple[Any, ...]]],
@@ -329,7 +327,7 @@ def test_an_answer_whose_end_is_refused_keeps_no_other_from_being_stored(
     until(lambda: app.stored(refused).status is MessageStatus.STOPPED)
 
 
-def test_half_of_a_character_fails_its_own_answer_and_no_other(server: ProviderServer, app: App) -> None:
+def test_an_invalid_character_fails_only_its_own_answer(server: ProviderServer, app: App) -> None:
     """A server that cuts an emoji in two sends such; no database could hold it."""
     gate = Event()
     server.next(Chunks([chunk("Hel"), gate, chunk("lo"), Event(), LAST]))
@@ -345,7 +343,7 @@ def test_half_of_a_character_fails_its_own_answer_and_no_other(server: ProviderS
 
 
 @pytest.mark.parametrize("where", ["making the client", "sending the request", "storing how it ended"])
-def test_what_nobody_expected_fails_the_answer_and_does_not_leave_it_writing(
+def test_an_unexpected_error_fails_the_answer_instead_of_leaving_it_writing(
     server: ProviderServer, app: App, where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Odd(ChatCompletionsRequest):
@@ -376,7 +374,7 @@ def test_what_nobody_expected_fails_the_answer_and_does_not_leave_it_writing(
     assert app.begin("Again?", turn.session_id)
 
 
-def test_a_failure_before_anything_is_sent_is_told_too(server: ProviderServer, app: App) -> None:
+def test_a_failure_before_the_request_is_sent_is_stored_too(server: ProviderServer, app: App) -> None:
     turn = app.begin()
     nowhere = ChatCompletionsRequest.of_prompts("What?", model="no-such-model")
     app.answers.write(app.me, turn, app.client_of, nowhere)
@@ -402,7 +400,7 @@ def test_reasoning_is_kept_apart_from_the_answer(server: ProviderServer, app: Ap
     assert (app.stored(turn).content, app.stored(turn).reasoning) == ("Hello", "Let me think. Done.")
 
 
-def test_what_a_model_declines_with_is_its_answer(server: ProviderServer, app: App) -> None:
+def test_the_refusal_of_a_model_is_its_answer(server: ProviderServer, app: App) -> None:
     server.next(Chunks([delta(refusal="I will "), delta(refusal="not."), LAST]))
     turn = app.ask()
     until(lambda: app.has_ended(turn))
@@ -416,7 +414,9 @@ def test_only_the_first_of_several_choices_is_the_answer(server: ProviderServer,
     assert (app.stored(turn).content, app.stored(turn).finish_reason) == ("A", "stop")
 
 
-def test_nobody_elses_answer_is_followed_or_stopped(server: ProviderServer, app: App, foreigner: Person) -> None:
+def test_other_peoples_answers_cannot_be_followed_or_stopped(
+    server: ProviderServer, app: App, foreigner: Person
+) -> None:
     gate = Event()
     server.next(Chunks([chunk("Hel"), gate, chunk("lo"), LAST]))
     turn = app.ask()
@@ -450,7 +450,7 @@ def test_a_key_cannot_be_guessed_and_opens_one_answer(server: ProviderServer, ap
     assert [app.answers.received(key) for key in keys] == [None, None]
 
 
-def test_another_process_follows_the_words_from_the_database(
+def test_another_process_follows_an_answer_through_the_database(
     server: ProviderServer, app: App, open_app: Callable[..., App]
 ) -> None:
     gates = [Event(), Event()]
@@ -514,7 +514,9 @@ def test_two_answers_side_by_side_are_written_at_once(server: ProviderServer, ap
     app.begin("And?", turn.session_id)
 
 
-def test_who_closes_stops_all_and_loses_nothing(server: ProviderServer, app: App, open_app: Callable[..., App]) -> None:
+def test_close_stops_all_answers_and_loses_no_text(
+    server: ProviderServer, app: App, open_app: Callable[..., App]
+) -> None:
     turns = []
     for number in range(5):
         server.next(Chunks([chunk(f"Number {number}"), Event(), LAST]))
@@ -527,7 +529,7 @@ def test_who_closes_stops_all_and_loses_nothing(server: ProviderServer, app: App
     assert {call_of(other, turn).status for turn in turns} == {CallStatus.STOPPED}
 
 
-def test_who_closes_waits_for_no_provider(server: ProviderServer, app: App) -> None:
+def test_close_does_not_wait_for_providers(server: ProviderServer, app: App) -> None:
     server.next(Hang(), Hang(), Hang())
     turns = [app.ask() for _ in range(3)]
     until(lambda: len(server.requests) == 3)
@@ -554,7 +556,7 @@ def test_who_closes_waits_for_no_provider(server: ProviderServer, app: App) -> N
     ],
     ids=range(11),
 )
-def test_whatever_a_provider_sends_its_answer_ends(server: ProviderServer, app: App, odd: Any) -> None:
+def test_every_answer_finishes_whatever_the_provider_sends(server: ProviderServer, app: App, odd: Any) -> None:
     server.next(Chunks([odd, LAST]))
     turn = app.ask()
     until(lambda: app.has_ended(turn), AT_ONCE)
@@ -563,7 +565,7 @@ def test_whatever_a_provider_sends_its_answer_ends(server: ProviderServer, app: 
     app.begin("Another?", turn.session_id)
 
 
-def test_many_answers_at_once_end_whole(server: ProviderServer, app: App) -> None:
+def test_many_simultaneous_answers_are_complete(server: ProviderServer, app: App) -> None:
     """Each as the provider sends it, without one of the others in it."""
     questions = [f"What is number {number}?" for number in range(12)]
     turns = [app.ask(question) for question in questions]
@@ -574,7 +576,7 @@ def test_many_answers_at_once_end_whole(server: ProviderServer, app: App) -> Non
     assert all(call_of(app, turn).total_tokens for turn in turns)
 
 
-def test_a_deleted_chat_is_gone_for_good_though_nobody_does_anything(
+def test_a_deleted_chat_is_removed_without_any_user_action(
     server: ProviderServer, app: App, open_app: Callable[..., App], path: Path
 ) -> None:
     turn = app.ask("A secret question")

@@ -99,7 +99,7 @@ def heard_until(line: Connection, moment: float) -> list[tuple[str, Any]]:
 
 
 @KILLS
-def test_what_is_stored_of_answers_outlives_a_kill_and_nothing_is_left_by_half(
+def test_stored_answers_survive_a_kill_and_nothing_is_half_stored(
     path: Path, server: ProviderServer, kills: int
 ) -> None:
     url = f"sqlite:///{path}"
@@ -202,7 +202,7 @@ def write_one(line: Connection, url: str) -> None:
     Event().wait()
 
 
-def test_another_process_on_postgresql_goes_on_when_the_lease_of_the_dead_one_has_run_out(
+def test_another_process_on_postgresql_continues_when_the_lease_of_a_dead_one_has_expired(
     postgresql: PostgreSQLServer, server: ProviderServer
 ) -> None:
     url = postgresql.create()
@@ -305,7 +305,7 @@ def between(server: ProviderServer) -> Iterator[Between]:
         yield it
 
 
-def test_a_stop_hangs_up_on_the_provider_in_the_middle_of_a_word(
+def test_a_stop_closes_the_connection_in_the_middle_of_a_word(
     between: Between, server: ProviderServer, path: Path
 ) -> None:
     for is_quiet in (True, False):
@@ -331,7 +331,7 @@ def test_a_stop_hangs_up_on_the_provider_in_the_middle_of_a_word(
             assert answer.content.startswith("word ")
 
 
-def test_an_answer_that_ends_leaves_the_line_open_for_the_next(
+def test_a_finished_answer_leaves_the_connection_open_for_the_next(
     between: Between, server: ProviderServer, path: Path
 ) -> None:
     with closing(App(f"sqlite:///{path}")) as app:

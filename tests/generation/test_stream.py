@@ -137,7 +137,7 @@ def piece_of(event: list[Any]) -> Piece:
     return (kind[0] if kind else "content"), text
 
 
-def test_an_answer_comes_as_it_is_written_and_ends_when_it_is_stored(
+def test_an_answer_is_sent_as_it_is_written_and_finishes_when_it_is_stored(
     server: ProviderServer, app: App, app_site: Site
 ) -> None:
     gates = [threading.Event(), threading.Event()]
@@ -156,7 +156,7 @@ def test_an_answer_comes_as_it_is_written_and_ends_when_it_is_stored(
         assert list(coming) == []
 
 
-def test_the_first_word_is_that_words_get_through(site: Site, shelf: Shelf) -> None:
+def test_the_first_event_shows_that_the_stream_is_not_buffered(site: Site, shelf: Shelf) -> None:
     """Though none has come yet: the browser else asks for them one by one."""
     with site.watch(shelf.new().key + ".0") as coming:
         assert next(coming) == HERE
@@ -164,7 +164,7 @@ def test_the_first_word_is_that_words_get_through(site: Site, shelf: Shelf) -> N
         assert next(coming) == [0, 1, "Hel"]
 
 
-def test_who_comes_late_gets_all_that_came_as_one(site: Site, shelf: Shelf) -> None:
+def test_a_late_client_receives_the_whole_text_in_one_event(site: Site, shelf: Shelf) -> None:
     received = shelf.new()
     for letter in "Hello":
         received.add("content", letter)
@@ -177,7 +177,7 @@ def test_who_comes_late_gets_all_that_came_as_one(site: Site, shelf: Shelf) -> N
     assert site.all(f"{received.key}.5") == [HERE, [0]]
 
 
-def test_what_an_end_stands_for_has_come_before_it(site: Site, shelf: Shelf) -> None:
+def test_the_text_up_to_an_end_number_was_sent_before_it(site: Site, shelf: Shelf) -> None:
     """Whoever is cut off behind an event comes back with its end."""
     received = shelf.new()
     for kind, text in (("reasoning", "Let me"), ("reasoning", " think."), ("content", "Hel"), ("content", "lo")):
@@ -190,7 +190,7 @@ def test_what_an_end_stands_for_has_come_before_it(site: Site, shelf: Shelf) -> 
 
 
 @pytest.mark.parametrize("kinds", [("content",), ("reasoning", "content", "refusal")], ids=["text", "mixed"])
-def test_whoever_is_cut_off_anywhere_and_comes_back_has_every_piece_once(
+def test_a_client_that_reconnects_anywhere_receives_every_piece_once(
     site: Site, shelf: Shelf, kinds: tuple[str, ...]
 ) -> None:
     for seed in range(8):
@@ -225,7 +225,7 @@ def test_whoever_is_cut_off_anywhere_and_comes_back_has_every_piece_once(
         assert together(heard) == expected, seed
 
 
-def test_a_key_that_nobody_knows_has_ended_at_once(server: ProviderServer, app: App, app_site: Site) -> None:
+def test_an_unknown_key_is_finished_at_once(server: ProviderServer, app: App, app_site: Site) -> None:
     assert app_site.all("nobody.0") == [HERE, [0]]
     server.next(Chunks([chunk("Hello"), LAST]))
     turn = app.ask()
@@ -262,7 +262,7 @@ def test_the_same_answer_twice_on_one_connection_comes_twice(site: Site, shelf: 
     assert site.all(f"{received.key}.0", f"{received.key}.0") == [HERE, [0, 1, "Hello"], [0], [1, 1, "Hello"], [1]]
 
 
-def test_where_no_stream_comes_through_all_that_is_new_comes_as_a_list(site: Site, shelf: Shelf) -> None:
+def test_without_streams_the_new_text_is_returned_as_a_list(site: Site, shelf: Shelf) -> None:
     received, other = shelf.new(), shelf.new()
     assert site.now(f"{received.key}.0") == []
     received.add("reasoning", "Hm.")
@@ -278,18 +278,18 @@ def test_where_no_stream_comes_through_all_that_is_new_comes_as_a_list(site: Sit
     assert site.now() == []
 
 
-def test_no_answer_is_asked_for_and_none_comes(site: Site) -> None:
+def test_a_request_for_no_answers_finishes_at_once(site: Site) -> None:
     assert site.all() == [HERE]
 
 
-def test_garbage_in_the_address_is_an_answer_that_nobody_knows(site: Site) -> None:
+def test_an_invalid_query_is_an_unknown_key(site: Site) -> None:
     for of in GARBAGE:
         assert site.all(of) == [HERE, [0]], of
         assert site.now(of) == [[0]], of
 
 
 @pytest.mark.parametrize("start", ["", "x", "-1", "1e3", "٣", "²", "1_0", " 1", "9" * 9, "9" * 5000])
-def test_a_start_that_is_no_number_is_the_beginning(site: Site, shelf: Shelf, start: str) -> None:
+def test_an_invalid_start_means_the_beginning(site: Site, shelf: Shelf, start: str) -> None:
     received = shelf.new()
     received.add("content", "Hel")
     received.add("content", "lo")
@@ -297,14 +297,14 @@ def test_a_start_that_is_no_number_is_the_beginning(site: Site, shelf: Shelf, st
     assert site.all(f"{received.key}.{start}") == [HERE, [0, 2, "Hello"], [0]]
 
 
-def test_a_connection_is_for_twenty_answers(site: Site, shelf: Shelf) -> None:
+def test_a_connection_carries_at_most_twenty_answers(site: Site, shelf: Shelf) -> None:
     keys = [shelf.new().key for _ in range(30)]
     for received in shelf.all:
         received.finish()
     assert site.all(*(f"{key}.0" for key in keys)) == [HERE, *([n] for n in range(20))]
 
 
-def test_all_who_watch_get_the_same(site: Site, shelf: Shelf) -> None:
+def test_all_clients_receive_the_same_text(site: Site, shelf: Shelf) -> None:
     received = shelf.new()
     pieces = [("content", f"{number} ") for number in range(300)]
     with ThreadPoolExecutor(20) as pool:
@@ -322,7 +322,7 @@ def test_all_who_watch_get_the_same(site: Site, shelf: Shelf) -> None:
     until(lambda: not received._watchers)
 
 
-def test_who_goes_away_is_forgotten(site: Site, shelf: Shelf) -> None:
+def test_a_closed_connection_is_no_longer_watched(site: Site, shelf: Shelf) -> None:
     received = [shelf.new(), shelf.new()]
     for is_busy in (False, True):
         with site.watch(*(f"{each.key}.0" for each in received)) as coming:
@@ -335,7 +335,7 @@ def test_who_goes_away_is_forgotten(site: Site, shelf: Shelf) -> None:
     received[0].add("content", "Nobody is there.")
 
 
-def test_who_does_not_read_keeps_nobody_waiting(site: Site, shelf: Shelf) -> None:
+def test_a_client_that_does_not_read_blocks_no_other(site: Site, shelf: Shelf) -> None:
     received = shelf.new()
     with socket.create_connection(("127.0.0.1", site.port)) as deaf:
         deaf.sendall(f"GET /answers?of={received.key}.0 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -351,7 +351,7 @@ def test_who_does_not_read_keeps_nobody_waiting(site: Site, shelf: Shelf) -> Non
     until(lambda: not received._watchers)
 
 
-def test_words_of_another_process_are_heard_the_same_way(
+def test_answers_of_another_process_are_sent_in_the_same_way(
     server: ProviderServer, app: App, open_app: Callable[..., App], serve: Callable[[Callable[[], Answers]], Site]
 ) -> None:
     gate = threading.Event()

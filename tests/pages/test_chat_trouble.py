@@ -286,7 +286,7 @@ def test_a_chat_that_is_deleted_in_another_tab_is_told_and_breaks_nothing(
     base.database().chat_sessions.delete(base.person(), id)
     act(at)
     assert not at.exception
-    assert lines(at.toast) == ["This chat does not exist any more."]
+    assert lines(at.toast) == ["This chat no longer exists."]
 
 
 def test_a_chat_that_cannot_be_brought_back_now_can_be_later(workbench: Workbench, at: AppTest) -> None:
