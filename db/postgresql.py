@@ -119,6 +119,7 @@ class PostgreSQL:
 
     def sentence(self, error: DBAPIError | PoolTimeout, outcome: str) -> str:
         """What happened, what it means for the data (`outcome`), and what to do."""
+        found: tuple[str, str] | None
         if isinstance(error, PoolTimeout):
             found = _BUSY
         elif state := getattr(error.orig, "sqlstate", None):

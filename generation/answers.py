@@ -87,7 +87,8 @@ class Answers:
     def received(self, key: str) -> Received | None:
         """The received part of the answer with this key; None if the answer is finished or the key is unknown."""
         with self._lock:
-            found = [each.received for each in (*self._writing.values(), *self._elsewhere.values())]
+            found = [each.received for each in self._writing.values()]
+            found += [each.received for each in self._elsewhere.values()]
         return next((each for each in found if each.key == key), None)
 
     def begun(self, key: str) -> list[tuple[int, str, str]]:

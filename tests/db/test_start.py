@@ -150,7 +150,7 @@ def test_a_thread_interrupted_while_waiting_to_write_blocks_no_other(
             is_over.wait()
 
     def interrupt() -> None:
-        while not database._storage._turns._waiting:
+        while not database._storage._queue._waiting:
             time.sleep(0.001)
         os.kill(os.getpid(), signal.SIGUSR1)
 
