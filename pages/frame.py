@@ -34,7 +34,7 @@ def draw() -> None:
     st.logo(str(LOGO), icon_image=str(MARK))
     try:
         page = navigation()
-        st.session_state["page"] = page.url_path
+        account.enter(page.url_path)
         with st.sidebar:
             if page.url_path in sending_pages():
                 account.draw_picker(page.url_path, chat.opened())

@@ -5,6 +5,7 @@ import streamlit as st
 from connector import ApiType
 from db import ChatSession, SavedConfiguration
 from pages.shared import base
+from pages.shared.account import keys
 
 CONFIGURATIONS_PAGE = "manage/configurations.py"
 
@@ -23,10 +24,10 @@ def draw_picker(page_name: str, chat: ChatSession | None = None) -> None:
     if st.session_state[key] not in saved:
         # What came with this run, a message or a press on Send, was meant for it and goes to no other account. A picker
         # of another key takes its place: the browser would go on showing and sending the old one's choice.
-        st.session_state[f"replaced:{page_name}"] = st.session_state.get(f"replaced:{page_name}", 0) + 1
-        st.session_state[f"gone:{page_name}"] = True
+        st.session_state[keys.replaced(page_name)] = st.session_state.get(keys.replaced(page_name), 0) + 1
+        st.session_state[keys.is_gone(page_name)] = True
         st.rerun()
-    if st.session_state.pop(f"gone:{page_name}", False):
+    if st.session_state.pop(keys.is_gone(page_name), False):
         st.warning("The configuration of this page was deleted or switched off. Nothing was sent; this is another one.")
     chosen = st.selectbox(
         "Configuration",
@@ -40,7 +41,7 @@ def draw_picker(page_name: str, chat: ChatSession | None = None) -> None:
     if configuration.api_type is ApiType.OPENAI:
         st.text_input(
             "Model",
-            key=f"model:{page_name}:{chosen}",
+            key=keys.model(page_name, chosen),
             persist_state="session",
             placeholder=configuration.model_default or "for example gpt-6-luna",
             help="Leave it empty for the configuration's default model.",
@@ -48,18 +49,17 @@ def draw_picker(page_name: str, chat: ChatSession | None = None) -> None:
 
 
 def _key(page_name: str) -> str:
-    replaced = st.session_state.get(f"replaced:{page_name}", 0)
-    return f"configuration:{page_name}{f':{replaced}' if replaced else ''}"
+    return keys.configuration(page_name, st.session_state.get(keys.replaced(page_name), 0))
 
 
 def _follow_chat(page_name: str, chat: ChatSession | None, saved: dict[str, SavedConfiguration]) -> None:
     """Choose the configuration and the model of a chat, once when it is opened."""
-    if chat is None or st.session_state.get(f"followed:{page_name}") == chat.id:
+    if chat is None or st.session_state.get(keys.followed(page_name)) == chat.id:
         return
-    st.session_state[f"followed:{page_name}"] = chat.id
+    st.session_state[keys.followed(page_name)] = chat.id
     if chat.configuration_id in saved:
         st.session_state[_key(page_name)] = chat.configuration_id
-        st.session_state[f"model:{page_name}:{chat.configuration_id}"] = chat.model
+        st.session_state[keys.model(page_name, chat.configuration_id)] = chat.model
     else:
         st.warning("The configuration of this chat was deleted or switched off. It goes on with the one picked here.")
 
@@ -95,12 +95,17 @@ def _first(saved: list[SavedConfiguration]) -> SavedConfiguration:
 def current_model() -> str | None:
     """The model typed under the picker, None for the default."""
     configuration = current_configuration()
-    return st.session_state.get(f"model:{page_name()}:{configuration.id}") or None if configuration else None
+    return st.session_state.get(keys.model(page_name(), configuration.id)) or None if configuration else None
+
+
+def enter(page: str) -> None:
+    """Remember the address of the page that is being drawn, for `page_name`."""
+    st.session_state[keys.PAGE] = page
 
 
 def page_name() -> str:
-    """The address of the page that is being drawn; the frame notes it."""
-    return str(st.session_state["page"])
+    """The address of the page that is being drawn."""
+    return str(st.session_state[keys.PAGE])
 
 
 def draw_guidance() -> None:

@@ -10,7 +10,7 @@ from connector import CallStatus, ChatCompletionsRequest, Role
 from db import Conversation, MessageStatus, StoredMessage
 from pages.shared import account, answers, base
 from pages.shared.base import plain
-from pages.shared.chat import history, outgoing, stored, turn
+from pages.shared.chat import history, keys, outgoing, stored, turn
 
 TURN = 4
 """Messages of a turn, and of one before it whose end the page does not know of yet."""
@@ -113,7 +113,7 @@ def _draw(session_id: str, said: Conversation, message: StoredMessage) -> None:
     with st.chat_message(message.role, avatar=AVATARS.get(message.role)):
         if message.role is not Role.USER:
             _draw_answer(session_id, said, message)
-        elif st.session_state.get("editing") == message.id:
+        elif st.session_state.get(keys.EDITING) == message.id:
             _draw_editor(session_id, message)
         else:
             _draw_question(session_id, said, message)
@@ -131,7 +131,7 @@ def _draw_question(session_id: str, said: Conversation, message: StoredMessage) 
                 key=f"edit:{message.id}",
                 type="tertiary",
                 on_click=_set,
-                args=("editing", message.id),
+                args=(keys.EDITING, message.id),
             )
     if message.images:
         answers.draw_pictures(message.images)
@@ -143,7 +143,7 @@ def _draw_editor(session_id: str, message: StoredMessage) -> None:
     st.caption("Asks again from here on. What was said stays, as another version.")
     with st.container(horizontal=True, gap="small"):
         st.button("Send", type="primary", on_click=turn.edit, args=(account.page_name(), session_id, message.id, key))
-        st.button("Cancel", on_click=_set, args=("editing", None))
+        st.button("Cancel", on_click=_set, args=(keys.EDITING, None))
 
 
 def _draw_answer(session_id: str, said: Conversation, message: StoredMessage) -> None:

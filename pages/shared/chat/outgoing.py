@@ -5,7 +5,7 @@ import streamlit as st
 from db import ChatSession, Conversation, SavedConfiguration
 from pages.shared import account, answers, base
 from pages.shared.base import count, dollars, plain, reports_errors
-from pages.shared.chat import history, stored
+from pages.shared.chat import history, keys, stored
 
 
 def line(page: str, session_id: str | None, said: Conversation, configuration: SavedConfiguration) -> None:
@@ -17,7 +17,7 @@ def line(page: str, session_id: str | None, said: Conversation, configuration: S
         if chat and along.turns:
             st.toggle(
                 "Also ask without history",
-                key=f"both:{page}",
+                key=keys.also_alone(page),
                 persist_state="session",
                 help="Asks the same message a second time on its own: both answers, tokens and prices side by side.",
             )

@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.shared import account, base
 from pages.shared.base import plain, reports_errors
-from pages.shared.chat import export, stored
+from pages.shared.chat import export, keys, stored
 
 LISTED = 30
 
@@ -40,7 +40,7 @@ def draw_settings(session_id: str | None) -> None:
         if chat is not None:
             key = f"title:{chat.id}"
             st.text_input("Title", chat.title, key=key, max_chars=200, on_change=_rename, args=(chat.id, key))
-        key = f"system:{session_id or f'new:{account.page_name()}'}:field"
+        key = keys.system_prompt_field(session_id, account.page_name())
         st.session_state.setdefault(key, stored.system_prompt(session_id))  # a page may set it before it is drawn
         st.text_area(
             "System prompt",
@@ -70,7 +70,7 @@ def draw_settings(session_id: str | None) -> None:
 
 def go_to(session_id: str | None) -> None:
     """Open a chat, or a new one."""
-    st.session_state.pop(f"trouble:{account.page_name()}", None)
+    st.session_state.pop(keys.failure(account.page_name()), None)
     # In one go: two changes would be two steps of the browser's Back.
     st.query_params.from_dict({"chat": session_id} if session_id else {})
     st.rerun()
@@ -98,15 +98,15 @@ def _delete(session_id: str) -> None:
     title = stored.title(session_id)
     with base.changing() as database:
         database.chat_sessions.delete(base.person(), session_id)
-    st.session_state["deleted"] = session_id, title
+    st.session_state[keys.DELETED] = session_id, title
     st.query_params.clear()
 
 
 def _undo() -> None:
     """What was just deleted can be brought back."""
-    if "deleted" not in st.session_state:
+    if keys.DELETED not in st.session_state:
         return
-    session_id, title = st.session_state["deleted"]
+    session_id, title = st.session_state[keys.DELETED]
     with st.container(border=True, gap="xxsmall"):
         st.caption(f"Deleted “{plain(title)}”. It can be brought back for ten minutes.")
         st.button("Undo", icon=":material/undo:", type="tertiary", on_click=_undelete, args=(session_id,))
@@ -121,6 +121,6 @@ def _undelete(session_id: str) -> None:
     except base.StorageError:  # it may work in a moment
         raise
     except base.NotFound:
-        del st.session_state["deleted"]
+        del st.session_state[keys.DELETED]
         raise
-    del st.session_state["deleted"]
+    del st.session_state[keys.DELETED]

@@ -5,7 +5,8 @@ from functools import cached_property
 import streamlit as st
 
 from db import ChatSession, Conversation
-from pages.shared import base
+from pages.shared import account, base
+from pages.shared.chat import keys
 
 SHOWN = 40
 """Messages that are drawn at first, and how many more at a time: each costs its share of every run of the page."""
@@ -74,32 +75,30 @@ def conversation(session_id: str | None, *, last: int | None = None) -> Conversa
     """What was said so far; the last whole messages, or as many as are to be drawn."""
     if session_id is None:
         return NOTHING_SAID
-    shown = last or st.session_state.get(f"shown:{session_id}", SHOWN)
+    shown = last or st.session_state.get(keys.shown(session_id), SHOWN)
     return base.this_run().part(_LastMessages, session_id, shown).stored
 
 
 def system_prompt(session_id: str | None) -> str:
     """What the model is told before all else."""
     chat = session(session_id)
-    return chat.system_prompt if chat else str(st.session_state.get(_of_new_chat(), ""))
+    return chat.system_prompt if chat else str(st.session_state.get(keys.new_system_prompt(account.page_name()), ""))
 
 
 def set_system_prompt(system_prompt: str) -> None:
     """What the model is told in the new chat that this page may begin."""
-    st.session_state[_of_new_chat()] = system_prompt
-    st.session_state[f"{_of_new_chat()}:field"] = system_prompt
+    page = account.page_name()
+    st.session_state[keys.new_system_prompt(page)] = system_prompt
+    st.session_state[keys.system_prompt_field(None, page)] = system_prompt
 
 
 def forget_system_prompt() -> None:
     """The new chat has begun."""
-    st.session_state.pop(_of_new_chat(), None)
-    st.session_state.pop(f"{_of_new_chat()}:field", None)
-
-
-def _of_new_chat() -> str:
-    return f"system:new:{st.session_state['page']}"
+    page = account.page_name()
+    st.session_state.pop(keys.new_system_prompt(page), None)
+    st.session_state.pop(keys.system_prompt_field(None, page), None)
 
 
 def show_more(session_id: str, number: int = 5 * SHOWN) -> None:
     """Draw more of its messages from now on."""
-    st.session_state[f"shown:{session_id}"] = st.session_state.get(f"shown:{session_id}", SHOWN) + number
+    st.session_state[keys.shown(session_id)] = st.session_state.get(keys.shown(session_id), SHOWN) + number

@@ -11,7 +11,7 @@ from connector import ChatCompletionsRequest, Role
 from db import Conversation, MessageStatus, NewChat, Question, Said, SavedConfiguration
 from pages.shared import account, answers, base
 from pages.shared.base import plain, reports_errors
-from pages.shared.chat import history, stored
+from pages.shared.chat import history, keys, stored
 
 TITLE_LENGTH = 60
 QUESTION = -1  # an id that no message has: what is being asked
@@ -19,8 +19,8 @@ QUESTION = -1  # an id that no message has: what is being asked
 
 def input_box(page: str, session_id: str | None) -> None:
     """Where the next message is written; what could not be sent stands in it again."""
-    key = f"prompt:{page}"
-    if draft := st.session_state.pop(f"draft:{page}", None):
+    key = keys.prompt(page)
+    if draft := st.session_state.pop(keys.draft(page), None):
         st.session_state[key] = draft
     st.chat_input(
         "Write a message",
@@ -34,24 +34,24 @@ def input_box(page: str, session_id: str | None) -> None:
 
 def offer_again(page: str, said: Conversation) -> None:
     """What got no word in answer is offered again, once, to the one who asked."""
-    answer_id, text = st.session_state.get(f"asked:{page}", (None, ""))
+    answer_id, text = st.session_state.get(keys.asked(page), (None, ""))
     answer = said.messages[-1] if said.messages else None
     if answer is None or answer.id != answer_id or answer.status is MessageStatus.WRITING:
         return
-    del st.session_state[f"asked:{page}"]
+    del st.session_state[keys.asked(page)]
     if not answer.content and answer.status in {MessageStatus.FAILED, MessageStatus.INTERRUPTED}:
-        st.session_state[f"draft:{page}"] = text
+        st.session_state[keys.draft(page)] = text
 
 
 def trouble(page: str) -> None:
     """Why the last message was not sent, until the next one is."""
-    if why := st.session_state.get(f"trouble:{page}"):
+    if why := st.session_state.get(keys.failure(page)):
         st.error(plain(why), icon=":material/error:")
 
 
 def suggestions(page: str, session_id: str | None, prompts: tuple[str, ...]) -> None:
     """What one might begin with."""
-    key = f"suggested:{page}"
+    key = keys.suggested(page)
     st.pills(
         "Suggestions",
         prompts,
@@ -66,7 +66,7 @@ def suggestions(page: str, session_id: str | None, prompts: tuple[str, ...]) -> 
 @reports_errors
 def say(page: str, session_id: str | None) -> None:
     """Send what was written in the input."""
-    written = st.session_state.get(f"prompt:{page}")
+    written = st.session_state.get(keys.prompt(page))
     if written is None:
         return
     text = written if isinstance(written, str) else written.text
@@ -93,7 +93,7 @@ def edit(page: str, session_id: str, message_id: int, key: str) -> None:
     text = st.session_state.get(key, "")
     images = base.database().chat_sessions.images(base.person(), session_id).get(message_id, ())
     if (text.strip() or images) and _ask(page, session_id, Question(text, images), instead_of=message_id):
-        st.session_state["editing"] = None
+        st.session_state[keys.EDITING] = None
 
 
 @reports_errors
@@ -112,12 +112,12 @@ def choose(session_id: str, message_id: int) -> None:
 def _ask(page: str, session_id: str | None, question: Question | None, *, instead_of: int | None = None) -> bool:
     """Begin a turn; whether it has begun. When anything is in the way, the message is offered again."""
     draft = question.text if question and instead_of is None else ""
-    st.session_state.pop(f"trouble:{page}", None)
+    st.session_state.pop(keys.failure(page), None)
     try:
         with base.one_run():
             configuration = account.picked_configuration()
             if configuration is None:  # it was deleted or switched off meanwhile, which the picker tells
-                st.session_state[f"draft:{page}"] = draft
+                st.session_state[keys.draft(page)] = draft
                 return False
             turn = _begin(page, session_id, configuration, question, instead_of)
     except (base.ConnectorError, base.StorageError, base.NotFound, base.StillWriting) as error:
@@ -129,7 +129,7 @@ def _ask(page: str, session_id: str | None, question: Question | None, *, instea
     if session_id is None:  # it stands with the chat now, and not with the next new one
         stored.forget_system_prompt()
     if question:
-        st.session_state[f"asked:{page}"] = turn.answer_id, question.text
+        st.session_state[keys.asked(page)] = turn.answer_id, question.text
         stored.show_more(turn.session_id, 2)  # else the first ones would go, and all others move
     return True
 
@@ -162,7 +162,7 @@ def _begin(
     if session_id and any(each.images for each in said.said):
         images |= base.database().chat_sessions.images(base.person(), session_id)
     request = partial(ChatCompletionsRequest, model=model)
-    on_its_own = st.session_state.get(f"both:{page}") and along.messages and question
+    on_its_own = st.session_state.get(keys.also_alone(page)) and along.messages and question
     return base.start_turn(
         configuration,
         request(messages=history.messages(system, along.messages, asked, images)),
@@ -177,9 +177,9 @@ def _begin(
 
 
 def _trouble(page: str, why: str, text: str) -> None:
-    st.session_state[f"trouble:{page}"] = why
+    st.session_state[keys.failure(page)] = why
     if text:
-        st.session_state[f"draft:{page}"] = text
+        st.session_state[keys.draft(page)] = text
 
 
 def _title_of(prompt: str) -> str:

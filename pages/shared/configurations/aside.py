@@ -6,6 +6,7 @@ from connector import PROVIDERS, ApiType
 from db import SavedConfiguration
 from pages.shared import base
 from pages.shared.base import plain, problem, when
+from pages.shared.configurations import keys
 
 NEWEST = 10  # entries of what was done
 
@@ -49,7 +50,7 @@ def _retirement(saved: SavedConfiguration) -> None:
     with st.container(border=True, gap="xsmall"):
         st.markdown("**Its model**")
         st.markdown(f"{'Answered last' if call and call.model_answered else 'Default'}: {plain(model)}")
-        known = st.session_state.get(f"{saved.id}:retirement")
+        known = st.session_state.get(keys.field(saved.id, "retirement"))
         if known:
             st.markdown(f":small[:gray[{plain(known)}]]")
         elif st.button("When does it retire?", icon=":material/event:", type="tertiary"):
@@ -59,7 +60,7 @@ def _retirement(saved: SavedConfiguration) -> None:
                 problem(str(error))
                 return
             day = days.get(model)
-            st.session_state[f"{saved.id}:retirement"] = (
+            st.session_state[keys.field(saved.id, "retirement")] = (
                 f"Retires on {day.day} {day:%B %Y}, its provider says." if day else "Its provider tells no day for it."
             )
             st.rerun()

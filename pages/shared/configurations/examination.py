@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from connector import Finding, State, Step
 from pages.shared.base import plain
+from pages.shared.configurations import keys
 
 Kept = dict[str, Any]
 """A finding as plain values: step, state, sentence, advice."""
@@ -16,7 +17,7 @@ Kept = dict[str, Any]
 
 def kept(id: str) -> list[Kept]:
     """What the last test of this configuration found; empty before the first."""
-    found: list[Kept] = st.session_state.get(f"findings:{id}", [])
+    found: list[Kept] = st.session_state.get(keys.findings(id), [])
     return found
 
 
@@ -28,7 +29,7 @@ def failed_step(id: str) -> str:
 def run(id: str, steps: list[Step], findings: Iterable[Finding]) -> None:
     """Draw each finding as it comes, and keep it."""
     found: list[Kept] = []
-    st.session_state[f"findings:{id}"] = found
+    st.session_state[keys.findings(id)] = found
     with st.container(border=True, gap="xsmall"):
         st.markdown("**Test**")
         done, running = st.container(gap=None), st.empty()
@@ -50,7 +51,7 @@ def show(id: str, steps: list[Step]) -> None:
             _verdict(found, steps)
             st.space("stretch")
             if st.button("Close", key=f"close:{id}", type="tertiary", icon=":material/close:"):
-                del st.session_state[f"findings:{id}"]
+                del st.session_state[keys.findings(id)]
                 st.rerun()
         done = st.container(gap=None)
         for finding in found:

@@ -9,9 +9,8 @@ from connector import PROVIDERS, Account, ApiType, Configuration, KeyType, Price
 from db import SavedConfiguration
 from pages.shared import account, base
 from pages.shared.base import plain, problem
-from pages.shared.configurations import aside, cards, trial
+from pages.shared.configurations import aside, cards, keys, trial
 
-NEW = "new"
 PRICES = [name for name in Price.model_fields if name != "since"]
 FILLED = {
     "api_type": "provider",
@@ -24,11 +23,11 @@ FILLED = {
 
 def draw_form(id: str) -> None:
     """The form for the configuration with this id, or for a new one."""
-    saved = None if id == NEW else _saved(id)
-    if saved is None and id != NEW:
+    saved = None if id == keys.NEW else _saved(id)
+    if saved is None and id != keys.NEW:
         _begin_anew(id)
-    if saved and f"{id}:display_name" not in st.session_state:
-        st.session_state[f"{id}:version"] = saved.version  # what is typed from here on is typed over this
+    if saved and keys.field(id, "display_name") not in st.session_state:
+        st.session_state[keys.field(id, "version")] = saved.version  # what is typed from here on is typed over this
     with account.head(
         saved.display_name if saved else "New configuration",
         "Where an account is, and the key that opens it. The key is sealed before it is stored.",
@@ -64,29 +63,28 @@ def _saved(id: str) -> SavedConfiguration | None:
 
 def _begin_anew(id: str) -> None:
     """It was deleted under somebody's hands: what they typed is taken along into the form of a new one."""
-    if f"{id}:display_name" not in st.session_state:
+    if keys.field(id, "display_name") not in st.session_state:
         st.toast("This configuration does not exist any more.", icon=":material/info:")
         st.query_params.clear()
         st.rerun()
-    typed = {str(name): value for name, value in st.session_state.items() if str(name).startswith(f"{id}:")}
-    for name, value in typed.items():
-        st.session_state[f"{NEW}:{name.removeprefix(f'{id}:')}"] = value
+    for name, value in keys.fields_of(id).items():
+        st.session_state[keys.field(keys.NEW, name)] = value
     st.toast("This configuration was deleted meanwhile. Saved, this becomes a new one.", icon=":material/info:")
-    _forget(id)
-    st.query_params["edit"] = NEW
+    keys.forget(id)
+    st.query_params["edit"] = keys.NEW
     st.rerun()
 
 
 def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], str]:
     """What is typed into the fields, and into the key's."""
     _paste(id)
-    st.session_state.setdefault(f"{id}:api_type", saved.api_type if saved else ApiType.OPENAI)
+    st.session_state.setdefault(keys.field(id, "api_type"), saved.api_type if saved else ApiType.OPENAI)
     chosen = st.segmented_control(
         "Provider",
         list(ApiType),
         format_func=lambda each: PROVIDERS[each].caption,
         required=True,
-        key=f"{id}:api_type",
+        key=keys.field(id, "api_type"),
         on_change=_offer_default_endpoint,
         args=(id,),
     )
@@ -119,15 +117,15 @@ def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], 
 def _text(id: str, saved: SavedConfiguration | None, name: str, default: str = "", **options: Any) -> str:
     """One field, and what is wrong with it."""
     # Not as the widget's own default: what is set in the session's state, too, would be warned of.
-    st.session_state.setdefault(f"{id}:{name}", getattr(saved, name, default))
-    value = st.text_input(str(Configuration.model_fields[name].title), key=f"{id}:{name}", **options)
+    st.session_state.setdefault(keys.field(id, name), getattr(saved, name, default))
+    value = st.text_input(str(Configuration.model_fields[name].title), key=keys.field(id, name), **options)
     problem(_problems(id).get(name))
     return str(value)
 
 
 def _problems(id: str) -> dict[str, str]:
     """What was wrong with the fields when they were last saved or tried."""
-    found: dict[str, str] = st.session_state.get(f"problems:{id}", {})
+    found: dict[str, str] = st.session_state.get(keys.problems(id), {})
     return found
 
 
@@ -135,31 +133,31 @@ def _paste(id: str) -> None:
     """One field that takes any address and fills the others."""
     st.text_input(
         "Paste anything",
-        key=f"{id}:pasted",
+        key=keys.field(id, "pasted"),
         placeholder="An address from a portal, a manual or a wiki: it fills the fields below",
         on_change=_take_pasted,
         args=(id,),
     )
-    problem(st.session_state.get(f"{id}:paste_problem"))
-    if filled := st.session_state.get(f"{id}:filled"):
+    problem(st.session_state.get(keys.field(id, "paste_problem")))
+    if filled := st.session_state.get(keys.field(id, "filled")):
         st.markdown(f":small[:gray[:material/check:\u2002Filled in: {filled}. The key is never taken from there.]]")
 
 
 # The browser may still send what stood in a form that was left a moment ago: what these read may be gone.
 def _take_pasted(id: str) -> None:
-    pasted = str(st.session_state.get(f"{id}:pasted", ""))
-    st.session_state[f"{id}:paste_problem"] = st.session_state[f"{id}:filled"] = ""
+    pasted = str(st.session_state.get(keys.field(id, "pasted"), ""))
+    st.session_state[keys.field(id, "paste_problem")] = st.session_state[keys.field(id, "filled")] = ""
     if not pasted.strip():
         return
     try:
         found = fields_of(pasted)
     except base.InvalidConfiguration as error:
-        st.session_state[f"{id}:paste_problem"] = str(error)
+        st.session_state[keys.field(id, "paste_problem")] = str(error)
         return
     for name, value in found.items():
-        st.session_state[f"{id}:{name}"] = ApiType(value) if name == "api_type" else value
-    st.session_state[f"{id}:filled"] = ", ".join(FILLED[name] for name, value in found.items() if value)
-    st.session_state[f"{id}:pasted"] = ""
+        st.session_state[keys.field(id, name)] = ApiType(value) if name == "api_type" else value
+    st.session_state[keys.field(id, "filled")] = ", ".join(FILLED[name] for name, value in found.items() if value)
+    st.session_state[keys.field(id, "pasted")] = ""
 
 
 def _endpoint(id: str, saved: SavedConfiguration | None, api_type: ApiType) -> str:
@@ -180,15 +178,15 @@ def _endpoint(id: str, saved: SavedConfiguration | None, api_type: ApiType) -> s
 
 
 def _apply_default_endpoint(id: str, endpoint: str) -> None:
-    st.session_state[f"{id}:endpoint"] = endpoint
+    st.session_state[keys.field(id, "endpoint")] = endpoint
 
 
 def _offer_default_endpoint(id: str) -> None:
     """The other provider's default endpoint takes the place of one that was only a default itself."""
     defaults = {provider.default_endpoint for provider in PROVIDERS.values()}
-    typed, api_type = (st.session_state.get(f"{id}:{name}") for name in ("endpoint", "api_type"))
+    typed, api_type = (st.session_state.get(keys.field(id, name)) for name in ("endpoint", "api_type"))
     if api_type is not None and typed is not None and typed.strip() in defaults:
-        st.session_state[f"{id}:endpoint"] = PROVIDERS[api_type].default_endpoint
+        st.session_state[keys.field(id, "endpoint")] = PROVIDERS[api_type].default_endpoint
 
 
 def _key(id: str, saved: SavedConfiguration | None, api_type: ApiType, endpoint: str) -> tuple[KeyType, str]:
@@ -198,9 +196,9 @@ def _key(id: str, saved: SavedConfiguration | None, api_type: ApiType, endpoint:
     with one:
         key_type = key_types[0]
         if len(key_types) > 1:
-            st.session_state.setdefault(f"{id}:key_type", saved.key_type if saved else key_types[0])
+            st.session_state.setdefault(keys.field(id, "key_type"), saved.key_type if saved else key_types[0])
             key_type = st.selectbox(
-                "Signs in with", key_types, format_func=lambda each: each.caption, key=f"{id}:key_type"
+                "Signs in with", key_types, format_func=lambda each: each.caption, key=keys.field(id, "key_type")
             )
     with two if len(key_types) > 1 else one:
         if key_type is KeyType.ENTRA_IDENTITY:
@@ -213,7 +211,7 @@ def _key(id: str, saved: SavedConfiguration | None, api_type: ApiType, endpoint:
         key = st.text_input(
             "API key" if key_type is KeyType.API_KEY else "Token",
             type="password",
-            key=f"{id}:api_key",
+            key=keys.field(id, "api_key"),
             # Else Streamlit 1.67 forgets a password that is left with the Tab key, which leads to its eye button.
             live="0ms",
             placeholder=_key_placeholder(saved, key_type, endpoint),
@@ -270,7 +268,7 @@ def _price(id: str, saved: SavedConfiguration | None) -> dict[str, float]:
             for column, name in zip(st.columns(2), PRICES[start : start + 2], strict=True):
                 field = Price.model_fields[name]
                 # Not as the widget's own default: one with a default cannot be emptied.
-                st.session_state.setdefault(f"{id}:price:{name}", getattr(price, name, None))
+                st.session_state.setdefault(keys.field(id, f"price:{name}"), getattr(price, name, None))
                 with column:
                     typed[name] = st.number_input(
                         field.title or name,
@@ -279,7 +277,7 @@ def _price(id: str, saved: SavedConfiguration | None) -> dict[str, float]:
                         format="%g",
                         placeholder="not set",
                         help=field.description,
-                        key=f"{id}:price:{name}",
+                        key=keys.field(id, f"price:{name}"),
                     )
                     problem(_problems(id).get(name))
     return {name: value for name, value in typed.items() if value is not None}
@@ -287,23 +285,23 @@ def _price(id: str, saved: SavedConfiguration | None) -> dict[str, float]:
 
 def _save(id: str, fields: dict[str, str], key: str, prices: dict[str, float]) -> None:
     who = base.person()
-    for name in ("problems", "conflict"):
-        st.session_state.pop(f"{name}:{id}", None)
+    for key_of_last in (keys.problems(id), keys.conflict(id)):
+        st.session_state.pop(key_of_last, None)
     try:
         price = Price(**prices) if prices else None  # type: ignore[arg-type]  # it checks itself
-        if id == NEW:
+        if id == keys.NEW:
             configuration = Configuration(**{**fields, "api_key": SecretStr(key)})  # type: ignore[arg-type]  # as typed
             with base.changing() as database:
                 database.configurations.add(who, configuration, price)
         else:
             api_key = SecretStr(key) if key.strip() else None
-            version = st.session_state[f"{id}:version"]
+            version = st.session_state[keys.field(id, "version")]
             with base.changing() as database:
                 database.configurations.change(who, id, {**fields, "price": price}, api_key, version=version)
     except base.InvalidConfiguration as error:
-        st.session_state[f"problems:{id}"] = error.problems
+        st.session_state[keys.problems(id)] = error.problems
     except base.ChangedMeanwhile as error:
-        st.session_state[f"conflict:{id}"] = str(error)
+        st.session_state[keys.conflict(id)] = str(error)
     except base.NotFound:
         pass  # the form says so when it is drawn again
     else:
@@ -313,7 +311,7 @@ def _save(id: str, fields: dict[str, str], key: str, prices: dict[str, float]) -
 
 def _conflict(id: str, fields: dict[str, str], key: str, prices: dict[str, float]) -> None:
     """Somebody else was first: theirs or mine, decided by whoever reads this."""
-    sentence = st.session_state.get(f"conflict:{id}")
+    sentence = st.session_state.get(keys.conflict(id))
     saved = _saved(id) if sentence else None
     if sentence is None or saved is None:
         return
@@ -323,10 +321,10 @@ def _conflict(id: str, fields: dict[str, str], key: str, prices: dict[str, float
             st.markdown(f"Saved over it, yours changes {plain('; '.join(overwritten))}.")
         with st.container(horizontal=True):
             if st.button("Show theirs", help="Forgets what was typed here."):
-                _forget(id)
+                keys.forget(id)
                 st.rerun()
             if st.button("Save mine over it"):
-                st.session_state[f"{id}:version"] = saved.version
+                st.session_state[keys.field(id, "version")] = saved.version
                 _save(id, fields, key, prices)
 
 
@@ -346,11 +344,5 @@ def _differences(saved: SavedConfiguration, fields: dict[str, str], key: str, pr
 
 def _leave() -> None:
     """Back to the list; what was typed is forgotten, the key above all."""
-    _forget(st.query_params.get("edit", ""))
+    keys.forget(st.query_params.get("edit", ""))
     st.query_params.clear()
-
-
-def _forget(id: str) -> None:
-    ours = (f"{id}:", f"problems:{id}", f"conflict:{id}", f"findings:form:{id}")
-    for name in [name for name in st.session_state if str(name).startswith(ours)]:
-        del st.session_state[name]

@@ -7,7 +7,7 @@ from connector import Account, Configuration, KeyType, steps_of
 from db import SavedConfiguration
 from pages.shared import base
 from pages.shared.base import problem
-from pages.shared.configurations import examination
+from pages.shared.configurations import examination, keys
 
 UNNAMED = "New configuration"
 WHERE_THE_KEY_GOES = ("api_type", "key_type", "endpoint", "deployment_name", "api_version")
@@ -15,9 +15,9 @@ WHERE_THE_KEY_GOES = ("api_type", "key_type", "endpoint", "deployment_name", "ap
 
 def test(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key: str, *, is_begun: bool) -> None:
     """Examine what stands in the form, and show what was found as long as it still stands there."""
-    name = f"form:{id}"
+    name = keys.form(id)
     if is_begun:
-        st.session_state.pop(f"problems:{id}", None)
+        st.session_state.pop(keys.problems(id), None)
         try:
             subject = _subject(saved, fields, key)
             if isinstance(subject, Configuration):
@@ -25,14 +25,14 @@ def test(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key:
             else:
                 steps = steps_of(subject.account)
                 findings = base.examine(subject, model=fields.get("model_default") or None)
-            st.session_state[f"{id}:tested"] = dict(fields)
+            st.session_state[keys.field(id, "tested")] = dict(fields)
             examination.run(name, steps, findings)
         except base.InvalidConfiguration as error:
-            st.session_state[f"problems:{id}"] = error.problems
+            st.session_state[keys.problems(id)] = error.problems
         except base.CannotOpen as error:
-            st.session_state[f"problems:{id}"] = {"api_key": str(error)}
+            st.session_state[keys.problems(id)] = {"api_key": str(error)}
         st.rerun()
-    if examination.kept(name) and st.session_state.get(f"{id}:tested") == fields:
+    if examination.kept(name) and st.session_state.get(keys.field(id, "tested")) == fields:
         try:
             named = {**fields, "display_name": UNNAMED}
             examination.show(name, steps_of(Account(**named)))  # type: ignore[arg-type]  # as typed
@@ -47,15 +47,15 @@ def suggest_models(id: str, saved: SavedConfiguration | None, fields: dict[str, 
             subject = _subject(saved, fields, key)
             offered = base.models_typed(subject) if isinstance(subject, Configuration) else base.models(subject)
         except base.InvalidConfiguration as error:
-            st.session_state[f"problems:{id}"] = error.problems
+            st.session_state[keys.problems(id)] = error.problems
             st.rerun()
         except (base.ConnectorError, base.StorageError) as error:
             problem(str(error))
             return
-        st.session_state[f"{id}:models"] = {
+        st.session_state[keys.field(id, "models")] = {
             each.name: f"{each.name} · retires {each.retires_on}" if each.retires_on else each.name for each in offered
         }
-    models: dict[str, str] = st.session_state.get(f"{id}:models", {})
+    models: dict[str, str] = st.session_state.get(keys.field(id, "models"), {})
     if models:
         st.selectbox(
             "Models that the provider lists",
@@ -63,17 +63,17 @@ def suggest_models(id: str, saved: SavedConfiguration | None, fields: dict[str, 
             index=None,
             format_func=lambda name: models[name],
             placeholder=f"{len(models)} models; type to search",
-            key=f"{id}:model_picked",
+            key=keys.field(id, "model_picked"),
             on_change=_take_model,
             args=(id,),
         )
-    elif f"{id}:models" in st.session_state:
+    elif keys.field(id, "models") in st.session_state:
         st.markdown(":small[:gray[The provider lists no models. Any name can be typed.]]")
 
 
 def _take_model(id: str) -> None:
-    if picked := st.session_state.get(f"{id}:model_picked"):
-        st.session_state[f"{id}:model_default"] = picked
+    if picked := st.session_state.get(keys.field(id, "model_picked")):
+        st.session_state[keys.field(id, "model_default")] = picked
 
 
 def _subject(saved: SavedConfiguration | None, fields: dict[str, str], key: str) -> Configuration | SavedConfiguration:

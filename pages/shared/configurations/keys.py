@@ -1,0 +1,49 @@
+"""The keys under which the session of a browser keeps forms and tests of configurations.
+
+`id` is the id of a configuration, or NEW for one that is not saved yet.
+"""
+
+import streamlit as st
+
+NEW = "new"
+
+
+def field(id: str, name: str) -> str:
+    """A value of the form, by the name of its field."""
+    return f"{id}:{name}"
+
+
+def problems(id: str) -> str:
+    """Field -> sentence: what was wrong when the form was last saved or tested."""
+    return f"problems:{id}"
+
+
+def conflict(id: str) -> str:
+    """The sentence about a change that somebody else saved meanwhile."""
+    return f"conflict:{id}"
+
+
+def findings(subject: str) -> str:
+    """The findings of the last test. `subject` is the id of a card, or `form` of an id."""
+    return f"findings:{subject}"
+
+
+def form(id: str) -> str:
+    """The subject of the test of a form, which is not that of the card with the same id."""
+    return f"form:{id}"
+
+
+def fields_of(id: str) -> dict[str, object]:
+    """The values of a form by the names of their fields."""
+    prefix = field(id, "")
+    return {
+        str(key).removeprefix(prefix): value for key, value in st.session_state.items() if str(key).startswith(prefix)
+    }
+
+
+def forget(id: str) -> None:
+    """Delete all that the session keeps of a form."""
+    for name in fields_of(id):
+        del st.session_state[field(id, name)]
+    for key in (problems(id), conflict(id), findings(form(id))):
+        st.session_state.pop(key, None)
