@@ -10,9 +10,9 @@ from streamlit.navigation.page import StreamlitPage
 
 from pages.shared import account, base, chat
 
-# Four rules that no setting covers: a primary button's label on a light primary colour, its shortcut, the colour it
-# has under the pointer, which Streamlit darkens also in the dark, and a rail that stays in sight. Each hangs on
-# Streamlit's markup and has a browser test.
+# Four rules that no setting of Streamlit covers: the label of a primary button on a light primary colour, its shortcut,
+# its colour under the pointer (Streamlit darkens it in the dark theme, too), and a rail that stays visible. Each rule
+# depends on Streamlit's markup and has a browser test.
 STYLE = """<style>
 button[data-testid^="stBaseButton-primary"], button[data-testid^="stBaseButton-primary"] kbd {
   color: light-dark(#fff, #10141f)
@@ -29,7 +29,7 @@ def draw() -> None:
     st.set_page_config(page_title="Chat workbench", page_icon=str(MARK), layout="wide")
     st.html(STYLE)
     if not base.is_started():
-        st.error("The app was not started as a whole. Start it with: streamlit run app.py")
+        st.error("Only the frame of the app was started. Start the app with: streamlit run app.py")
         st.stop()
     st.logo(str(LOGO), icon_image=str(MARK))
     try:
@@ -46,8 +46,8 @@ def draw() -> None:
     except Exception as error:
         base.log_failure(error)
         st.error(
-            "Something went wrong that nobody expected. Reload the page; if it happens again, give the administrator "
-            f"the reference {base.reference(error)}: the log tells more.",
+            "An unexpected error occurred. Reload the page. If it happens again, give the administrator "
+            f"the reference {base.reference(error)}: the log has the details.",
             icon=":material/error:",
         )
 
@@ -65,7 +65,7 @@ def navigation() -> StreamlitPage:
                 "manage/configurations.py",
                 title="Configurations",
                 icon=":material/key:",
-                visibility="visible" if base.person().is_administrator else "hidden",  # and refused by the page
+                visibility="visible" if base.person().is_administrator else "hidden",  # the page refuses users, too
             ),
             st.Page("manage/usage.py", title="Usage", icon=":material/monitoring:"),
         ],

@@ -9,7 +9,7 @@ editing = st.query_params.get("edit")
 if editing is None:
     with use_case.head(
         "Configurations",
-        "Accounts at OpenAI and Azure OpenAI. Keys are sealed; nobody can read them back, not even here.",
+        "Accounts at OpenAI and Azure OpenAI. Keys are stored encrypted and are never shown again.",
     ):
         if st.button("New configuration", type="primary", icon=":material/add:"):
             st.query_params["edit"] = "new"

@@ -4,10 +4,10 @@ import streamlit as st
 
 from pages.shared import usage, use_case
 
-use_case.head("Usage", "Every call through this workbench and its tokens, as the provider reported them.")
+use_case.head("Usage", "All calls of this workbench, with the tokens that the provider reported.")
 if usage.is_empty():
     with st.container(border=True):
-        st.markdown("**No calls yet.** Send a first prompt, and its tokens stand here.")
+        st.markdown("**No calls yet.** Send a prompt to see its tokens and cost here.")
         st.page_link("showcase/chat.py", label="Open Chat", icon=":material/chat:")
     st.stop()
 

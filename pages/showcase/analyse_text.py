@@ -40,7 +40,7 @@ def draw(response: ChatCompletionsResponse, _request: ChatCompletionsRequest) ->
 
 use_case.head(
     "Analyse text",
-    "The schema of a class is sent with the text, so the answer is data and not prose. It is checked by that class.",
+    "The schema of a class is sent with the text, so the answer is data and not prose. The class checks it.",
     use_case.TEXT_GENERATION,
 )
 inputs, answer = use_case.columns()

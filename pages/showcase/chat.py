@@ -1,4 +1,4 @@
-"""Talk with a model that remembers what was said; every chat is stored and found again.
+"""Talk with a model that remembers the conversation. Every chat is stored.
 
 Group: talk. Icon: chat.
 """
@@ -16,7 +16,7 @@ SUGGESTIONS = (
 chat_id = chat.from_address()
 actions = use_case.head(
     chat.title(chat_id),
-    "With history: all that was said goes along with each message. How much that is, and what it costs, stands below.",
+    "With history: each message is sent with all earlier messages. Their size and cost are shown below.",
     use_case.TEXT_GENERATION,
 )
 talk, rail = st.columns([3.4, 1], gap="large")

@@ -1,4 +1,4 @@
-"""Put a difficult text into words that its readers understand.
+"""Rewrite a difficult text so that its readers understand it.
 
 Group: understand. Icon: compress.
 """
@@ -26,14 +26,14 @@ def draw(response: ChatCompletionsResponse, request: ChatCompletionsRequest) -> 
     st.markdown(text_of(response))
     asked = re.search(r"In about (\d+) words", prompt.partition('"""')[0])
     before = sum(map(answers.word_count, use_case.unquoted(prompt)))
-    goal = f", {asked[1]} were asked for" if asked else ""
+    goal = f" ({asked[1]} requested)" if asked else ""
     st.caption(f"{answers.word_count(text_of(response))} words{goal}; the original has {before}.")
 
 
 use_case.head(
     "Complexity reduction",
     "One instruction, made from four choices, and a text it is about. Quotes around the text tell the model that it is "
-    "data: an order that somebody hid in it stays a text.",
+    "data: instructions hidden in the text are not followed.",
     use_case.PROMPT_ENGINEERING,
 )
 inputs, answer = use_case.columns()

@@ -24,8 +24,8 @@ def draw(response: ChatCompletionsResponse, _request: ChatCompletionsRequest) ->
 
 use_case.head(
     "Draft document",
-    "Notes become a document of a kind that you choose. The system prompt says what to do where a fact is missing, "
-    "else models make one up.",
+    "Notes become a document of the kind that you choose. The system prompt says how to mark a missing fact, "
+    "because models tend to invent facts.",
     use_case.PROMPT_ENGINEERING,
 )
 inputs, answer = use_case.columns()

@@ -1,4 +1,4 @@
-"""Let a model look up and write tickets by calling functions, which you confirm.
+"""Let a model find and create tickets with function calls that you confirm.
 
 Group: tools. Icon: build. Needs: tools.
 """
@@ -43,8 +43,8 @@ def create(new: CreateTicket) -> dict[str, object]:
 
 use_case.head(
     "Function calling",
-    "The model does not run anything: it asks for a function with arguments, and the program decides. Leave out the "
-    "room, and it asks for it.",
+    "The model does not run functions itself. It requests a call, and the program decides. Leave out the "
+    "room, and the model asks for it.",
     use_case.API_REFERENCE,
 )
 tickets = st.session_state.setdefault("tickets", [dict(ticket) for ticket in TICKETS])

@@ -1,4 +1,4 @@
-"""Talk with a character of a game who stays in their role.
+"""Talk with a game character who stays in the role.
 
 Group: talk. Icon: theater_comedy.
 """
@@ -20,7 +20,7 @@ CHARACTERS = [
 chat_id = chat.from_address()
 actions = use_case.head(
     chat.title(chat_id, "Game character"),
-    "A character is a system prompt, sent before all that was said. Try to talk them out of their role.",
+    "The character is a system prompt that is sent before all messages. Try to make the model leave its role.",
     use_case.PROMPT_ENGINEERING,
 )
 talk, rail = st.columns([3.4, 1], gap="large")

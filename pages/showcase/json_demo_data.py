@@ -1,4 +1,4 @@
-"""Fill a table with made-up records that fit those you have.
+"""Fill a table with invented records that match your own.
 
 Group: structure. Icon: table. Needs: json.
 """
@@ -38,13 +38,13 @@ def draw(response: ChatCompletionsResponse, _request: ChatCompletionsRequest) ->
 
 use_case.head(
     "JSON demo data",
-    "A pydantic class gives the schema that is sent, and checks what comes back. Records that are there go along, so "
-    "that new ones fit them and repeat none.",
+    "A pydantic class defines the schema that is sent, and checks the answer. The existing records are sent, too, so "
+    "that the new ones match them without repeating one.",
     use_case.API_REFERENCE,
 )
 inputs, answer = use_case.columns()
 with inputs:
-    st.caption("Records that are there")
+    st.caption("Existing records")
     there = st.data_editor(pd.DataFrame(THERE), num_rows="dynamic", hide_index=True, row_height=32, key="demo:there")
     records = use_case.quoted(there.to_json(orient="records", force_ascii=False))
     how_many = st.slider("New records", 1, 20, 5)

@@ -1,4 +1,4 @@
-"""Get an answer that a program can read: JSON, and nothing around it.
+"""Get an answer that a program can read: only JSON.
 
 Group: structure. Icon: data_object. Needs: json.
 """
@@ -28,16 +28,14 @@ def draw(response: ChatCompletionsResponse, _request: ChatCompletionsRequest) ->
 
 use_case.head(
     "JSON mode",
-    "The response format makes the model write valid JSON; the word JSON has to stand in a prompt, too. Which fields "
-    "it writes is its own choice.",
+    "The response format makes the model return valid JSON. The word JSON must appear in a prompt, too. The model "
+    "chooses the fields.",
     use_case.API_REFERENCE,
 )
 inputs, answer = use_case.columns()
 with inputs:
     text = st.text_area("Text", TEXT, height=130, key="json:text", persist_state="session")
-    question = st.text_input(
-        "What to find in it", "all facts with a number", key="json:question", persist_state="session"
-    )
+    question = st.text_input("Facts to find", "all facts with a number", key="json:question", persist_state="session")
     use_case.advanced(
         ChatCompletionsRequest.of_prompts(
             f'Find in the text: """{use_case.quoted(question)}"""\nText: """{use_case.quoted(text)}"""',

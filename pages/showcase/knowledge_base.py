@@ -1,4 +1,4 @@
-"""Answer questions out of a text, and out of nothing else.
+"""Answer questions from a text, and from nothing else.
 
 Group: understand. Icon: library_books.
 """
@@ -21,8 +21,8 @@ Wi-Fi. Guests use the network "Visitors"; the reception hands out a password for
 
 use_case.head(
     "Knowledge base",
-    "What the model shall know goes along with the question, and the system prompt keeps it to that. Ask something "
-    "that is not in there, too.",
+    "The articles are sent with the question, and the system prompt limits the model to them. Ask something "
+    "that they do not answer, too.",
     use_case.PROMPT_ENGINEERING,
 )
 inputs, answer = use_case.columns()

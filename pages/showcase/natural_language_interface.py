@@ -1,4 +1,4 @@
-"""Turn what somebody says into commands for a program.
+"""Turn a sentence into commands for a program.
 
 Group: structure. Icon: terminal. Needs: json.
 """
@@ -39,19 +39,19 @@ def draw(response: ChatCompletionsResponse, _request: ChatCompletionsRequest) ->
 
 use_case.head(
     "Natural language interface",
-    "A sentence becomes commands that a program can check before it obeys: only devices and actions of the schema are "
-    "possible. Nothing is switched here.",
+    "A sentence becomes commands that a program can check before it runs them: only devices and actions of the schema "
+    "are possible. Nothing is switched here.",
     use_case.API_REFERENCE,
 )
 inputs, answer = use_case.columns()
 with inputs:
-    wish = st.text_area("What shall happen", WISH, key="interface:wish", persist_state="session")
+    wish = st.text_area("Command", WISH, key="interface:wish", persist_state="session")
     use_case.advanced(
         ChatCompletionsRequest.of_prompts(
             f'"""{use_case.quoted(wish)}"""', system_prompt=SYSTEM_PROMPT, response_format=Commands
         ),
         action="Make commands",
-        missing="" if wish.strip() else "Say what shall happen first.",
+        missing="" if wish.strip() else "Enter a command first.",
         answer=answer,
         draw=draw,
     )

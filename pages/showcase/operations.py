@@ -1,4 +1,4 @@
-"""Send one question through each of the three operations, and see what went over the wire.
+"""Send one question with each of the three operations, and compare the requests and responses.
 
 Group: talk. Icon: compare_arrows.
 """
@@ -11,14 +11,14 @@ from pages.shared import account, answers, use_case
 SYSTEM_PROMPT = "Answer in one or two sentences."
 EARLIER = ("My dog is called Balthazar, and he is afraid of balloons.", "Poor Balthazar. I will remember that.")
 ABOUT = {
-    "execute_without_history": ("Without history", "Two prompts; nothing that was said before."),
-    "execute_with_history": ("With history", "A session: all that was said goes along."),
-    "call_api": ("Advanced", "Full request in, full response out; here two choices."),
+    "execute_without_history": ("Without history", "Two prompts, no earlier messages."),
+    "execute_with_history": ("With history", "A session: all earlier messages are sent."),
+    "call_api": ("Advanced", "Full request, full response; here with two choices."),
 }
 
 use_case.head(
     "Operations",
-    "The same question three ways. What differs is what goes along, and what comes back.",
+    "The same question sent in three ways. The requests and the responses differ.",
     use_case.API_REFERENCE,
 )
 question = st.text_input(

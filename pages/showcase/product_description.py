@@ -17,7 +17,7 @@ KEYWORDS = ["45 litres", "rain cover", "recycled nylon", "hip belt", "laptop sle
 
 use_case.head(
     "Product description",
-    "A prompt is made from a form and shown before it is sent. What people type stands between quotes, and the system "
+    "A prompt is made from a form and shown before it is sent. The typed text stands between quotes, and the system "
     "prompt says that it is data.",
     use_case.PROMPT_ENGINEERING,
 )

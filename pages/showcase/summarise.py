@@ -1,4 +1,4 @@
-"""Boil a long text down to what one has to know.
+"""Shorten a long text to its main points.
 
 Group: understand. Icon: summarize.
 """
@@ -41,8 +41,8 @@ def draw(response: ChatCompletionsResponse, request: ChatCompletionsRequest) -> 
 
 use_case.head(
     "Summarise",
-    "The whole text goes along with the instruction, so it has to fit into the model's context window. What it costs "
-    "is told before it is sent.",
+    "The whole text is sent with the instruction, so it has to fit into the model's context window. The preview "
+    "shows the cost before it is sent.",
     use_case.TEXT_GENERATION,
 )
 inputs, answer = use_case.columns()

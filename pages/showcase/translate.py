@@ -26,7 +26,7 @@ def draw(response: ChatCompletionsResponse, request: ChatCompletionsRequest) -> 
 
 use_case.head(
     "Translate",
-    "The language stands in the system prompt, the text in the user prompt. So the same instruction serves any text.",
+    "The system prompt names the language, the user prompt is the text. So the same instruction works for any text.",
     use_case.PROMPT_ENGINEERING,
 )
 inputs, answer = use_case.columns()

@@ -1,4 +1,4 @@
-"""Ask something about a picture, taken now or uploaded.
+"""Ask about a picture that you take or upload.
 
 Group: see. Icon: visibility. Needs: images.
 """
@@ -23,8 +23,8 @@ def draw(response: ChatCompletionsResponse, request: ChatCompletionsRequest) -> 
 
 use_case.head(
     "Vision",
-    "A message may hold pictures beside its text: each goes along as a part of its own. How many tokens one counts is "
-    "known afterwards.",
+    "A message can contain pictures beside its text. Each picture is a part of the message. Its tokens are "
+    "known only after the call.",
     use_case.API_REFERENCE,
 )
 inputs, answer = use_case.columns()
@@ -36,7 +36,7 @@ with inputs:
         ChatCompletionsRequest(
             messages=(Message(role=Role.SYSTEM, content=SYSTEM_PROMPT), Message(role=Role.USER, content=parts))
         ),
-        action="Look at it",
+        action="Ask",
         missing=missing or ("" if prompt.strip() else "Write a prompt first."),
         answer=answer,
         draw=draw,

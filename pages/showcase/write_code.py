@@ -1,4 +1,4 @@
-"""Have a function written, with a test for it.
+"""Write a function and a test for it.
 
 Group: write. Icon: code.
 """
@@ -22,8 +22,8 @@ def draw(response: ChatCompletionsResponse, _request: ChatCompletionsRequest) ->
 
 use_case.head(
     "Write code",
-    "Code comes in fenced blocks, which can be copied and downloaded. Read it before you run it: a model is sure of "
-    "itself, also where it is wrong.",
+    "You can copy and download each block of code. Read the code before you run it: a model sounds sure even when it "
+    "is wrong.",
     use_case.TEXT_GENERATION,
 )
 inputs, answer = use_case.columns()

@@ -1,4 +1,4 @@
-"""Tune a request down to its last parameter, and see the full response."""
+"""Set each parameter of a request, and see the full response."""
 
 import json
 from typing import Any
@@ -46,7 +46,9 @@ def draw_response(response: ChatCompletionsResponse, sent: dict[str, Any]) -> No
         )
 
 
-use_case.head("Tuner", "The parameters of a request; only what you set is sent, and the whole response is shown.")
+use_case.head(
+    "Tuner", "Set the parameters of a request and see the full response. Only the parameters that you set are sent."
+)
 left, right = st.columns([2.2, 1], gap="large")
 with right:
     options = tuner.form()
@@ -57,7 +59,7 @@ with left:
         height=80,
         key="tuner:system",
         persist_state="session",
-        help=f"Who answers, and how. [How to write a prompt]({use_case.PROMPT_ENGINEERING.url})",
+        help=f"Tells the model how to answer. [How to write a prompt]({use_case.PROMPT_ENGINEERING.url})",
     )
     user_prompt = st.text_area("User", USER_PROMPT, height=100, key="tuner:user", persist_state="session")
     request, missing = None, ""

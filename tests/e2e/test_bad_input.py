@@ -118,7 +118,7 @@ def test_an_empty_prompt_is_not_sent(guest: Visitor, scripted: ProviderServer) -
     guest.pick("web page")
     guest.say("   ")
     guest.settle()
-    expect(page.get_by_text("Nothing said yet")).to_be_visible()
+    expect(page.get_by_text("No messages yet")).to_be_visible()
 
     guest.go("Product description")
     guest.pick("web page")

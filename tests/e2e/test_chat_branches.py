@@ -167,13 +167,13 @@ def test_a_chat_is_found_by_its_words_and_its_address_and_has_the_name_that_one_
     expect(page.get_by_role("button", name="Needle in the haystack")).to_be_visible()
     expect(page.get_by_role("button", name="Something else")).to_have_count(0)
     visitor.fill("Search", "no such words")
-    expect(page.get_by_text("No chat holds these words.")).to_be_visible()
+    expect(page.get_by_text("No matching chats.")).to_be_visible()
     visitor.fill("Search", "answer 0 to: needle")
     page.get_by_role("button", name="Needle in the haystack").click()
     expect(page).to_have_url(address)
     shown(page, "Needle in the haystack", "Answer 0 to: Needle in the haystack")
     visitor.settle()
-    opened(page, "This chat")
+    opened(page, "Chat settings")
     visitor.fill("Title", "A *better* name")
     expect(page.get_by_role("heading", level=1)).to_have_text("A *better* name")
     expect(page.get_by_role("button", name="A *better* name")).to_be_visible()
@@ -182,13 +182,13 @@ def test_a_chat_is_found_by_its_words_and_its_address_and_has_the_name_that_one_
     expect(other.page.get_by_role("heading", level=1)).to_have_text("A *better* name")
     shown(other.page, "Needle in the haystack", "Answer 0 to: Needle in the haystack")
     other.page.goto(f"{visitor.app.url}/chat?chat=0123456789abcdef")
-    expect(other.page.get_by_text("This chat does not exist, or is somebody else's.")).to_be_visible()
+    expect(other.page.get_by_text("This chat does not exist, or belongs to somebody else.")).to_be_visible()
     expect(other.page.get_by_role("heading", level=1)).to_have_text("Chat")
 
 
 def test_the_system_prompt_goes_before_all_else_with_each_message(visitor: Visitor, provider: ProviderServer) -> None:
     page = visitor.page
-    opened(page, "This chat")
+    opened(page, "Chat settings")
     visitor.fill("System prompt", "Answer in rhymes.")
     page.keyboard.press("Escape")
     ask(visitor, "First")
@@ -202,7 +202,7 @@ def test_the_system_prompt_goes_before_all_else_with_each_message(visitor: Visit
     ]
     assert sent(provider)[0] == "Answer in rhymes."
     page.reload()
-    opened(page, "This chat")
+    opened(page, "Chat settings")
     expect(page.get_by_label("System prompt", exact=True)).to_have_value("Answer in rhymes.")
     visitor.fill("System prompt", "Answer in prose.")
     page.keyboard.press("Escape")
@@ -217,7 +217,7 @@ def test_a_deleted_chat_is_brought_back(visitor: Visitor) -> None:
     page = visitor.page
     ask(visitor, "Delete me")
     address = page.url
-    opened(page, "This chat").get_by_role("button", name="Delete this chat").click()
+    opened(page, "Chat settings").get_by_role("button", name="Delete chat").click()
     expect(page.get_by_text("Deleted “Delete me”.")).to_be_visible()
     expect(messages(page)).to_have_count(0)
     expect(page.get_by_role("button", name="Delete me")).to_have_count(0)
@@ -231,11 +231,11 @@ def test_a_deleted_chat_is_brought_back(visitor: Visitor) -> None:
 
 def test_a_chat_is_exported_to_read_to_process_and_to_train_with(visitor: Visitor) -> None:
     page = visitor.page
-    opened(page, "This chat")
+    opened(page, "Chat settings")
     visitor.fill("System prompt", "Be brief.")
     page.keyboard.press("Escape")
     ask(visitor, "Export »this«")
-    box = opened(page, "This chat")
+    box = opened(page, "Chat settings")
     files = {name: download(page, box, name) for name in ("Markdown", "JSON", "JSONL")}
     spoken = [
         {"role": "system", "content": "Be brief."},
@@ -272,7 +272,7 @@ def test_a_message_is_also_asked_on_its_own_and_either_answer_is_gone_on_with(
         visitor.say("Who am I?")
         expect(messages(page)).to_have_count(5)
         with_history = messages(page).filter(has_text="With 2 earlier messages")
-        alone = messages(page).filter(has_text="On its own")
+        alone = messages(page).filter(has_text="Without history")
         expect(with_history).to_contain_text("You are Ann")
         expect(alone).to_contain_text("I do not know you")
         for each in (with_history, alone):
@@ -287,7 +287,7 @@ def test_a_message_is_also_asked_on_its_own_and_either_answer_is_gone_on_with(
     both = sorted((sent(provider, nth) for nth in (-1, -2)), key=len)
     assert both == [["Who am I?"], ["My name is Ann", "Answer 0 to: My name is Ann", "Who am I?"]]
     visitor.settle()
-    visitor.press("Go on with this one")
+    visitor.press("Use this answer")
     shown(page, "My name is Ann", "Answer 0 to: My name is Ann", "Who am I?", "I do not know you")
     page.get_by_text("Also ask without history", exact=True).click()
     visitor.settle()
@@ -302,8 +302,8 @@ def test_no_earlier_message_is_sent_when_none_is_asked_for(visitor: Visitor, pro
     ask(visitor, "Left out")
     ask(visitor, "Left out, too")
     expect(page.get_by_text(re.compile("^Sends 4 earlier messages with yours"))).to_be_visible()
-    box = opened(page, "What will be sent")
-    slider = box.get_by_role("slider", name="Earlier turns to send along")
+    box = opened(page, "Preview request")
+    slider = box.get_by_role("slider", name="Earlier turns to send")
     expect(slider).to_have_value("2")
     slider.focus()
     slider.press("ArrowLeft")
@@ -342,7 +342,7 @@ def test_a_picture_goes_along_with_its_message_and_is_shown(visitor: Visitor, pr
     assert provider.requests[-1].body["messages"][0] == asked
     picture(page, "no-picture.png", b"Text")
     visitor.say("What is that?")
-    expect(page.get_by_text("no-picture.png is no picture that a model takes.")).to_be_visible()
+    expect(page.get_by_text("no-picture.png is not a picture that models accept.")).to_be_visible()
     expect(page.get_by_test_id("stChatInputTextArea")).to_have_value("What is that?")
     assert len(provider.requests) == 2
 

@@ -20,7 +20,7 @@ from tests.provider.server import Chunks, ProviderServer
 pytestmark = pytest.mark.browser
 
 OFFLINE = '[data-testid="stApp"]:not([data-test-connection-state="CONNECTED"])'
-STOPPED = "Stopped. What came until then is kept."
+STOPPED = "Stopped. The partial text is kept."
 REFUSED = "An answer is still being written in this chat. Wait until it has ended, or stop it."
 
 # How many messages stand there, whenever that changes from one drawn frame to the next.

@@ -56,17 +56,17 @@ def test_the_whole_life_of_a_configuration(app: App, context: BrowserContext, pr
 def it_is_pasted_tested_and_saved(visitor: Visitor, provider: ProviderServer) -> None:
     page = visitor.page
     visitor.open("configurations?edit=new")
-    visitor.fill("Paste anything", f"Our server: {provider.openai_endpoint}/chat/completions, ask Ann for a key.")
+    visitor.fill("Paste address", f"Our server: {provider.openai_endpoint}/chat/completions, ask Ann for a key.")
     expect(page.get_by_label("Endpoint", exact=True)).to_have_value(provider.openai_endpoint)
     expect(page.get_by_test_id("stCode")).to_contain_text(f"POST {provider.openai_endpoint}/chat/completions")
     visitor.fill("Name", "Life")
     visitor.fill("API key", provider.key)
-    visitor.press("List the provider's models")
-    page.get_by_role("combobox", name="Models that the provider lists").click()
+    visitor.press("List models")
+    page.get_by_role("combobox", name="Provider's models").click()
     page.get_by_role("option", name="gpt-test", exact=True).click()
     expect(page.get_by_label("Default model", exact=True)).to_have_value("gpt-test")
     visitor.press("Test")
-    expect(page.get_by_text("Works, with 2 remarks")).to_be_visible()
+    expect(page.get_by_text("Works, with 2 warnings")).to_be_visible()
     visitor.save()
     expect(page.get_by_text("Not used yet")).to_be_visible()
 
@@ -99,7 +99,7 @@ def its_key_stays_when_the_field_is_left_empty(visitor: Visitor, provider: Provi
     visitor.fill("Name", "Original")
     visitor.save()
     visitor.press("Test")
-    expect(visitor.page.get_by_text("Works, with 2 remarks")).to_be_visible()
+    expect(visitor.page.get_by_text("Works, with 2 warnings")).to_be_visible()
     assert provider.requests[-1].headers["authorization"] == f"Bearer {provider.key}"
     visitor.press("Close")
 
@@ -120,7 +120,7 @@ def it_is_copied_switched_off_and_no_default_any_more(visitor: Visitor) -> None:
     visitor.settle()
     visitor.fill("Name", "Copy")
     visitor.save()
-    more(visitor, "Make it the default", nth=0)
+    more(visitor, "Make default", nth=0)
     expect(badge(visitor, "Default")).to_be_visible()
     visitor.settle()
     more(visitor, "Switch off", nth=1)
@@ -178,11 +178,11 @@ def it_is_deleted_and_its_chat_and_its_calls_stay(visitor: Visitor) -> None:
     visitor.open("configurations")
     for nth in (0, 1):
         page.get_by_role("main").get_by_role("button", name="Test", exact=True).nth(nth).click()
-        expect(page.get_by_text("Works, with 2 remarks")).to_have_count(nth + 1)
+        expect(page.get_by_text("Works, with 2 warnings")).to_have_count(nth + 1)
         visitor.settle()
     for left in ("Original", None):
         more(visitor, "Delete")
-        page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete configuration").click()
         expect(page.get_by_role("dialog")).to_have_count(0)
         expect(page.get_by_text("No configuration yet." if left is None else left, exact=False).first).to_be_visible()
         visitor.settle()

@@ -136,7 +136,7 @@ def found_again_after_a_reload_and_a_restart(visitor: Visitor, app: App) -> None
     app.__exit__()
     app.__enter__()
     visitor.open("chat")
-    expect(page.get_by_text("Nothing said yet")).to_be_visible()
+    expect(page.get_by_text("No messages yet")).to_be_visible()
     visitor.press("Name a colour.")
     expect(messages).to_have_count(4)
     assert messages.all_inner_texts() == said

@@ -25,7 +25,7 @@ def test_a_test_shows_each_step_as_it_comes(app: App, visitor: Visitor, provider
     expect(page.get_by_text("Streaming with usage …")).to_be_visible()
     assert page.get_by_text("JSON of a schema").count() == 0
     gate.set()
-    expect(page.get_by_text("Works, with 3 remarks")).to_be_visible()
+    expect(page.get_by_text("Works, with 3 warnings")).to_be_visible()
     expect(page.get_by_text("Streams do not tell their tokens, though they are asked to.")).to_be_visible()
     expect(page.get_by_text("Streaming with usage …")).to_have_count(0)
 
@@ -38,9 +38,9 @@ def test_a_test_that_fails_says_at_which_step_and_what_to_do(
     visitor.press("Test")
     expect(page.get_by_text("There is no model “gpt-tset” at")).to_be_visible()
     expect(page.get_by_text("Choose another model. This server has gpt-test, and others.")).to_be_visible()
-    expect(page.get_by_text("Tools · not tried")).to_be_visible()
+    expect(page.get_by_text("Tools · not tested")).to_be_visible()
     visitor.press("Close")
-    expect(page.get_by_text("Tools · not tried")).to_have_count(0)
+    expect(page.get_by_text("Tools · not tested")).to_have_count(0)
 
 
 @pytest.fixture
@@ -82,5 +82,5 @@ def test_a_changed_request_is_told_learnt_and_taken_away_as_code(
     visitor.go("Configurations")
     visitor.press("Edit")
     expect(page.get_by_text("gpt-test: temperature left out")).to_be_visible()
-    visitor.press("Forget it")
+    visitor.press("Forget limits")
     expect(page.get_by_text("gpt-test: temperature left out")).to_have_count(0)

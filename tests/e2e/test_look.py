@@ -116,7 +116,7 @@ def test_a_configuration_is_deleted_with_its_key(visitor: Visitor, provider: Pro
     visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
     visitor.press("Edit")
     visitor.press("Delete")
-    visitor.page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
+    visitor.page.get_by_role("dialog").get_by_role("button", name="Delete configuration").click()
     expect(visitor.page.get_by_text("No configuration yet.")).to_be_visible()
     database = Database(f"sqlite:///{app.database}")
     assert database.configurations.all(database.people.local()) == []

@@ -256,7 +256,7 @@ def test_on_a_phone_an_answer_is_seen_from_its_first_word_on_and_what_came_befor
     page.get_by_role("button", name="Stop", exact=True).click()
     assert provider.disconnected.wait(10)
     for _ in range(2):
-        expect(page.get_by_text("Stopped. What came until then is kept.")).to_be_visible()
+        expect(page.get_by_text("Stopped. The partial text is kept.")).to_be_visible()
         expect(page.get_by_text("In short:", exact=True)).to_be_visible()
         page.reload()
 
@@ -270,7 +270,7 @@ def test_calls_of_functions_are_shown_run_when_confirmed_and_followed_by_the_ans
     visitor.open("function_calling")
     page.get_by_label("Message", exact=True).fill(WANTED)
     page.get_by_role("button", name=re.compile("^Send")).click()
-    expect(page.get_by_text("The model wants to")).to_be_visible()
+    expect(page.get_by_text("Calls to confirm")).to_be_visible()
     for shown in ("FindTickets", "CreateTicket", "The projector shows nothing."):
         expect(page.get_by_text(shown).last).to_be_visible()
     visitor.settle()
@@ -335,7 +335,7 @@ def test_the_search_on_the_home_page_leaves_the_cards_that_fit_and_they_lead_to_
     for title, card in cards.items():
         expect(card).to_have_count(1 if title == "JSON demo data" else 0)
     visitor.fill("Search use cases", "no such thing")
-    expect(page.get_by_text("No use case has these words.")).to_be_visible()
+    expect(page.get_by_text("No matching use cases.")).to_be_visible()
     visitor.fill("Search use cases", "ticket")
     cards["Function calling"].click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Function calling")

@@ -26,13 +26,13 @@ def test_what_a_configuration_did_not_take_is_told_before_sending_and_another_on
     first = workbench.connect()
     workbench.connect(display_name="Another")
     at = visit(page)
-    assert "did not take" not in said(at)
+    assert "has refused" not in said(at)
     at = at.sidebar.selectbox[0].set_value(first.id).run()
     workbench.server.next(Reply(400, error(refusal)))
     at = use(at)
-    assert "“OpenAI” did not take" in said(at)
+    assert "“OpenAI” has refused" in said(at)
     at = press(at, "Use Another")
-    assert "did not take" not in said(at)
+    assert "has refused" not in said(at)
     at = send(at, action(at)) if page != "function_calling" else at
     assert lines(at.error) == [] or page == "function_calling"
 
@@ -91,7 +91,7 @@ def test_what_is_not_taken_is_known_by_the_words_of_many_providers(workbench: Wo
     for status, refusal in DOES_NOT_TAKE[page]:
         workbench.server.next(*[Reply(status, error(refusal))] * (3 if status == 500 else 1))  # it is tried again
         at = use(at)
-        (told,) = [each for each in lines(at.markdown) if "“OpenAI” did not take" in each]
+        (told,) = [each for each in lines(at.markdown) if "“OpenAI” has refused" in each]
         assert refusal in told
 
 
@@ -103,29 +103,29 @@ def test_another_refusal_says_nothing_of_what_it_can_do(workbench: Workbench, pa
         workbench.server.next(Reply(400, error(refusal)))
         at = use(at)
         assert len(lines(at.error)) == 1
-        assert "did not take" not in said(at), refusal
+        assert "has refused" not in said(at), refusal
 
 
 def test_what_it_took_later_is_told_no_more(workbench: Workbench) -> None:
     workbench.connect()
     workbench.server.next(Reply(400, error("image input is not supported")))
     at = use(visit("vision"))
-    assert "did not take" in said(at)
-    assert "did not take" not in said(visit("translate"))
-    assert "did not take" not in said(use(at))
+    assert "has refused" in said(at)
+    assert "has refused" not in said(visit("translate"))
+    assert "has refused" not in said(use(at))
 
 
 def test_where_there_is_no_other_one_an_administrator_can_add_it_and_a_user_has_to_ask(workbench: Workbench) -> None:
     workbench.connect(endpoint="http://127.0.0.1:18080/v1")
-    (link,) = [link.proto for link in visit("vision").page_link if link.proto.label == "Add another one"]
+    (link,) = [link.proto for link in visit("vision").page_link if link.proto.label == "Add a configuration"]
     assert (link.page, link.query_string) == ("configurations", "edit=new")
     workbench.demote()
     at = visit("vision")
-    assert "Ask the administrator for one that does." in said(at)
-    assert "Add another one" not in [link.proto.label for link in at.page_link]
+    assert "Ask the administrator for a configuration that supports it." in said(at)
+    assert "Add a configuration" not in [link.proto.label for link in at.page_link]
 
 
 @pytest.mark.parametrize(("page", "told"), [("vision", True), ("function_calling", True), ("json_mode", False)])
 def test_what_the_built_in_model_cannot_do_is_told(workbench: Workbench, page: str, told: bool) -> None:
     workbench.connect(endpoint="http://127.0.0.1:18080/v1")
-    assert ("The built-in demo model takes no" in said(visit(page))) is told
+    assert ("The built-in demo model does not support" in said(visit(page))) is told

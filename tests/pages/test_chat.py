@@ -88,7 +88,7 @@ def test_a_chat_is_found_again_by_its_address_after_a_restart(workbench: Workben
 
 def test_what_will_be_sent_is_what_is_sent(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
-    announced = json.loads(press(at, "What will be sent").json[0].value)
+    announced = json.loads(press(at, "Preview request").json[0].value)
     assert "Sends 2 earlier messages with yours" in said(at)
     say(at, "your next message")
     assert workbench.bodies()[-1]["messages"] == announced
@@ -153,7 +153,7 @@ def test_below_an_answer_stands_what_it_took(workbench: Workbench, at: AppTest) 
     say(at, "Say it in five words")
     (line,) = lines(at.chat_message[1].caption)
     assert line.startswith("gpt-test-2026-01-01  ·  ")
-    assert line.endswith("5 in, 8 out  ·  no price known")
+    assert line.endswith("5 in, 8 out  ·  unknown price")
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,9 @@ def first_version(at: AppTest) -> AppTest:
 def test_fewer_turns_go_along_when_fewer_are_asked_for(workbench: Workbench, at: AppTest) -> None:
     for prompt in ("One", "Two", "Three"):
         say(at, prompt)
-    press(at, "What will be sent").slider[0].set_value(1).run()
+    press(at, "Preview request").slider[0].set_value(1).run()
     assert summary(at.run()).startswith("Sends 2 earlier messages with yours, leaves out 2 of 3 turns")
-    announced = json.loads(press(at, "What will be sent").json[0].value)
+    announced = json.loads(press(at, "Preview request").json[0].value)
     assert "The oldest 2 of 3 turns are left out, as chosen above." in said(at)
     say(at, "your next message")
     assert workbench.bodies()[-1]["messages"] == announced
@@ -56,7 +56,7 @@ def test_no_turn_goes_along_when_none_is_asked_for_but_the_system_prompt_does(
 ) -> None:
     system(at, "Be brief.")
     say(at, "One")
-    press(at, "What will be sent").slider[0].set_value(0).run()
+    press(at, "Preview request").slider[0].set_value(0).run()
     assert summary(at.run()).startswith("Sends your message alone, leaves out 1 of 1 turns")
     say(at, "Two")
     assert sent(workbench) == [("system", "Be brief."), ("user", "Two")]
@@ -76,11 +76,8 @@ def test_what_does_not_fit_is_left_out_and_said(workbench: Workbench, at: AppTes
     say(at, "Too long?")
     assert "300 tokens" in said(at)
     assert "leaves out 1 of 2 turns" in summary(at)
-    press(at, "What will be sent")
-    assert (
-        "1 more of the oldest turns are left out: they do not fit into the 300 tokens that this model takes."
-        in said(at)
-    )
+    press(at, "Preview request")
+    assert "1 more of the oldest turns are left out: they do not fit into the context window of 300 tokens." in said(at)
     say(at, "Now?")
     assert [content[:1] for _, content in sent(workbench)] == ["B", "C", "N"]
 
@@ -91,15 +88,16 @@ def test_what_does_not_fit_is_left_out_and_said(workbench: Workbench, at: AppTes
 def test_the_estimate_is_learnt_from_what_the_model_counted(workbench: Workbench, at: AppTest) -> None:
     saved = base.database().configurations.all(base.person())[0]
     base.database().configurations.change(base.person(), saved.id, {"price": Price(input=1000, output=0)})
-    press(at, "What will be sent")
-    assert "estimated: 4.0 characters a token" in said(at)
+    press(at, "Preview request")
+    assert "estimated: 4.0 characters per token" in said(at)
     workbench.server.next(
         Chunks([chunk("b" * 10), chunk(finish_reason="stop"), chunk(choices=[], usage=usage(5, "b"))])
     )
     say(at, "a" * 10)
     assert summary(at) == "Sends 2 earlier messages with yours · about 10 tokens, $0.01"
-    press(at, "What will be sent")
-    assert "About 10 tokens beside your message, as this model counted before: 2.0 characters a token." in said(at)
+    press(at, "Preview request")
+    source = "measured with earlier calls of this model: 2.0 characters per token"
+    assert f"About 10 tokens without your message, {source}." in said(at)
     assert "That is $0.01 (own price" in said(at)
 
 
@@ -116,10 +114,10 @@ def test_the_same_question_is_asked_with_and_without_history(workbench: Workbenc
         ["One", "Answer 0 to: One", "Two"],
     ]
     assert "With 2 earlier messages" in said(at)
-    assert "On its own" in said(at)
+    assert "Without history" in said(at)
     assert workbench.sql("SELECT status, count(*) FROM calls GROUP BY status") == [("done", 3)]
-    press(at, "Go on with this one")
-    assert "On its own" not in said(at)
+    press(at, "Use this answer")
+    assert "Without history" not in said(at)
     at.toggle[0].set_value(False)
     say(at, "Three")
     assert sent(workbench) == [*turns("One", "Two"), ("user", "Three")]
@@ -187,7 +185,7 @@ def test_an_answer_that_the_filter_stopped_says_which_category(workbench: Workbe
     last["choices"][0]["content_filter_results"] = FILTERED
     workbench.server.next(Chunks([chunk("Half"), last]))
     say(at, "One")
-    assert "What it stopped: self harm (medium)." in said(at.chat_message[1])
+    assert "Filtered: self harm (medium)." in said(at.chat_message[1])
 
 
 def test_a_prompt_that_the_filter_stopped_says_which_category(workbench: Workbench, at: AppTest) -> None:
@@ -212,7 +210,7 @@ def test_reasoning_is_shown_apart_and_not_sent_back(workbench: Workbench, at: Ap
 
 def test_a_file_that_is_no_picture_is_refused_and_the_text_offered_again(workbench: Workbench, at: AppTest) -> None:
     at.chat_input[0].upload("notes.png", b"just text", "image/png").set_value("Look").run()
-    assert lines(at.error) == ["notes.png is no picture that a model takes. Choose a PNG, JPEG, GIF or WebP file."]
+    assert lines(at.error) == ["notes.png is not a picture that models accept. Choose a PNG, JPEG, GIF or WebP file."]
     assert at.chat_input[0].proto.value == "Look"
     assert workbench.server.requests == []
 
@@ -233,13 +231,13 @@ def test_a_search_finds_titles_and_messages(workbench: Workbench, at: AppTest) -
     assert found("apple") == ["Apples"]
     assert found("100%_s") == ["Apples"]
     assert found("1%s") == []
-    assert "No chat holds these words." in said(at)
+    assert "No matching chats." in said(at)
     assert len(found("")) == 2
 
 
 def test_a_deleted_chat_is_brought_back(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
-    press(at, "Delete this chat")
+    press(at, "Delete chat")
     assert spoken(at) == []
     assert at.query_params == {}
     press(at, "Undo")
@@ -275,9 +273,9 @@ def test_pictures_are_shown_among_what_will_be_sent(workbench: Workbench, at: Ap
     picture = b"\x89PNG\r\n\x1a\n" + b"x" * 3000
     at.chat_input[0].upload("cat.png", picture, "image/png").set_value("Look").run()
     answered(at)
-    announced = json.loads(press(at, "What will be sent").json[0].value)
+    announced = json.loads(press(at, "Preview request").json[0].value)
     text, image = announced[0]["content"]
     assert (text, image["type"]) == ({"type": "text", "text": "Look"}, "image_url")
     assert image["image_url"]["url"].startswith("data:image/png;base64,")
     assert len(image["image_url"]["url"]) < 80
-    assert "1 picture goes along; how many tokens it counts is known afterwards." in said(at)
+    assert "1 picture is sent, too; its tokens are known only after the call." in said(at)

@@ -13,7 +13,7 @@ from tests.provider.answers import chunk, completion, error
 from tests.provider.server import Chunks, Drop, Reply
 
 DOWN = Reply(501, error("The server had an error."))
-NO_TEXT = "The model answered without any text."
+NO_TEXT = "The model returned no text."
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_a_message_for_an_account_that_was_deleted_meanwhile_goes_to_no_other(
 def test_an_unknown_chat_gives_a_sentence_and_a_new_one(workbench: Workbench) -> None:
     workbench.connect()
     at = visit("chat", chat="0" * 32)
-    assert lines(at.warning) == ["This chat does not exist, or is somebody else's. Here is a new one."]
+    assert lines(at.warning) == ["This chat does not exist, or belongs to somebody else. This is a new chat."]
     assert (lines(at.title), at.query_params) == (["Chat"], {})
     say(at, "One")
     assert sent(workbench) == [("user", "One")]
@@ -182,7 +182,7 @@ def test_the_chat_of_somebody_else_is_an_unknown_chat(workbench: Workbench, at: 
     other = base.database().people.add(base.person(), "Somebody", PersonRole.USER)
     workbench.sql("UPDATE chat_sessions SET owner_id = ?", other.id)
     foreign = visit("chat", chat=str(at.query_params["chat"]))
-    assert lines(foreign.warning) == ["This chat does not exist, or is somebody else's. Here is a new one."]
+    assert lines(foreign.warning) == ["This chat does not exist, or belongs to somebody else. This is a new chat."]
     assert "My secret" not in everything(foreign)
     say(foreign, "One")
     assert sent(workbench) == [("user", "One")]
@@ -195,8 +195,8 @@ def test_the_chat_of_somebody_else_is_an_unknown_chat(workbench: Workbench, at: 
 @pytest.mark.parametrize(
     ("finish_reason", "hint"),
     [
-        ("length", "Cut off: the answer reached its token limit."),
-        ("content_filter", "The provider's content filter left something out."),
+        ("length", "The answer was cut off: it reached the token limit."),
+        ("content_filter", "The provider's content filter removed a part of the answer."),
     ],
 )
 def test_an_answer_that_did_not_simply_end_says_so(
@@ -265,7 +265,7 @@ def instruct(at: AppTest) -> AppTest:
     return next(area for area in at.text_area if area.label == "System prompt").set_value("Be brief.").run()
 
 
-@pytest.mark.parametrize("act", [retitle, instruct, lambda at: press(at, "Delete this chat")])
+@pytest.mark.parametrize("act", [retitle, instruct, lambda at: press(at, "Delete chat")])
 def test_what_the_database_refuses_is_told_and_the_page_stays(
     workbench: Workbench, at: AppTest, act: Callable[[AppTest], AppTest]
 ) -> None:
@@ -291,7 +291,7 @@ def test_a_chat_that_is_deleted_in_another_tab_is_told_and_breaks_nothing(
 
 def test_a_chat_that_cannot_be_brought_back_now_can_be_later(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
-    press(at, "Delete this chat")
+    press(at, "Delete chat")
     refuse(workbench, "UPDATE ON chat_sessions")
     press(at, "Undo")
     workbench.sql("DROP TRIGGER refused")

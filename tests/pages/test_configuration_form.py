@@ -51,13 +51,13 @@ def rows(workbench: Workbench) -> int:
 
 def test_openai_has_a_default_model_and_no_deployment(workbench: Workbench) -> None:
     at = new("OpenAI")
-    assert fields(at) == ["Paste anything", "Name", "Endpoint", "Default model", "API key"]
+    assert fields(at) == ["Paste address", "Name", "Endpoint", "Default model", "API key"]
     assert not at.selectbox
 
 
 def test_azure_has_a_deployment_a_version_and_no_model(workbench: Workbench) -> None:
     at = new("AzureOpenAI")
-    assert fields(at) == ["Paste anything", "Name", "Endpoint", "Deployment name", "API version", "API key"]
+    assert fields(at) == ["Paste address", "Name", "Endpoint", "Deployment name", "API version", "API key"]
     assert at.selectbox(key="new:key_type").options == [
         "API key",
         "Microsoft Entra token",
@@ -79,7 +79,7 @@ def test_the_key_field_is_a_token_field_for_who_signs_in_with_one(workbench: Wor
     assert fields(at)[-1] == "API key"
     at.selectbox(key="new:key_type").set_value(KeyType.ENTRA_IDENTITY).run()
     assert fields(at)[-1] == "API version"
-    assert "this machine's own Microsoft Entra identity signs in" in " ".join(each.value for each in at.markdown)
+    assert "the Microsoft Entra identity of this machine signs in" in " ".join(each.value for each in at.markdown)
 
 
 def test_a_saved_configuration_fills_its_form_except_for_the_key(workbench: Workbench) -> None:
@@ -225,7 +225,7 @@ def test_a_name_that_is_taken_is_refused_in_whatever_case(workbench: Workbench) 
 def test_leaving_the_form_forgets_what_was_typed(workbench: Workbench) -> None:
     at = press(new("OpenAI", display_name="Draft", api_key=""), "Save")
     assert problems(at)
-    at = press(press(at, "Back to the list"), "New configuration")
+    at = press(press(at, "Back to list"), "New configuration")
     assert problems(at) == []
     assert at.text_input(key="new:display_name").value == ""
     assert rows(workbench) == 0
@@ -251,7 +251,7 @@ def test_what_is_typed_into_one_that_is_deleted_meanwhile_becomes_a_new_one(
     workbench.sql("DELETE FROM configurations")
     at = press(at, "Save") if is_saved else at.run()
     assert lines(at.title) == ["New configuration"]
-    assert lines(at.toast) == ["This configuration was deleted meanwhile. Saved, this becomes a new one."]
+    assert lines(at.toast) == ["Somebody else deleted this configuration. Saving this form creates a new one."]
     press(at, "Save")
     (new,) = base.database().configurations.all(base.person())
     assert (new.display_name, new.endpoint, new.deployment_name) == ("Renamed", saved.endpoint, "mine")
@@ -286,10 +286,10 @@ def test_the_second_of_two_administrators_is_told_and_decides(workbench: Workben
         "Nothing of yours was saved yet."
     ]
     overwritten = "Name: Theirs → Mine; Default model: gpt-theirs → gpt-test"
-    assert f"Saved over it, yours changes {overwritten}." in said(second)
+    assert f"Saving will overwrite these changes: {overwritten}." in said(second)
     assert second.text_input(key=f"{saved.id}:display_name").value == "Mine"
     assert workbench.sql("SELECT display_name FROM configurations") == [("Theirs",)]
-    press(second, "Save mine over it")
+    press(second, "Overwrite")
     assert workbench.sql("SELECT display_name, model_default FROM configurations") == [("Mine", "gpt-test")]
 
 
@@ -301,7 +301,7 @@ def test_all_that_saving_mine_would_overwrite_is_told_and_not_only_the_last_chan
         base.database().configurations.change(base.person(), saved.id, change)
     at = press(at, "Save")
     assert "(Own price: changed)" in said(at)
-    assert "yours changes Default model: gpt-2 → gpt-test; the own price; the key." in said(at)
+    assert "Saving will overwrite these changes: Default model: gpt-2 → gpt-test; the own price; the key." in said(at)
     assert "sk-mine-0123456789" not in said(at)
 
 
@@ -356,7 +356,7 @@ def test_what_is_pasted_fills_the_fields(workbench: Workbench, text: str, told: 
     shown = {"api_type": str(at.segmented_control(key="new:api_type").value)}
     shown |= {name: str(at.text_input(key=f"new:{name}").value) for name in told if name != "api_type"}
     assert shown == told
-    assert ("Will call" in said(at), at.text_input(key="new:pasted").value) == (True, "")
+    assert ("Request URL" in said(at), at.text_input(key="new:pasted").value) == (True, "")
     assert "Filled in: " in said(at)
     assert at.text_input(key="new:display_name").value == "Mine"
 
@@ -374,7 +374,7 @@ def test_what_is_no_address_is_told_and_stays(workbench: Workbench) -> None:
 
 def test_the_models_of_the_provider_are_listed_and_one_is_picked(workbench: Workbench) -> None:
     saved = workbench.connect(model_default="")
-    at = press(visit("configurations", edit=saved.id), "List the provider's models")
+    at = press(visit("configurations", edit=saved.id), "List models")
     options = at.selectbox(key=f"{saved.id}:model_picked").options
     assert "gpt-test" in options
     at.selectbox(key=f"{saved.id}:model_picked").select("gpt-test").run()
@@ -386,9 +386,9 @@ def test_the_models_of_the_provider_are_listed_and_one_is_picked(workbench: Work
 def test_models_are_listed_with_the_key_that_is_typed(workbench: Workbench) -> None:
     server = workbench.server
     at = fill(visit("configurations", edit="new"), endpoint=server.openai_endpoint, api_key=server.key).run()
-    at = press(at, "List the provider's models")
+    at = press(at, "List models")
     assert "gpt-test" in at.selectbox(key="new:model_picked").options
-    at = press(fill(at, api_key="sk-wrong-key-0123456789"), "List the provider's models")
+    at = press(fill(at, api_key="sk-wrong-key-0123456789"), "List models")
     assert any("key" in sentence for sentence in problems(at))
     assert "sk-wrong-key-0123456789" not in said(at)
 
@@ -397,10 +397,10 @@ def test_the_day_of_retirement_is_told_where_the_provider_tells_it(workbench: Wo
     saved, other = workbench.connect("Azure with a key"), workbench.connect()
     press(visit("configurations", edit=saved.id), "Test")
     at = visit("configurations", edit=saved.id)
-    assert "Answered last: gpt-test-2026-01-01" in said(at)
-    assert "Retires on 1 March 2027, its provider says." in said(press(at, "When does it retire?"))
-    at = press(visit("configurations", edit=other.id), "When does it retire?")
-    assert "Its provider tells no day for it." in said(at)
+    assert "Last used: gpt-test-2026-01-01" in said(at)
+    assert "Retires on 1 March 2027, according to the provider." in said(press(at, "Check retirement"))
+    at = press(visit("configurations", edit=other.id), "Check retirement")
+    assert "The provider gives no retirement date." in said(at)
 
 
 # -- Test
@@ -410,7 +410,7 @@ def test_what_is_only_typed_is_tested_with_the_key_that_is_typed(workbench: Work
     server = workbench.server
     typed = {"endpoint": server.openai_endpoint, "model_default": "gpt-test", "api_key": server.key}
     at = press(fill(visit("configurations", edit="new"), display_name="Mine", **typed), "Test")
-    assert "Works, with 2 remarks" in said(at)
+    assert "Works, with 2 warnings" in said(at)
     assert rows(workbench) == 0
     assert at.text_input(key="new:api_key").value == server.key
     assert workbench.sql("SELECT page, operation, configuration_id, configuration_name FROM calls LIMIT 1") == [
@@ -419,26 +419,26 @@ def test_what_is_only_typed_is_tested_with_the_key_that_is_typed(workbench: Work
     (entry,) = base.database().audit.recent(base.person())
     assert (entry.action, entry.details) == ("tested", ("Passed", f"Not saved yet: {server.url}"))
     at = fill(at, endpoint="https://elsewhere.example/v1").run()
-    assert "Works, with 2 remarks" not in said(at), "it was about another address"
+    assert "Works, with 2 warnings" not in said(at), "it was about another address"
 
 
 def test_a_saved_one_is_tested_with_its_own_key_and_the_model_that_stands_there(workbench: Workbench) -> None:
     saved = workbench.connect()
     at = press(fill(visit("configurations", edit=saved.id), saved.id, model_default="chat-test"), "Test")
-    assert "Works, with 2 remarks" in said(at)
+    assert "Works, with 2 warnings" in said(at)
     assert {body["model"] for body in workbench.bodies() if body} == {"chat-test"}
     assert workbench.sql("SELECT DISTINCT configuration_id FROM calls") == [(saved.id,)]
     assert workbench.sql("SELECT model_default FROM configurations") == [("gpt-test",)]
 
 
-@pytest.mark.parametrize("button", ["Test", "List the provider's models"])
+@pytest.mark.parametrize("button", ["Test", "List models"])
 def test_a_stored_key_never_goes_to_an_address_that_is_only_typed(workbench: Workbench, button: str) -> None:
     saved = workbench.connect()
     elsewhere = f"http://localhost:{workbench.server.port}/v1"
     at = fill(visit("configurations", edit=saved.id), saved.id, endpoint=elsewhere).run()
     assert at.text_input(key=f"{saved.id}:api_key").placeholder == "Enter the key of this address"
     at = press(at, button)
-    assert problems(at) == ["Enter the key to try this: the stored one only goes to the address that is saved."]
+    assert problems(at) == ["Enter the key to test this address. The stored key is only sent to the saved address."]
     assert workbench.server.requests == []
 
 

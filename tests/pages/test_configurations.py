@@ -211,7 +211,7 @@ def test_one_whose_key_does_not_open_is_not_copied_and_says_so(workbench: Workbe
     workbench.connect()
     workbench.break_keys()
     at = more(visit("configurations"), "Duplicate")
-    assert lines(at.toast) == ["Its key cannot be opened. Enter it again before it is copied."]
+    assert lines(at.toast) == ["The key cannot be opened. Enter it again before you duplicate the configuration."]
     assert names(at) == ["OpenAI"]
 
 
@@ -219,12 +219,12 @@ def test_pages_begin_with_the_default(workbench: Workbench) -> None:
     workbench.connect(display_name="A")
     workbench.connect(display_name="B")
     assert visit("chat").sidebar.selectbox[0].value != "B"
-    at = more(visit("configurations"), "Make it the default", nth=1)
+    at = more(visit("configurations"), "Make default", nth=1)
     assert said(at).count("Default]") == 1
     assert "**B** :gray-badge[OpenAI] :blue-badge[Default]" in said(at)
     say(visit("chat"), "Hello")
     assert workbench.sql("SELECT configuration_name FROM calls") == [("B",)]
-    more(at, "Make it the default", nth=0)
+    more(at, "Make default", nth=0)
     assert workbench.sql("SELECT display_name FROM configurations WHERE is_default") == [("A",)]
 
 
@@ -244,7 +244,7 @@ def test_with_all_of_them_switched_off_a_page_says_that_there_is_nothing_to_send
     more(visit("configurations"), "Switch off")
     for page in ("chat", "product_description", "tuner"):
         at = visit(page)
-        assert "Nothing to send to yet." in said(at)
+        assert "No configuration available." in said(at)
         assert not at.exception
 
 
@@ -261,9 +261,9 @@ def test_what_is_switched_off_under_an_open_page_is_sent_to_no_more(workbench: W
 def test_one_is_deleted_after_a_question_only(workbench: Workbench) -> None:
     workbench.connect()
     at = more(visit("configurations"), "Delete")
-    assert "Its chats and its usage stay readable." in said(at)
+    assert "Its chats and its usage stay." in said(at)
     assert workbench.sql("SELECT count(*) FROM configurations") == [(1,)]
-    assert {"Delete it", "Keep it"} <= set(labels(at))
+    assert {"Delete configuration", "Cancel"} <= set(labels(at))
 
 
 def test_chats_and_usage_of_a_deleted_one_stay_readable(workbench: Workbench) -> None:
@@ -273,7 +273,7 @@ def test_chats_and_usage_of_a_deleted_one_stay_readable(workbench: Workbench) ->
     text = said(visit("chat", chat=chat[0] if isinstance(chat, list) else chat))
     assert "Remember me" in text
     assert "Answer 0 to: Remember me" in text
-    assert "Nothing to send to yet." in text
+    assert "No configuration available." in text
     assert "Gone" in str(visit("usage").dataframe[1].value.to_dict())
 
 
@@ -296,7 +296,7 @@ def test_the_overview_can_be_placed_on_another_page(workbench: Workbench) -> Non
     assert "Answered in" in said(press(at, "Test"))
     workbench.demote()
     at = at.run()
-    assert lines(at.error) == ["Only administrators see configurations. Ask one of them for what you need."]
+    assert lines(at.error) == ["Only administrators can see configurations. Ask an administrator for help."]
     assert names(at) == []
 
 
@@ -312,7 +312,7 @@ def test_what_administrators_did_is_listed_without_a_secret(workbench: Workbench
     at = press(fill(at, id, model_default="gpt-other", api_key="sk-replaced-0123456789"), "Save")
     base.database().configurations.delete(base.person(), id)
     frame = at.run().dataframe[0].value
-    done = [tuple(row) for row in frame[["Who", "Did", "Configuration", "Details"]].itertuples(index=False)]
+    done = [tuple(row) for row in frame[["Who", "Action", "Configuration", "Details"]].itertuples(index=False)]
     assert done == [
         ("Local administrator", "Deleted", "Mine", "–"),
         ("Local administrator", "Changed", "Mine", "Default model: gpt-test → gpt-other; Key: replaced"),
@@ -340,7 +340,7 @@ def test_test_examines_step_by_step_and_shows_what_it_found(workbench: Workbench
     saved = workbench.connect(form)
     at = press(visit("configurations"), "Test")
     assert "Answered in" in said(at)
-    assert "Works, with 2 remarks" in said(at), "this server neither keeps to a schema nor calls tools"
+    assert "Works, with 2 warnings" in said(at), "this server neither keeps to a schema nor calls tools"
     steps = steps_of(saved.account)
     assert [label.split(" :gray[")[0].strip("*") for label in steps_shown(at)] == steps
     booked = workbench.sql("SELECT page, operation, status FROM calls ORDER BY id")
@@ -359,8 +359,8 @@ def test_a_test_that_fails_shows_the_sentence_without_the_key(workbench: Workben
     assert "did not accept it (401)." in said(at)
     assert "Copy it again, whole, from the provider that this address belongs to." in said(at)
     assert "Test failed: key" in said(at)
-    assert "Does not work yet" in said(at)
-    assert ":gray[Answer · not tried]" in steps_shown(at)
+    assert "Test failed" in said(at)
+    assert ":gray[Answer · not tested]" in steps_shown(at)
     assert key not in everything(at) + sentence
     assert "Key refused" in said(visit("configurations")), "for the next visitor, too"
 
@@ -407,7 +407,7 @@ def test_a_user_sees_a_refusal_and_no_configuration(workbench: Workbench, edit: 
     workbench.connect(display_name="Ours")
     workbench.demote()
     at = visit("configurations", **({"edit": edit} if edit else {}))
-    assert "Only administrators see configurations. Ask one of them for what you need." in lines(at.error)
+    assert "Only administrators can see configurations. Ask an administrator for help." in lines(at.error)
     assert "Ours" not in everything(at)
     assert not at.text_input
 

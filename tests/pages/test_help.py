@@ -83,7 +83,7 @@ def test_each_page_that_sends_shows_the_code_of_what_it_sent(
     at = press(at, "View code")
     connector, sdk, curl = code_of(at)
     assert workbench.server.key not in everything(at)
-    assert "put it into the environment variable OPENAI_API_KEY" in said(at)
+    assert "Put the key into the environment variable OPENAI_API_KEY" in said(at)
     monkeypatch.setenv("OPENAI_API_KEY", workbench.server.key)
     exec(connector, {})
     names: dict[str, Any] = {}
@@ -163,7 +163,7 @@ def test_what_was_learnt_stands_with_the_configuration_and_can_be_forgotten(
     at = visit("configurations", edit=saved.id)
     assert "gpt-test: max_tokens sent as max_completion_tokens" in said(at)
     assert "Use 'max_completion_tokens' instead." in said(at)
-    press(at, "Forget it")
+    press(at, "Forget limits")
     assert "max_tokens" not in said(at)
     assert base.database().adaptations.all(base.person(), saved.id) == []
     tuned(max_tokens=50)

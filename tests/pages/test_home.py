@@ -68,12 +68,12 @@ def test_every_link_of_the_home_page_leads_to_a_page(workbench: Workbench) -> No
 
 
 def test_home_says_what_is_not_in_it(workbench: Workbench) -> None:
-    assert "no embeddings, speech or made pictures" in said(visit())
+    assert "no embeddings, speech or image generation" in said(visit())
 
 
 def test_an_empty_workbench_lacks_a_provider_and_a_first_answer(workbench: Workbench) -> None:
     at = visit()
-    assert steps(at) == {"Encryption key": True, "A provider": False, "A first answer": False}
+    assert steps(at) == {"Encryption key": True, "Provider": False, "First answer": False}
     assert "1 of 3 done" in said(at)
     assert labels(at) == ["Add a configuration"]
 
@@ -92,7 +92,7 @@ def test_its_button_opens_the_form_of_a_new_configuration(workbench: Workbench) 
 def test_with_a_provider_the_next_step_is_a_first_answer(workbench: Workbench) -> None:
     workbench.connect()
     at = visit()
-    assert steps(at) == {"Encryption key": True, "A provider": True, "A first answer": False}
+    assert steps(at) == {"Encryption key": True, "Provider": True, "First answer": False}
     assert labels(at) == ["Open Chat"]
     assert lines(press(at, "Open Chat").title) == ["Chat"]
 
@@ -110,7 +110,7 @@ def test_a_first_call_that_failed_is_no_first_answer(workbench: Workbench) -> No
     workbench.connect()
     workbench.server.next(Reply(501, error("Down.")))
     say(visit("chat"), "Hello")
-    assert steps(visit()).get("A first answer") is False
+    assert steps(visit()).get("First answer") is False
 
 
 def test_the_built_in_model_is_no_provider(workbench: Workbench) -> None:
@@ -119,8 +119,8 @@ def test_the_built_in_model_is_no_provider(workbench: Workbench) -> None:
     assert steps(at) == {
         "Encryption key": True,
         "Built-in demo model": True,
-        "A provider": False,
-        "A first answer": False,
+        "Provider": False,
+        "First answer": False,
     }
     assert "Tiny, and often wrong." in said(at)
 
@@ -134,7 +134,7 @@ def test_a_page_that_sends_to_the_built_in_model_says_so(workbench: Workbench) -
 def test_nothing_leads_a_user_to_the_configurations(workbench: Workbench) -> None:
     workbench.demote()
     at = visit()
-    assert steps(at)["A provider"] is False
+    assert steps(at)["Provider"] is False
     assert labels(at) == []
     assert "configurations" not in addresses(at)
 
@@ -155,7 +155,7 @@ def test_the_cards_stand_in_their_groups_and_name_what_they_need(workbench: Work
         assert use_case.name in found[base.USE_CASE_GROUPS[use_case.group]]
         assert needs.get(use_case.name, "") == " and ".join(account.NEEDS[need] for need in use_case.needs)
     assert sum(map(len, found.values())) == len(USE_CASES)
-    assert (needs["vision"], needs["function_calling"]) == ("pictures as input", "tools")
+    assert (needs["vision"], needs["function_calling"]) == ("image input", "tools")
 
 
 def test_home_has_the_last_chats_and_the_calls_of_this_month_once_something_was_said(workbench: Workbench) -> None:
@@ -178,5 +178,5 @@ def test_after_a_use_case_alone_there_is_no_chat_yet(workbench: Workbench) -> No
     workbench.connect()
     send(visit("translate"), "Translate")
     at = visit()
-    assert "No chat yet." in said(at)
+    assert "No chats yet." in said(at)
     assert at.metric[0].value == "1"

@@ -90,7 +90,7 @@ def test_a_page_opens_after_a_call_failed_and_another_reported_no_tokens(workben
 @each_sending_page
 def test_without_a_configuration_a_page_that_sends_says_what_to_do_first(workbench: Workbench, page: str) -> None:
     at = visit(page)
-    assert "Nothing to send to yet." in said(at)
+    assert "No configuration available." in said(at)
     (link,) = [link.proto for link in at.page_link if link.proto.label == "Add a configuration"]
     assert (link.page, link.query_string) == ("configurations", "edit=new")
 
@@ -117,14 +117,14 @@ def test_with_a_configuration_there_is_one_way_to_send(workbench: Workbench, pag
     at = visit(page)
     primary = [button for button in at.button if button.proto.type == "primary"]
     assert len(primary) + len(at.chat_input) == 1
-    assert "Nothing to send to yet." not in said(at)
+    assert "No configuration available." not in said(at)
 
 
 def test_pages_without_a_started_app_say_how_to_start_it() -> None:
     base.stop()
     at = visit()
     assert not at.exception
-    assert lines(at.error) == ["The app was not started as a whole. Start it with: streamlit run app.py"]
+    assert lines(at.error) == ["Only the frame of the app was started. Start the app with: streamlit run app.py"]
 
 
 @pytest.mark.parametrize("table", ["people", "configurations", "calls", "chat_sessions"])
@@ -149,7 +149,7 @@ def test_what_nobody_expected_has_a_reference_that_the_log_knows(
         at = visit("configurations")
     assert not at.exception
     (sentence,) = lines(at.error)
-    assert "Something went wrong that nobody expected." in sentence
+    assert "An unexpected error occurred." in sentence
     assert "secret" not in sentence
     (record,) = [record for record in caplog.records if record.name == "workbench"]
     reference = record.getMessage().removeprefix("reference ")

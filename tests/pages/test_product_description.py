@@ -10,7 +10,7 @@ from tests.provider.server import Chunks, Reply
 WRITE = "Write description"
 EMPTY = "Enter the name of the product first."
 PLACEHOLDER = "The answer appears here."
-CUT = "Cut off: the answer reached its token limit."
+CUT = "The answer was cut off: it reached the token limit."
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def write(at: AppTest) -> AppTest:
 
 def previewed(at: AppTest) -> list[tuple[str, str]]:
     """Role and text of each message, as the page shows what will be sent."""
-    (preview,) = [each for each in at.expander if each.label.startswith("What will be sent")]
+    (preview,) = [each for each in at.expander if each.label.startswith("Preview request")]
     roles = [text.lower() for text in lines(preview.caption)]
     return list(zip(roles, [code.value for code in preview.code], strict=True))
 
@@ -200,6 +200,6 @@ def test_an_answer_that_breaks_off_is_kept_with_the_reason(workbench: Workbench,
 def test_an_answer_without_text_says_that_there_is_none(workbench: Workbench, at: AppTest) -> None:
     workbench.server.next(Chunks([chunk(finish_reason="content_filter")]))
     write(at)
-    assert "The model answered without any text." in said(at)
-    assert "content filter left something out" in said(at)
+    assert "The model returned no text." in said(at)
+    assert "content filter removed a part of the answer" in said(at)
     assert "None" not in said(at)

@@ -54,7 +54,7 @@ def test_a_simplified_text_tells_its_words_and_those_asked_for(workbench: Workbe
     at = visit("complexity_reduction")
     text_field(at).set_value("One two three four five six").run()
     reply(workbench, "Just three words")
-    assert "3 words, 40 were asked for; the original has 6." in said(send(at, "Simplify"))
+    assert "3 words (40 requested); the original has 6." in said(send(at, "Simplify"))
     at = at.number_input[0].set_value(None).run()
     reply(workbench, "Just three words")
     assert "3 words; the original has 6." in said(send(at, "Simplify"))
@@ -82,7 +82,7 @@ def test_json_becomes_a_table(workbench: Workbench) -> None:
         ("json_mode", "null", "The answer is not JSON."),
         ("json_mode", '{"half a character": "\\ud800"}', "The answer is not JSON."),
         ("json_mode", "", ""),
-        ("json_demo_data", "Sure!", "The answer does not fit its schema. Invalid JSON"),
+        ("json_demo_data", "Sure!", "The answer does not match its schema. Invalid JSON"),
         ("json_demo_data", '{"employees": [{"name": "A"}]}', "employees, 1, job: Field required."),
         ("json_demo_data", '{"employees": 7}', "employees: Input should be a valid array."),
         ("analyse_text", "{}", "summary: Field required."),

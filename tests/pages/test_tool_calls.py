@@ -57,7 +57,7 @@ def tickets(at: AppTest) -> list[str]:
 def test_nothing_runs_before_it_is_confirmed(workbench: Workbench, at: AppTest) -> None:
     workbench.server.next(calls(FIND, CREATE))
     at = send(at, "Send")
-    assert "The model wants to" in said(at)
+    assert "Calls to confirm" in said(at)
     assert [json.loads(FIND[2]), json.loads(CREATE[2])] == [json.loads(code.value) for code in at.columns[1].code]
     assert tickets(at) == ["2.07"]
     assert len(workbench.bodies()) == 1
@@ -80,7 +80,7 @@ def test_what_is_confirmed_runs_and_the_model_is_told_what_came_of_it(workbench:
 
 def test_what_is_declined_does_not_run_and_the_model_is_told_so(workbench: Workbench, at: AppTest) -> None:
     workbench.server.next(calls(CREATE))
-    at = send(send(at, "Send"), "Do not run")
+    at = send(send(at, "Send"), "Decline")
     assert "did not allow" in sent(workbench)[-1]["content"]
     assert tickets(at) == ["2.07"]
 
@@ -106,7 +106,7 @@ def test_what_cannot_be_run_is_told_to_the_person_and_to_the_model(
     at = send(at, "Send")
     assert why in said(at)
     assert "Run" not in labels(at)
-    at = send(at, "Tell the model")
+    at = send(at, "Send error")
     assert why in json.loads(sent(workbench)[-1]["content"])["error"]
     assert tickets(at) == ["2.07"]
 
@@ -130,7 +130,7 @@ def test_after_a_reload_the_calls_are_still_there_to_confirm(workbench: Workbenc
     workbench.server.next(calls(CREATE))
     send(at, "Send")
     again = visit("function_calling")
-    assert "The model wants to" in said(again)
+    assert "Calls to confirm" in said(again)
     assert tickets(send(again, "Run")) == ["2.07", "4.12"]
 
 
@@ -162,7 +162,7 @@ def test_calls_that_were_stopped_half_way_are_not_offered(workbench: Workbench, 
     at = press(at, "Send")
     at = answered(press(at, "Stop"))
     assert not at.exception
-    assert not {"Run", "Tell the model"} & set(labels(at))
+    assert not {"Run", "Send error"} & set(labels(at))
     assert "Stopped." in said(at)
 
 
@@ -175,7 +175,7 @@ def test_without_a_message_nothing_is_sent_and_a_decision_comes_first(workbench:
     at = send(at.run(), "Send")
     at.text_area[0].set_value("And then?")
     at = press(at.run(), "Send")
-    assert "Decide about what the model wants to do first." in lines(at.warning)
+    assert "Run or decline the calls of the model first." in lines(at.warning)
     assert len(workbench.bodies()) == 1
 
 
@@ -200,9 +200,9 @@ def test_an_answer_that_is_hardly_one_is_told_and_can_be_gone_on_from(
     assert not at.exception
     if "tool_calls" in message:
         assert "There is no function" in said(at)
-        at = send(at, "Tell the model")
+        at = send(at, "Send error")
     else:
-        assert "The model answered without any text." in said(at)
+        assert "The model returned no text." in said(at)
         at.text_area[0].set_value("Hello?")
         at = send(at.run(), "Send")
     assert not at.exception
@@ -290,8 +290,8 @@ def test_what_the_model_names_a_function_and_its_arguments_is_shown_as_text(work
 def test_a_call_without_a_number_cannot_be_answered_and_counts_as_nothing(workbench: Workbench, at: AppTest) -> None:
     workbench.server.next(calls(("", "FindTickets", '{"room":"4.12"}')))
     at = send(at, "Send")
-    assert "The model answered without any text." in said(at)
-    assert not {"Run", "Tell the model"} & set(labels(at))
+    assert "The model returned no text." in said(at)
+    assert not {"Run", "Send error"} & set(labels(at))
     at.text_area[0].set_value("Hello?")
     at = send(at.run(), "Send")
     assert lines(at.error) == []

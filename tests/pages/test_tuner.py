@@ -188,8 +188,8 @@ def test_an_answer_without_text_says_so(workbench: Workbench, at: AppTest) -> No
     answer = completion("", choices=[{"index": 0, "message": {"role": "assistant"}, "finish_reason": "length"}])
     answered(workbench, at, answer)
     assert choices(at) == []
-    assert "The model answered without any text." in said(at)
-    assert "Cut off: the answer reached its token limit." in said(at)
+    assert "The model returned no text." in said(at)
+    assert "The answer was cut off: it reached the token limit." in said(at)
 
 
 def test_a_choice_without_text_stands_beside_one_that_has_it(workbench: Workbench, at: AppTest) -> None:

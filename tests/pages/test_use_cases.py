@@ -50,7 +50,7 @@ def previewed(at: AppTest, *, body: Any = None) -> tuple[list[Any], Any]:
         contents = [message["content"] for message in body["messages"]]
         others = {name: value for name, value in body.items() if name not in OF_THE_WAY}
         return [_short(content) for content in contents], others
-    preview = next((each for each in at.expander if each.label.startswith("What will be sent")), None)
+    preview = next((each for each in at.expander if each.label.startswith("Preview request")), None)
     if preview is None:
         return [], {}
     shown = [json.loads(each.value) for each in preview.json]
@@ -260,7 +260,7 @@ def test_an_answer_that_says_nothing_or_declines_is_told_and_one_can_go_on(workb
             at.run()
         at = send(at, action(at))
         assert lines(at.error) == [], name
-        words = "I would rather not." if name == "a refusal" else "The model answered without any text."
+        words = "I would rather not." if name == "a refusal" else "The model returned no text."
         assert said(at.main).count(words) >= number, name
         assert not at.warning
 
@@ -276,10 +276,10 @@ def test_the_home_page_searches_titles_sentences_and_needs(workbench: Workbench)
         return {link.proto.page for link in at.page_link}
 
     assert found("TRANSL") == {"translate"}
-    assert found("pictures as input") == {"vision"}
+    assert found("image input") == {"vision"}
     assert found("table records") == {"json_demo_data"}
     assert found("zeppelin") == set()
-    assert "No use case has these words." in said(at)
+    assert "No matching use cases." in said(at)
     assert found("") == set(USE_CASES)
 
 
@@ -333,5 +333,5 @@ def test_an_answer_outlives_the_last_configuration(workbench: Workbench, page: s
     assert "gpt-test-2026-01-01" in said(at)
     workbench.sql("DELETE FROM configurations WHERE id = ?", saved.id)
     at = visit(page)
-    assert "Nothing to send to yet." in said(at)
+    assert "No configuration available." in said(at)
     assert "gpt-test-2026-01-01" in said(at)

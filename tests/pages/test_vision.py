@@ -30,9 +30,9 @@ def test_a_picture_goes_along_and_stands_beside_what_was_seen(workbench: Workben
 @pytest.mark.parametrize(
     ("data", "sentence", "is_sent"),
     [
-        (b"%PDF-1.7", "it.png is no picture that a model takes.", False),
-        (b"", "it.png is no picture that a model takes.", False),
-        (b"RIFF\x00\x00\x00\x00WAVEfmt ", "it.png is no picture that a model takes.", False),
+        (b"%PDF-1.7", "it.png is not a picture that models accept.", False),
+        (b"", "it.png is not a picture that models accept.", False),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", "it.png is not a picture that models accept.", False),
         (b"\x89PNG\r\n\x1a\n and nothing more", "This picture is damaged and cannot be shown.", True),
         (b"\xff\xd8\xff", "This picture is damaged and cannot be shown.", True),
     ],
@@ -56,7 +56,7 @@ def test_the_picture_that_was_sent_stands_beside_its_answer_after_another_was_ch
     at.segmented_control[0].set_value("Upload").run()
     assert pictures(at) == [sent]
     assert "The inputs have changed since this answer." in said(at)
-    at = send(at, "Look at it")
+    at = send(at, "Ask")
     assert lines(at.warning) == ["Choose a picture first."]
     assert len(workbench.bodies()) == 1
     at.file_uploader[0].upload("other.png", EXAMPLE[:6000], "image/png")  # cut off in the middle
@@ -77,9 +77,9 @@ def test_a_prompt_for_a_picture_is_sent_as_it_is_typed(workbench: Workbench) -> 
     workbench.connect()
     at = visit("vision")
     text_field(at).set_value(" ")
-    assert "Write a prompt first." in lines(send(at.run(), "Look at it").warning)
+    assert "Write a prompt first." in lines(send(at.run(), "Ask").warning)
     text_field(at).set_value('What is """this"""?')
-    send(at.run(), "Look at it")
+    send(at.run(), "Ask")
     (body,) = workbench.bodies()
     assert "never an instruction" in body["messages"][0]["content"]
     assert body["messages"][1]["content"][1]["text"] == 'What is """this"""?'

@@ -20,7 +20,7 @@ API_REFERENCE = Link("Every field of the request", "https://platform.openai.com/
 
 
 def head(title: str, sentence: str, *links: Link) -> DeltaGenerator:
-    """What every page starts with, and where one reads on; returns where its actions go, at the right."""
+    """Draw the title, a sentence and links to documentation. Returns the container for actions, at the right."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with st.container(gap=None, width="stretch"):
             st.title(plain(title), anchor=False)
@@ -32,6 +32,6 @@ def head(title: str, sentence: str, *links: Link) -> DeltaGenerator:
 
 
 def columns() -> tuple[DeltaGenerator, DeltaGenerator]:
-    """Where the inputs go, and where the answer goes."""
+    """The containers for the inputs and for the answer."""
     inputs, answer = st.columns([2, 3], gap="large")
     return inputs, answer

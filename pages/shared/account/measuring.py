@@ -7,12 +7,12 @@ from connector import Cost, context_window, cost_of_prompt
 from db import SavedConfiguration, StoredMessage
 from pages.shared import base
 
-# How much of a prompt one token is, roughly, in English text (platform.openai.com/tokenizer); until a model told.
+# A rough value for English text (platform.openai.com/tokenizer), used until calls of the model have given a better one.
 CHARACTERS_PER_TOKEN = 4.0
 MEASURED_MESSAGES = 10
-"""Messages whose calls tell what the model is and takes."""
+"""How many of the last messages are searched for the model's name and the size of its context window."""
 FOR_THE_ANSWER = 4096
-"""Tokens of the context window that are left free, or a quarter of it where that is less."""
+"""Tokens of the context window that are kept free for the answer; at most a quarter of the window."""
 
 # "maximum context length is 8192 tokens", "the available context size (2048 tokens)"
 _WINDOW = re.compile(r"context (?:length|size|window)(?: is)? \(?(\d[\d,]*) tokens", re.IGNORECASE)
@@ -20,19 +20,19 @@ _WINDOW = re.compile(r"context (?:length|size|window)(?: is)? \(?(\d[\d,]*) toke
 
 @dataclass(frozen=True)
 class Measure:
-    """How long a text is for a model."""
+    """How a model counts tokens, and what they cost."""
 
     characters_per_token: float
     is_learnt: bool
     window: int | None
-    """Tokens that fit in; None where nobody knows."""
+    """The context window in tokens; None when it is unknown."""
     url: str
     model: str
     configuration: SavedConfiguration
 
     @property
     def room(self) -> int | None:
-        """Tokens that a prompt may have."""
+        """The largest prompt in tokens; None when the context window is unknown."""
         return None if self.window is None else self.window - min(FOR_THE_ANSWER, self.window // 4)
 
     def tokens(self, characters: int) -> int:
@@ -43,22 +43,22 @@ class Measure:
 
 
 def measure(configuration: SavedConfiguration, model: str | None, messages: tuple[StoredMessage, ...]) -> Measure:
-    """By what this model reported before, and what is known of it."""
+    """The measure of a model, from its earlier calls in `messages` and from the price list."""
     url = asked = ""
     try:
         about = configuration.account
         url = about.url
         asked = about.model_for(model)
     except (base.InvalidConfiguration, base.InvalidRequest):
-        pass  # what is wrong is told when a message is sent
+        pass  # sending a message shows this error
     learnt = base.database().calls.characters_per_token(base.person(), configuration.id, asked)
     calls = [
         each.call
         for each in messages[-MEASURED_MESSAGES:]
         if each.call and each.call.configuration_id == configuration.id
     ]
-    # The one that answered: on Azure the one that is asked is the name of a deployment.
+    # The model that answered: on Azure, the model asked for is the name of a deployment.
     answered = next((call.model_answered for call in reversed(calls) if call.model_asked == asked), None) or asked
-    told = next((found[1] for call in reversed(calls) if (found := _WINDOW.search(call.error or ""))), None)
-    window = int(told.replace(",", "")) if told else context_window(url, answered)
+    reported = next((found[1] for call in reversed(calls) if (found := _WINDOW.search(call.error or ""))), None)
+    window = int(reported.replace(",", "")) if reported else context_window(url, answered)
     return Measure(learnt or CHARACTERS_PER_TOKEN, learnt is not None, window, url, answered, configuration)

@@ -1,4 +1,4 @@
-"""Which configuration and model a page sends to, picked in the sidebar and remembered for each page."""
+"""The choice of configuration and model in the sidebar. Each page remembers its own."""
 
 import streamlit as st
 
@@ -22,13 +22,16 @@ def draw_picker(page_name: str, chat: ChatSession | None = None) -> None:
     key = _key(page_name)
     st.session_state.setdefault(key, _first(list(saved.values())).id)
     if st.session_state[key] not in saved:
-        # What came with this run, a message or a press on Send, was meant for it and goes to no other account. A picker
-        # of another key takes its place: the browser would go on showing and sending the old one's choice.
+        # A message or a click that came with this run was meant for the missing configuration, and must not go to
+        # another account. The picker gets a new key, because the browser would keep the old choice under the old key.
         st.session_state[keys.replaced(page_name)] = st.session_state.get(keys.replaced(page_name), 0) + 1
         st.session_state[keys.is_gone(page_name)] = True
         st.rerun()
     if st.session_state.pop(keys.is_gone(page_name), False):
-        st.warning("The configuration of this page was deleted or switched off. Nothing was sent; this is another one.")
+        st.warning(
+            "The configuration of this page was deleted or switched off. Nothing was sent. Another configuration is "
+            "selected now."
+        )
     chosen = st.selectbox(
         "Configuration",
         list(saved),
@@ -61,39 +64,41 @@ def _follow_chat(page_name: str, chat: ChatSession | None, saved: dict[str, Save
         st.session_state[_key(page_name)] = chat.configuration_id
         st.session_state[keys.model(page_name, chat.configuration_id)] = chat.model
     else:
-        st.warning("The configuration of this chat was deleted or switched off. It goes on with the one picked here.")
+        st.warning(
+            "The configuration of this chat was deleted or switched off. The chat continues with the one selected here."
+        )
 
 
 def current_configuration() -> SavedConfiguration | None:
-    """What the picker says on this page; None while there is no configuration at all."""
+    """The configuration that is selected on this page; None when none is available."""
     saved = offered_configurations()
     chosen = st.session_state.get(_key(page_name()))
     return next((each for each in saved if each.id == chosen), _first(saved) if saved else None)
 
 
 def pick(page: str, id: str) -> None:
-    """Send to another configuration from this page; for callbacks, before the picker is drawn."""
+    """Select another configuration for a page. Only for callbacks, which run before the picker is drawn."""
     st.session_state[_key(page)] = id
 
 
 def picked_configuration() -> SavedConfiguration | None:
-    """What was chosen when the page was drawn last; None where it is gone by now, and where there was none."""
+    """The configuration that was selected when the page was last drawn; None when it is no longer available."""
     chosen = st.session_state.get(_key(page_name()))
     return next((each for each in offered_configurations() if each.id == chosen), None)
 
 
 def offered_configurations() -> list[SavedConfiguration]:
-    """Those that are switched on."""
+    """The configurations that are switched on."""
     return [each for each in base.configurations() if each.is_enabled]
 
 
 def _first(saved: list[SavedConfiguration]) -> SavedConfiguration:
-    """What a page begins with: the default, else the first by name."""
+    """The configuration that a page starts with: the default, else the first by name."""
     return next((each for each in saved if each.is_default), saved[0])
 
 
 def current_model() -> str | None:
-    """The model typed under the picker, None for the default."""
+    """The model typed below the picker; None for the configuration's default."""
     configuration = current_configuration()
     return st.session_state.get(keys.model(page_name(), configuration.id)) or None if configuration else None
 
@@ -109,9 +114,9 @@ def page_name() -> str:
 
 
 def draw_guidance() -> None:
-    """What a page says while there is no configuration."""
+    """Say that no configuration is available, and how to add one."""
     with st.container(border=True):
-        st.markdown("**Nothing to send to yet.** A configuration holds the address and the key of an account.")
+        st.markdown("**No configuration available.** A configuration holds the address and the key of an account.")
         if base.person().is_administrator:
             to_form = {"edit": "new"}
             st.page_link(CONFIGURATIONS_PAGE, label="Add a configuration", icon=":material/add:", query_params=to_form)
@@ -120,7 +125,7 @@ def draw_guidance() -> None:
 
 
 def draw_demo_line() -> None:
-    """The standing line of the pages that send, while they send to the built-in model."""
+    """Say that the page sends to the built-in demo model, when it does."""
     configuration = current_configuration() if _key(page_name()) in st.session_state else None
     if configuration is None or configuration.endpoint != base.demo_endpoint():
         return

@@ -1,4 +1,4 @@
-"""An answer on a page: while it is written, what it came to, and what it cost."""
+"""One answer on a page: while it is written, its result and its cost."""
 
 from collections.abc import Callable
 
@@ -11,22 +11,22 @@ from pages.shared.answers import code, live_answer
 from pages.shared.base import count, dollars, plain, reports_errors, seconds
 
 Draw = Callable[[ChatCompletionsResponse, ChatCompletionsRequest], None]
-"""Draws the shape of a response to this request, where it has one of its own."""
+"""Draws a complete response to this request, for example as a table."""
 
 _ENDINGS = {
-    "length": ":orange[:material/content_cut: Cut off: the answer reached its token limit.]",
-    "content_filter": ":orange[:material/filter_alt: The provider's content filter left something out.]",
-    "tool_calls": ":gray[:material/build: The model asked for a tool instead of answering.]",
+    "length": ":orange[:material/content_cut: The answer was cut off: it reached the token limit.]",
+    "content_filter": ":orange[:material/filter_alt: The provider's content filter removed a part of the answer.]",
+    "tool_calls": ":gray[:material/build: The model called a tool instead of answering.]",
 }
 _STATES = {
-    CallStatus.STOPPED: ":orange[:material/stop_circle: Stopped. What came until then is kept.]",
-    CallStatus.INTERRUPTED: ":orange[:material/link_off: Cut off before its end. What came until then is kept.]",
-    CallStatus.RUNNING: ":gray[:material/pending: Still being written.]",
+    CallStatus.STOPPED: ":orange[:material/stop_circle: Stopped. The partial text is kept.]",
+    CallStatus.INTERRUPTED: ":orange[:material/link_off: The answer was cut off. The partial text is kept.]",
+    CallStatus.RUNNING: ":gray[:material/pending: Still running.]",
 }
 
 
 def show_writing(answer: StoredMessage | LoneAnswer) -> None:
-    """An answer that is being written: what there is of it, what comes, and a way to stop it."""
+    """Draw an answer that is being written, and a button to stop it."""
     key = base.answers().follow(base.person(), answer.id)
     live_answer.follow(answer, key, answer.call.configuration_name if answer.call else "the provider")
     st.button(
@@ -43,11 +43,11 @@ def show_writing(answer: StoredMessage | LoneAnswer) -> None:
 def _stop(answer_id: int) -> None:
     with base.changing():
         base.answers().stop(base.person(), answer_id)
-    st.rerun()  # all of the page, also where only a part of it was drawn
+    st.rerun()  # the whole page, also when only a fragment was running
 
 
 def show(answer: LoneAnswer, draw: Draw | None = None) -> None:
-    """An answer that stands alone, however far it is; `draw` is for one that is complete."""
+    """Draw an answer outside a chat, in whatever state; `draw` draws a complete one."""
     if answer.status is MessageStatus.WRITING:
         show_writing(answer)
         return
@@ -66,13 +66,13 @@ def show(answer: LoneAnswer, draw: Draw | None = None) -> None:
 
 
 def _has_shape(response: ChatCompletionsResponse) -> bool:
-    """Whether there is something to draw: a text or a call, and not a refusal or nothing."""
+    """Whether a response has text or tool calls; a refusal has neither."""
     messages = [choice.message for choice in response.choices]
     return any(message and (message.content or message.tool_calls) for message in messages)
 
 
 def show_reasoning(answer: StoredMessage | LoneAnswer) -> None:
-    """What the model thought, where the provider tells."""
+    """Draw the reasoning of the model, when the provider returns it."""
     if answer.reasoning:
         with st.expander("Reasoning", type="compact"):
             st.text(answer.reasoning)
@@ -84,9 +84,9 @@ def show_footer(
     *,
     actions: Callable[[], None] = lambda: None,
 ) -> None:
-    """What stands under an answer: trouble, or how it ended, and the quiet line; with the request, also its code.
+    """Draw what stands below an answer: its error or how it ended, then its figures; with `request`, also its code.
 
-    `actions` draws what else can be done with it.
+    `actions` draws the buttons for the answer.
     """
     if call.error:
         st.error(plain(call.error), icon=":material/error:")
@@ -102,21 +102,21 @@ def show_footer(
 
 
 def show_empty() -> None:
-    """What stands where an answer has no text."""
-    st.markdown(":gray[The model answered without any text.]")
+    """Say that an answer has no text."""
+    st.markdown(":gray[The model returned no text.]")
 
 
 def ending(call: Call) -> None:
-    """A quiet sentence where an answer did not simply end."""
+    """Say why an answer is not complete, when it is not."""
     words = _STATES.get(call.status) or _ENDINGS.get(call.finish_reason or "")
     if words:
         st.markdown(f":small[{words}]")
     if call.filtered:
-        st.markdown(f":small[:orange[What it stopped: {plain(call.filtered)}.]]")
+        st.markdown(f":small[:orange[Filtered: {plain(call.filtered)}.]]")
 
 
 def line(call: Call) -> None:
-    """What answered, how long it took, how many tokens it was and what they cost: the quiet line under every answer."""
+    """Draw the model, the times, the tokens and the cost of a call, in one line."""
     facts = [call.model_answered or call.model_asked]
     if call.time_to_first_token is not None:
         facts.append(f"first token {seconds(call.time_to_first_token)}")
@@ -126,18 +126,20 @@ def line(call: Call) -> None:
         facts.append("tokens not reported")
     else:
         facts.append(f"{count(call.prompt_tokens)} in, {count(call.completion_tokens)} out")
-        facts.append(dollars(call.cost) if call.cost is not None else "no price known")
+        facts.append(dollars(call.cost) if call.cost is not None else "unknown price")
     if call.finish_reason not in (None, "stop"):
         facts.append(str(call.finish_reason))
     st.caption(plain("  ·  ".join(facts)), width="stretch")
 
 
 def changes(call: Call) -> None:
-    """What was changed in the request because its model does not take it."""
+    """List the changes to the request that the model made necessary."""
     if not call.adaptations:
         return
     number = len(call.adaptations)
     label = "1 parameter changed" if number == 1 else f"{number} parameters changed"
     with st.popover(label, type="tertiary", icon=":material/build:"):
-        st.markdown("The model does not take all that was asked for. Sent instead, and remembered for it:")
+        st.markdown(
+            "The model does not support all parameters of the request. These changes were sent and are remembered:"
+        )
         st.markdown("\n".join(f"- {plain(each)}" for each in call.adaptations))

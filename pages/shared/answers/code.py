@@ -1,4 +1,4 @@
-"""View code: the request of a page as code to take away, without a key in it."""
+"""View code: the request of an answer as code, without a key."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from pages.shared import base
 
 
 def button(key: str, configuration_id: str | None, request: Callable[[], ChatCompletionsRequest]) -> None:
-    """Opens the code of a request, which is made up only then; nothing where its configuration was deleted."""
+    """Draw the button that shows the code of a request. Draws nothing when the configuration was deleted."""
     saved = {each.id: each for each in base.configurations()}
     if configuration_id not in saved:
         return
@@ -20,12 +20,12 @@ def button(key: str, configuration_id: str | None, request: Callable[[], ChatCom
 
 @st.dialog("View code", width="medium", position="right")
 def drawer(saved: SavedConfiguration, request: ChatCompletionsRequest) -> None:
-    """The code in a drawer beside the page."""
+    """Show the code in a dialog beside the page."""
     draw(saved, request)
 
 
 def draw(saved: SavedConfiguration, request: ChatCompletionsRequest) -> None:
-    """The three ways to send a request, in tabs."""
+    """Draw the code for the connector, the SDK and curl, in tabs."""
     configuration = saved.account
     asked, request = request, as_sent(saved, request)
     mine, sdk, shell = st.tabs(["Connector", "OpenAI SDK", "curl"])
@@ -36,17 +36,17 @@ def draw(saved: SavedConfiguration, request: ChatCompletionsRequest) -> None:
     with shell:
         st.code(curl_command(configuration, request), "bash", wrap_lines=True)
     if asked.n and not request.n:
-        st.caption(f"The model writes one choice at a time: run it {asked.n} times for as many.")
+        st.caption(f"The model returns one choice per call. Run the code {asked.n} times for {asked.n} choices.")
     if variable := key_variable(configuration):
-        st.caption(f"The key is not in it: put it into the environment variable {variable}.")
+        st.caption(f"The code contains no key. Put the key into the environment variable {variable}.")
     else:
-        st.caption("The identity of the machine that it runs on signs in.")
+        st.caption("The code signs in with the identity of the machine that runs it.")
 
 
 def as_sent(saved: SavedConfiguration, request: ChatCompletionsRequest) -> ChatCompletionsRequest:
-    """The request with all that was learnt about what its model takes."""
+    """The request with the changes that its model needs."""
     learnt = base.database().adaptations.of(base.person(), saved.id)
     body = learnt.body(saved.account, request)
-    if body["model"] == saved.model_default:  # stands with the configuration
+    if body["model"] == saved.model_default:  # the configuration names it
         del body["model"]
     return ChatCompletionsRequest.of_body(body)

@@ -1,4 +1,4 @@
-"""An answer while it is written: a component that follows it, beside the pages, and draws what is new.
+"""An answer while it is written: a component in the browser that receives and draws the new text.
 
 Streamlit would send the whole text again with each word, and run the page's script for it.
 """
@@ -26,7 +26,7 @@ _follow = st.components.v2.component(
 
 
 def follow(answer: StoredMessage | LoneAnswer, key: str, waiting_for: str) -> None:
-    """Draw what comes of an answer, from its first word on; when it has ended, the page runs again."""
+    """Draw an answer while it is written, from its first word. The page runs again when the answer has ended."""
     data = {
         "key": key,
         "waiting_for": waiting_for,

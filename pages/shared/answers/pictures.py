@@ -1,4 +1,4 @@
-"""Pictures that go along with a message."""
+"""Pictures in a message."""
 
 import base64
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from db import Image
 EXAMPLE = Path(__file__).parent / "example.png"
 
 PICTURE_TYPES = ["png", "jpg", "jpeg", "gif", "webp"]
-"""What providers take, https://platform.openai.com/docs/guides/images-vision."""
+"""The types that providers accept, https://platform.openai.com/docs/guides/images-vision."""
 
 _BEGINNINGS = {
     b"\x89PNG\r\n\x1a\n": "image/png",
@@ -24,14 +24,14 @@ _BEGINNINGS = {
 
 
 def draw_pictures(images: Iterable[Image]) -> None:
-    """Small, side by side."""
+    """Draw the pictures small, side by side."""
     with st.container(horizontal=True, gap="small"):
         for image in images:
             _draw(image.data, 160, "A picture of this message")
 
 
 def draw_sent_pictures(message: Message) -> None:
-    """The pictures that went along with a message."""
+    """Draw the pictures of a message that was sent."""
     for part in message.content or ():
         if isinstance(part, dict) and part["type"] == "image_url":
             _draw(base64.b64decode(part["image_url"]["url"].partition(",")[2]), "stretch", "The picture that was sent")
@@ -40,12 +40,12 @@ def draw_sent_pictures(message: Message) -> None:
 def _draw(data: bytes, width: int | Literal["stretch"], alt: str) -> None:
     try:
         st.image(data, width=width, alt=alt)
-    except Exception:  # whatever the library that reads it raises: a page must not be lost by what is in it
+    except Exception:  # the library may raise anything, and a damaged picture must not break the page
         st.caption("This picture is damaged and cannot be shown.")
 
 
 def choose_picture() -> tuple[tuple[Image, ...], str]:
-    """Lets one choose a picture: the example, an upload, or the camera. Returns it, or what is missing or wrong."""
+    """Draw the choice of a picture: example, upload or camera. Returns it, or a sentence that says why not."""
     source = st.segmented_control("Picture", ["Example", "Upload", "Camera"], default="Example", required=True)
     file: Upload | None = None
     if source == "Upload":
@@ -58,7 +58,7 @@ def choose_picture() -> tuple[tuple[Image, ...], str]:
         return (), "Choose a picture first."
     else:
         images, refusal = read_pictures([file])
-    if images and source != "Camera":  # which shows it by itself
+    if images and source != "Camera":  # the camera widget shows its picture itself
         _draw(images[0].data, "stretch", "The picture that will be sent")
     return images, refusal
 
@@ -68,12 +68,12 @@ def _example() -> tuple[tuple[Image, ...], str]:
 
 
 def picture_parts(images: Iterable[Image]) -> tuple[ContentPart, ...]:
-    """Pictures as parts of a message."""
+    """Pictures as the parts of a message."""
     return tuple({"type": "image_url", "image_url": {"url": _url_of(image)}} for image in images)
 
 
 def text_part(text: str) -> ContentPart:
-    """A text as the part of a message that it is beside pictures."""
+    """A text as a part of a message that also has pictures."""
     return {"type": "text", "text": text}
 
 
@@ -88,12 +88,12 @@ class Upload(Protocol):
 
 
 def read_pictures(files: Iterable[Upload]) -> tuple[tuple[Image, ...], str]:
-    """The pictures, and what is wrong with one of them; what a file is stands in its first bytes, not in its name."""
+    """The pictures in these files, and a sentence when a file is none. The first bytes decide, not the name."""
     images = []
     for file in files:
         data = file.getvalue()
         media_type = next((kind for start, kind in _BEGINNINGS.items() if data.startswith(start)), None)
         if media_type is None or (media_type == "image/webp" and data[8:12] != b"WEBP"):
-            return (), f"{file.name} is no picture that a model takes. Choose a PNG, JPEG, GIF or WebP file."
+            return (), f"{file.name} is not a picture that models accept. Choose a PNG, JPEG, GIF or WebP file."
         images.append(Image(media_type, data))
     return tuple(images), ""

@@ -1,4 +1,4 @@
-"""Shapes of an answer: JSON, a table that can be edited and taken away, code, a text to take away."""
+"""Shapes of an answer: JSON, an editable table, code, a document, choices side by side."""
 
 import json
 import re
@@ -20,22 +20,24 @@ _SUFFIXES = {"python": "py", "javascript": "js", "typescript": "ts", "bash": "sh
 
 
 def json_of(response: ChatCompletionsResponse) -> Any:
-    """The object or list that an answer is; where it is none, says so, shows the text and gives None."""
+    """The JSON object or list of an answer. When it is neither, draws a warning and the text, and returns None."""
     text = text_of(response)
     found = None
     try:
         found = json.loads(text)
-        json.dumps(found, ensure_ascii=False).encode()  # half a character, like "\ud800", cannot be shown
+        json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate like "\ud800" cannot be shown
     except (ValueError, RecursionError):
         found = None
-    if not isinstance(found, dict | list):  # a text in quotes is JSON, too, and not what was asked for
-        _broken(text, "The answer is not JSON. Send it again, or pick a model that takes a response format.")
+    if not isinstance(found, dict | list):  # a quoted text is JSON, too, but not a result
+        _broken(
+            text, "The answer is not JSON. Send the request again, or pick a model that supports structured output."
+        )
         return None
     return found
 
 
 def checked(response: ChatCompletionsResponse, kind: type[M]) -> M | None:
-    """The answer as an object of that class; where it is none, says what is wrong, shows the text and gives None."""
+    """The answer as an object of this class. When it does not match, draws a warning and the text, and returns None."""
     text = text_of(response)
     problems = []
     try:
@@ -45,7 +47,7 @@ def checked(response: ChatCompletionsResponse, kind: type[M]) -> M | None:
             _sentence(each["loc"], each["msg"]) for each in error.errors(include_url=False, include_input=False)
         ]
     more = f" And {len(problems) - 5} more." if len(problems) > 5 else ""
-    _broken(text, f"The answer does not fit its schema. {' '.join(problems[:5])}{more} Send it again.")
+    _broken(text, f"The answer does not match its schema. {' '.join(problems[:5])}{more} Send the request again.")
     return None
 
 
@@ -60,9 +62,9 @@ def _broken(text: str, sentence: str) -> None:
 
 
 def records(rows: Sequence[dict[str, Any]], name: str) -> None:
-    """Rows as a table that can be edited, and downloaded as it is then. `name` is that of the files."""
+    """Draw rows as an editable table, with downloads of the edited rows. `name` is the stem of the file names."""
     frame = pd.DataFrame([{column: _cell(value) for column, value in row.items()} for row in rows])
-    frame = frame.convert_dtypes()  # else a number beside an empty cell becomes 30.0
+    frame = frame.convert_dtypes()  # without it, an integer beside an empty cell becomes 30.0
     edited = st.data_editor(
         frame, num_rows="dynamic", hide_index=True, row_height=32, key=f"records:{name}:{hash(repr(rows))}"
     )
@@ -73,12 +75,12 @@ def records(rows: Sequence[dict[str, Any]], name: str) -> None:
 
 
 def _cell(value: Any) -> Any:
-    """What a table can show: a list or an object as its JSON."""
+    """A value for a table cell: a list or an object becomes its JSON."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
 
 
 def code_blocks(text: str, name: str) -> None:
-    """A text with blocks of code: each with its language, a way to copy it and one to download it."""
+    """Draw a text with blocks of code. Each block can be copied and downloaded."""
     at = 0
     for number, block in enumerate(_FENCE.finditer(text), start=1):
         _prose(text[at : block.start()])
@@ -96,7 +98,7 @@ def _prose(text: str) -> None:
 
 
 def choices(response: ChatCompletionsResponse, _request: ChatCompletionsRequest | None = None) -> None:
-    """All choices of a response, side by side in the order of their index."""
+    """Draw all choices of a response side by side, by index."""
     with st.grid(3, min_column_width=170):
         for choice in sorted(response.choices, key=lambda choice: choice.index or 0):
             with st.container(border=True, height="stretch", gap="xsmall"):
@@ -108,7 +110,7 @@ def choices(response: ChatCompletionsResponse, _request: ChatCompletionsRequest 
 
 
 def document(text: str, name: str) -> None:
-    """A text that is taken away as a file."""
+    """Draw a text in Markdown, with a download."""
     st.markdown(text)
     _download("Markdown", text, f"{name}.md", "text/markdown")
 
@@ -127,5 +129,5 @@ def _download(label: str, text: str, file_name: str, media_type: str) -> None:
 
 
 def word_count(text: str) -> int:
-    """How many words a text has."""
+    """The number of words in a text."""
     return len(text.split())

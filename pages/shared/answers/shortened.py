@@ -3,11 +3,11 @@
 from typing import Any
 
 MUCH = 20_000
-"""Characters of a text that are shown before it is sent; a browser takes seconds for a million."""
+"""Characters of a long text that are shown; a browser needs seconds for a million."""
 
 
 def shortened(body: dict[str, Any]) -> dict[str, Any]:
-    """A message to read, without the megabytes of its pictures and texts."""
+    """The JSON of a message with its long texts and pictures shortened."""
     content = body.get("content")
     if isinstance(content, str):
         return body | {"content": in_part(content)}
@@ -15,7 +15,7 @@ def shortened(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def in_part(text: str) -> str:
-    """The beginning and the end of a long text, and how much is left out."""
+    """The beginning and the end of a long text, with the number of characters left out."""
     if len(text) <= MUCH:
         return text
     left_out = f"[… {len(text) - MUCH:,} more characters are sent here …]"

@@ -1,4 +1,4 @@
-"""What a click does before the page is drawn anew: the frame, which tells what goes wrong, is not there yet."""
+"""Errors in callbacks, which run before the page and therefore outside the frame that shows errors."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,13 +13,13 @@ P = ParamSpec("P")
 
 
 def reports_errors(act: Callable[P, None]) -> Callable[P, None]:
-    """A callback that says why it was not done, where the database or somebody else is in the way."""
+    """Make a callback show its `StorageError` or `NotFound` as a toast."""
 
     @wraps(act)
-    def act_or_tell(*args: P.args, **kwargs: P.kwargs) -> None:
+    def act_or_report(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             act(*args, **kwargs)
         except (StorageError, NotFound) as error:
             st.toast(plain(str(error)), icon=":material/error:", duration="long")
 
-    return act_or_tell
+    return act_or_report

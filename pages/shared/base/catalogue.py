@@ -1,4 +1,4 @@
-"""What the showcase has: one use case per file of `pages/showcase/`, read from its docstring.
+"""The use cases of the showcase: one per file of `pages/showcase/`, read from its docstring.
 
 The first line of the docstring is its sentence on the home page; the last one says where it stands and how it looks:
 `Group: write. Icon: sell.` The title is the file's name.
@@ -48,19 +48,19 @@ class UseCase:
     group: str
     icon: str
     needs: tuple[str, ...]
-    """What a model must take beyond text; see `ability.NEEDS`."""
+    """What a model must support beyond text; see `account.NEEDS`."""
 
 
 @lru_cache(maxsize=1)
 def use_cases() -> tuple[UseCase, ...]:
-    """All of them: those of the sidebar first, the others by title."""
+    """All use cases: those of the sidebar first, the others by title."""
     found = [_read(path) for path in FOLDER.glob("[!_]*.py")]
     order = {name: place for place, name in enumerate(IN_SIDEBAR)}
     return tuple(sorted(found, key=lambda use_case: (order.get(use_case.name, len(order)), use_case.title)))
 
 
 def page_of(use_case: UseCase, visibility: Literal["visible", "hidden"] = "visible") -> StreamlitPage:
-    """The page of a use case, to register or to link to."""
+    """The page of a use case, for the navigation."""
     return st.Page(f"showcase/{use_case.name}.py", title=use_case.title, icon=use_case.icon, visibility=visibility)
 
 
@@ -78,5 +78,5 @@ def _read(path: Path) -> UseCase:
 
 
 def title_of(name: str) -> str:
-    """What a page is called: `json_mode` is "JSON mode"."""
+    """The title of a page: `json_mode` is "JSON mode"."""
     return name.replace("_", " ").capitalize().replace("Json", "JSON")

@@ -1,4 +1,4 @@
-"""A button that puts a text on the clipboard: Streamlit has one for code only."""
+"""A button that copies a text to the clipboard. Streamlit has one for code only."""
 
 import streamlit as st
 
@@ -11,7 +11,7 @@ button {
 button:hover, button:focus-visible {color: var(--st-primary-color)}
 """
 _JS = """
-const told = new WeakMap();
+const timers = new WeakMap();
 export default function ({ parentElement, data }) {
   const button = parentElement.querySelector("button");
   button.setAttribute("aria-label", data.label);
@@ -27,8 +27,8 @@ export default function ({ parentElement, data }) {
       area.remove();
     }
     button.textContent = "Copied";
-    clearTimeout(told.get(button));
-    told.set(button, setTimeout(() => (button.textContent = "Copy"), 2000));
+    clearTimeout(timers.get(button));
+    timers.set(button, setTimeout(() => (button.textContent = "Copy"), 2000));
   };
 }
 """
@@ -37,5 +37,5 @@ _button = st.components.v2.component("copy_button", html=_HTML, css=_CSS, js=_JS
 
 
 def draw_copy_button(text: str, key: str, label: str = "Copy this answer") -> None:
-    """`label` is what a screen reader says."""
+    """Draw the button; `label` is its name for screen readers."""
     _button(key=f"copy:{key}", data={"text": text, "label": label}, width="content")

@@ -45,7 +45,7 @@ def _examine(opened: Configuration, id: str | None, learnt: Adaptations, model: 
 
 
 def _outcome(opened: Configuration, id: str | None, last: Finding | None) -> list[str]:
-    outcome = "Broken off"
+    outcome = "Cancelled"
     if last and last.state is State.FAILED:
         outcome = f"Failed: {last.step.lower()}"
     elif last and last.step == steps_of(opened)[-1]:

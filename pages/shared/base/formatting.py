@@ -1,4 +1,4 @@
-"""Numbers, times and foreign text as people read them."""
+"""Numbers, times and text from outside, formatted for people."""
 
 import math
 import re
@@ -12,18 +12,18 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|:$~<>])")
 
 
 def plain(text: str) -> str:
-    """A name that somebody typed, for labels and markdown, where it would otherwise be formatted or load pictures."""
+    """Text from outside, escaped for labels and Markdown, so that it is not formatted and loads no pictures."""
     return _MARKDOWN.sub(r"\\\1", text)
 
 
 def problem(sentence: str | None) -> None:
-    """What is wrong with the field above, in red; nothing where nothing is."""
+    """Draw what is wrong with the field above, in red; draws nothing for None or an empty sentence."""
     if sentence:
         st.markdown(f":small[:red[:material/error:\u2002{plain(sentence)}]]")
 
 
 def unspreadsheet(text: str) -> str:
-    """The same in a table that can be downloaded, where a spreadsheet would run what begins like a formula."""
+    """Text from outside, escaped for downloaded tables, where a spreadsheet would run a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
@@ -49,7 +49,7 @@ def dollars(amount: float | None) -> str:
 
 
 def zone() -> ZoneInfo:
-    """The viewer's time zone, UTC where the browser does not tell."""
+    """The viewer's time zone; UTC when the browser reports none."""
     try:
         return ZoneInfo(st.context.timezone or "UTC")
     except (ZoneInfoNotFoundError, ValueError):

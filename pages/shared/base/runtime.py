@@ -86,5 +86,5 @@ def demo_endpoint() -> str:
 
 def _get() -> _Runtime:
     if _running is None:
-        raise StorageError("The app was not started as a whole. Start it with: streamlit run app.py")
+        raise StorageError("Only the frame of the app was started. Start the app with: streamlit run app.py")
     return _running

@@ -1,4 +1,4 @@
-"""A stored conversation on a page: its messages, and what can be done with each."""
+"""A stored chat on a page: its messages, and the actions on each."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -13,7 +13,7 @@ from pages.shared.base import plain
 from pages.shared.chat import history, keys, outgoing, stored, turn
 
 TURN = 4
-"""Messages of a turn, and of one before it whose end the page does not know of yet."""
+"""Messages of the last two turns: the page may not know yet that the first of them has ended."""
 AVATARS = {Role.USER: ":material/person:", Role.ASSISTANT: ":material/bolt:"}
 
 
@@ -25,10 +25,10 @@ def draw_chat(
     suggestions: tuple[str, ...] = (),
     system_prompt: str | None = None,
 ) -> None:
-    """A stored conversation: draws it in `talk`, the input in `below`, sends what goes along with the next message.
+    """Draw a stored chat in `talk` and its input in `below`.
 
-    The session begins with its first message, or a suggestion; its id stands in the address then, and `system_prompt`
-    with it. The answer is written beside the page, which draws what there is of it.
+    A new chat is stored with its first message, together with `system_prompt`; from then on the address holds its id.
+    A background thread writes each answer, and the page draws it.
     """
     page = account.page_name()
     configuration = account.current_configuration()
@@ -42,7 +42,7 @@ def draw_chat(
             account.draw_guidance()
             return
         if not said.said:
-            st.markdown(":gray[Nothing said yet. Each message goes along with all that was said before it.]")
+            st.markdown(":gray[No messages yet. Each message is sent with all earlier messages.]")
             turn.suggestions(page, session_id, suggestions)
         with next_turn:
             draw_next(page, session_id, said.said[-1].id if said.said else 0)
@@ -51,7 +51,7 @@ def draw_chat(
 
 
 def draw(session_id: str | None, said: Conversation) -> DeltaGenerator:
-    """All messages, the last ones at first; returns where `draw_next` goes: behind them."""
+    """Draw the last messages, and a button for earlier ones. Returns the container behind them, for `draw_next`."""
     if session_id is None:
         return st.container()
     if len(said.said) > len(said.messages):
@@ -64,14 +64,14 @@ def draw(session_id: str | None, said: Conversation) -> DeltaGenerator:
         )
     talk = st.container()
     for messages in _turns(said.messages):
-        # A fragment has a container, too: so what it drew is drawn anew in its place, and does not come and go.
+        # A fragment has a container, too. So its messages are redrawn in place and do not flicker.
         with talk, st.container():
             _draw_all(session_id, said, messages)
     return talk
 
 
 def _turns(messages: Iterable[StoredMessage]) -> list[list[StoredMessage]]:
-    """Each question, and what came in answer; an answer at first has its question among the earlier messages."""
+    """The messages grouped into turns. The first group may be an answer whose question is not drawn."""
     turns: list[list[StoredMessage]] = []
     for message in messages:
         if message.role is Role.USER or not turns:
@@ -82,7 +82,7 @@ def _turns(messages: Iterable[StoredMessage]) -> list[list[StoredMessage]]:
 
 @st.fragment
 def draw_next(page: str, session_id: str | None, last: int) -> None:
-    """What was said behind the message `last`, and the input: a message that is sent runs nothing else of the page.
+    """Draw the messages after `last`, and the input. Sending a message runs only this fragment of the page.
 
     The browser takes its time for each element of a page whose script runs as a whole.
     """
@@ -91,10 +91,10 @@ def draw_next(page: str, session_id: str | None, last: int) -> None:
             said = stored.conversation(session_id, last=TURN)
             if session_id is not None:
                 _draw_all(session_id, said, [message for message in said.messages if message.id > last])
-            turn.trouble(page)
-            with st._main:  # in no container: only then Streamlit keeps the end of the talk in sight
+            turn.failure(page)
+            with st._main:  # Streamlit keeps the end of the chat in view only for an input outside containers
                 turn.input_box(page, session_id)
-    except (base.StorageError, base.NotFound) as error:  # drawn without the frame
+    except (base.StorageError, base.NotFound) as error:  # a fragment runs without the frame
         st.error(plain(str(error)), icon=":material/error:")
 
 
@@ -120,7 +120,7 @@ def _draw(session_id: str, said: Conversation, message: StoredMessage) -> None:
 
 
 def _draw_question(session_id: str, said: Conversation, message: StoredMessage) -> None:
-    # As it was typed: a person's text is not markdown.
+    # A person's text is shown as typed and not as Markdown.
     is_short = len(message.content) < 80 and "\n" not in message.content
     with st.container(horizontal=True, vertical_alignment="center" if is_short else "top", gap="small", wrap=False):
         st.text(message.content, width="stretch")
@@ -140,7 +140,7 @@ def _draw_question(session_id: str, said: Conversation, message: StoredMessage) 
 def _draw_editor(session_id: str, message: StoredMessage) -> None:
     key = f"edited:{message.id}"
     st.text_area("Your message", message.content, key=key, label_visibility="collapsed", height="content")
-    st.caption("Asks again from here on. What was said stays, as another version.")
+    st.caption("Asks again from this message on. The earlier messages stay as another version.")
     with st.container(horizontal=True, gap="small"):
         st.button("Send", type="primary", on_click=turn.edit, args=(account.page_name(), session_id, message.id, key))
         st.button("Cancel", on_click=_set, args=(keys.EDITING, None))
@@ -150,7 +150,7 @@ def _draw_answer(session_id: str, said: Conversation, message: StoredMessage) ->
     is_compared = said.beside is not None and message.id in {said.beside.id, said.messages[-1].id}
     if is_compared:
         sent = message.earlier_sent
-        st.markdown(f"**With {sent} earlier messages**" if message is not said.beside else "**On its own**")
+        st.markdown(f"**With {sent} earlier messages**" if message is not said.beside else "**Without history**")
     if message.status is MessageStatus.WRITING:
         answers.show_writing(message)
         return
@@ -164,17 +164,17 @@ def _draw_answer(session_id: str, said: Conversation, message: StoredMessage) ->
     is_last = message.id == said.said[-1].id
     answers.show_footer(
         message.call,
-        # A picture would make its code megabytes long.
+        # A picture would make the code megabytes long.
         partial(_request_of, session_id, said) if is_last and not any(each.images for each in said.said) else None,
         actions=partial(_actions, session_id, said, message, is_last=is_last, is_beside=message is said.beside),
     )
 
 
 def _actions(session_id: str, said: Conversation, message: StoredMessage, *, is_last: bool, is_beside: bool) -> None:
-    """What can be done with an answer, at the right of the line below it."""
+    """Draw the actions on an answer, at the right of the line below it."""
     if is_beside:
         st.button(
-            "Go on with this one",
+            "Use this answer",
             key=f"choose:{message.id}",
             type="tertiary",
             on_click=turn.choose,
@@ -191,12 +191,12 @@ def _actions(session_id: str, said: Conversation, message: StoredMessage, *, is_
             type="tertiary",
             on_click=turn.again,
             args=(account.page_name(), session_id, message.id),
-            help="Another answer to the same message. This one stays, as another version.",
+            help="Requests another answer to the same message. This answer stays as another version.",
         )
 
 
 def _versions(session_id: str, said: Conversation, message: StoredMessage) -> None:
-    """Where there are several: which this is, and the way to the others."""
+    """Draw the menu of versions, when a message has several."""
     ids = said.versions.get(message.id)
     if not ids:
         return
@@ -217,7 +217,7 @@ def _choose(session_id: str, key: str) -> None:
 
 
 def _request_of(session_id: str, said: Conversation) -> ChatCompletionsRequest:
-    """The request that the last message is the answer to."""
+    """The request that the last message answers."""
     answer = said.messages[-1]
     spoken = history.earlier(said.said[:-2], None, None).messages
     if answer.earlier_sent is not None:

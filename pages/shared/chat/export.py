@@ -1,4 +1,4 @@
-"""A chat as a file: to read, to process, to fine-tune a model with."""
+"""A chat as a file: for reading, for programs, for fine-tuning."""
 
 import json
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def _fine_tuning(chat: ChatSession, said: Conversation) -> str:
 
 
 FORMS = (
-    Form("Markdown", "md", "text/markdown", "To read.", _markdown),
+    Form("Markdown", "md", "text/markdown", "For reading.", _markdown),
     Form("JSON", "json", "application/json", "With tokens and cost of each answer.", _json),
-    Form("JSONL", "jsonl", "application/jsonl", "One example for fine-tuning, as OpenAI takes them.", _fine_tuning),
+    Form("JSONL", "jsonl", "application/jsonl", "One training example for fine-tuning at OpenAI.", _fine_tuning),
 )

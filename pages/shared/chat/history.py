@@ -1,4 +1,4 @@
-"""What goes along with a message: how much of what was said before, about how many tokens that is, what it costs."""
+"""Which earlier messages are sent with a message."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,15 @@ from pages.shared import account, answers
 
 @dataclass(frozen=True)
 class Earlier:
-    """What of a conversation goes along with the next message, oldest first."""
+    """The earlier messages that are sent with the next message, oldest first."""
 
     messages: tuple[Said, ...]
     turns: int
-    """How many turns there are."""
+    """The number of turns in the chat."""
     unwanted: int = 0
-    """How many of them are left out because no more were asked for."""
+    """Turns that are left out because the chat limits its history."""
     too_long: int = 0
-    """How many because they would not fit."""
+    """Turns that are left out because they do not fit into the context window."""
 
     @property
     def characters(self) -> int:
@@ -29,7 +29,7 @@ class Earlier:
 
 
 def turns_of(said: tuple[Said, ...]) -> list[list[Said]]:
-    """What was said, by turns. A question that got no word in answer is left out, with that answer."""
+    """The messages grouped into turns. A question without any text in its answer is left out, with the answer."""
     turns: list[list[Said]] = []
     for message in said:
         if message.role is Role.USER:
@@ -42,7 +42,7 @@ def turns_of(said: tuple[Said, ...]) -> list[list[Said]]:
 def earlier(
     said: tuple[Said, ...], limit: int | None, measured: account.Measure | None, *, besides: str = ""
 ) -> Earlier:
-    """The last `limit` turns, or all; the oldest of them are left out where they would not fit beside `besides`."""
+    """The last `limit` turns, or all. The oldest are left out where they do not fit beside the text `besides`."""
     turns = turns_of(said)
     wanted = turns if limit is None else turns[len(turns) - min(limit, len(turns)) :]
     first = 0
@@ -59,7 +59,7 @@ def earlier(
 def messages(
     system_prompt: str, said: tuple[Said, ...], question: Said | None, images: dict[int, tuple[Image, ...]]
 ) -> tuple[Message, ...]:
-    """The messages of a request, pictures among them."""
+    """The messages of a request, with their pictures."""
     system = (Message(role=Role.SYSTEM, content=system_prompt),) if system_prompt.strip() else ()
     spoken = (*said, question) if question else said
     return (*system, *(_message(each, images.get(each.id, ())) for each in spoken))

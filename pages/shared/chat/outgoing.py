@@ -1,4 +1,4 @@
-"""What will be sent with the next message of a chat, before it is: how much, how long, how dear."""
+"""Preview of the next request of a chat: its messages, tokens and cost."""
 
 import streamlit as st
 
@@ -9,7 +9,7 @@ from pages.shared.chat import history, keys, stored
 
 
 def line(page: str, session_id: str | None, said: Conversation, configuration: SavedConfiguration) -> None:
-    """Above the input: what goes along with the next message, how long that is, what it costs; and how much shall."""
+    """Draw the line above the input: the earlier messages that will be sent, their tokens and their cost."""
     chat = stored.session(session_id)
     along, tokens, measured = _outgoing(session_id, said, configuration)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -19,28 +19,28 @@ def line(page: str, session_id: str | None, said: Conversation, configuration: S
                 "Also ask without history",
                 key=keys.also_alone(page),
                 persist_state="session",
-                help="Asks the same message a second time on its own: both answers, tokens and prices side by side.",
+                help="Also sends the message without earlier ones. Shows both answers, tokens and prices side by side.",
             )
-        if st.button("What will be sent", type="tertiary", icon=":material/visibility:"):
+        if st.button("Preview request", type="tertiary", icon=":material/visibility:"):
             _show_what_will_be_sent(session_id)
 
 
 def _outgoing(
     session_id: str | None, said: Conversation, configuration: SavedConfiguration
 ) -> tuple[history.Earlier, int, account.Measure]:
-    """What goes along, about how many tokens that is, by what measure."""
+    """The earlier messages, the estimated tokens of the request, and the measure used."""
     chat, system = stored.session(session_id), stored.system_prompt(session_id)
     measured = account.measure(configuration, account.current_model(), said.messages)
     along = history.earlier(said.said, chat.history_turns if chat else None, measured, besides=system)
     return along, measured.tokens(len(system) + along.characters), measured
 
 
-@st.dialog("What will be sent", width="medium", position="right", on_dismiss="rerun")
+@st.dialog("Preview request", width="medium", position="right", on_dismiss="rerun")
 def _show_what_will_be_sent(session_id: str | None) -> None:
-    """The exact messages, and how much of what was said before shall go along."""
+    """Show the exact messages, and the choice of how many earlier turns are sent."""
     try:
         _draw_what_will_be_sent(session_id)
-    except (base.StorageError, base.NotFound) as error:  # drawn again by itself, without the frame
+    except (base.StorageError, base.NotFound) as error:  # a dialog runs without the frame
         st.error(plain(str(error)), icon=":material/error:")
 
 
@@ -76,39 +76,39 @@ def _summary(along: history.Earlier, tokens: int, measured: account.Measure) -> 
 
 
 def _sentences(along: history.Earlier, tokens: int, measured: account.Measure) -> list[str]:
-    ratio = f"{measured.characters_per_token:.1f} characters a token"
-    source = f"as this model counted before: {ratio}" if measured.is_learnt else f"estimated: {ratio}"
-    sentences = [f"About {count(tokens)} tokens beside your message, {source}."]
+    ratio = f"{measured.characters_per_token:.1f} characters per token"
+    source = f"measured with earlier calls of this model: {ratio}" if measured.is_learnt else f"estimated: {ratio}"
+    sentences = [f"About {count(tokens)} tokens without your message, {source}."]
     if along.unwanted:
         sentences.append(f"The oldest {along.unwanted} of {along.turns} turns are left out, as chosen above.")
     if along.too_long:
         sentences.append(
-            f"{along.too_long} more of the oldest turns are left out: they do not fit into the {measured.window:,} "
-            "tokens that this model takes."
+            f"{along.too_long} more of the oldest turns are left out: they do not fit into the context window of "
+            f"{measured.window:,} tokens."
         )
     if pictures := sum(each.images for each in along.messages):
         what = (
-            "1 picture goes along; how many tokens it counts"
+            "1 picture is sent, too; its tokens are"
             if pictures == 1
-            else (f"{pictures} pictures go along; how many tokens they count")
+            else (f"{pictures} pictures are sent, too; their tokens are")
         )
-        sentences.append(f"{what} is known afterwards.")
+        sentences.append(f"{what} known only after the call.")
     if cost := measured.cost(tokens):
-        sentences.append(f"That is {dollars(float(cost.amount))} ({cost}), without the answer.")
+        sentences.append(f"Sending this costs {dollars(float(cost.amount))} ({cost}), without the answer.")
     return sentences
 
 
 def _how_much(chat: ChatSession, turns: int) -> None:
     key = f"turns:{chat.id}:{turns}"
     st.slider(
-        "Earlier turns to send along",
+        "Earlier turns to send",
         0,
         turns,
         turns if chat.history_turns is None else min(chat.history_turns, turns),
         key=key,
         on_change=_send_along,
         args=(chat.id, turns, key),
-        help="None: the model knows only your next message and the system prompt. The oldest turns are left out first.",
+        help="0: the model gets only your next message and the system prompt. The oldest turns are left out first.",
     )
 
 

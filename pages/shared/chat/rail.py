@@ -1,4 +1,4 @@
-"""One's chats: the list, and what can be done with the current one."""
+"""The list of a person's chats, and the settings of the current chat."""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ LISTED = 30
 
 
 def draw_rail(session_id: str | None) -> None:
-    """One's chats, newest first, and a new one."""
+    """Draw the list of chats, newest first, with search and a button for a new chat."""
     if st.button("New chat", icon=":material/add:", width="stretch"):
         go_to(None)
     search = st.text_input(
@@ -27,28 +27,28 @@ def draw_rail(session_id: str | None) -> None:
             if st.button(label, key=f"chat:{chat.id}", type="tertiary", wrap=False):
                 go_to(chat.id)
         if not chats and search.strip():
-            st.caption("No chat holds these words.")
+            st.caption("No matching chats.")
         elif len(chats) == LISTED:
-            st.caption(f"The last {LISTED}. Search for older ones.")
+            st.caption(f"The last {LISTED} chats. Search for older ones.")
 
 
 def draw_settings(session_id: str | None) -> None:
-    """What belongs to the whole chat: its name, its system prompt, its export, its end."""
-    # A key of its own: the box of a chat that is deleted in it closes.
-    with st.popover("This chat", icon=":material/tune:", width="content", key=f"settings:{session_id}"):
+    """Draw the settings of a chat: title, system prompt, export, deletion."""
+    # A key per chat, so that the popover closes when its chat is deleted.
+    with st.popover("Chat settings", icon=":material/tune:", width="content", key=f"settings:{session_id}"):
         chat = stored.session(session_id)
         if chat is not None:
             key = f"title:{chat.id}"
             st.text_input("Title", chat.title, key=key, max_chars=200, on_change=_rename, args=(chat.id, key))
         key = keys.system_prompt_field(session_id, account.page_name())
-        st.session_state.setdefault(key, stored.system_prompt(session_id))  # a page may set it before it is drawn
+        st.session_state.setdefault(key, stored.system_prompt(session_id))  # a page may have set it earlier in this run
         st.text_area(
             "System prompt",
             key=key,
             height=120,
             placeholder="For example: Answer in one sentence.",
-            help="Goes before everything else, with every message of this chat.",
-            on_change=_tell,
+            help="Sent first in every request of this chat.",
+            on_change=_set_system_prompt,
             args=(session_id, key),
         )
         if chat is None:
@@ -65,13 +65,13 @@ def draw_settings(session_id: str | None) -> None:
                     help=form.about,
                     key=f"export:{form.suffix}",
                 )
-        st.button("Delete this chat", icon=":material/delete:", type="tertiary", on_click=_delete, args=(chat.id,))
+        st.button("Delete chat", icon=":material/delete:", type="tertiary", on_click=_delete, args=(chat.id,))
 
 
 def go_to(session_id: str | None) -> None:
-    """Open a chat, or a new one."""
+    """Open a chat; None opens a new one."""
     st.session_state.pop(keys.failure(account.page_name()), None)
-    # In one go: two changes would be two steps of the browser's Back.
+    # In one assignment: two changes would be two steps for the browser's Back button.
     st.query_params.from_dict({"chat": session_id} if session_id else {})
     st.rerun()
 
@@ -84,7 +84,7 @@ def _rename(session_id: str, key: str) -> None:
 
 
 @reports_errors
-def _tell(session_id: str | None, key: str) -> None:
+def _set_system_prompt(session_id: str | None, key: str) -> None:
     system_prompt = st.session_state[key]
     if session_id is None:
         stored.set_system_prompt(system_prompt)
@@ -103,12 +103,12 @@ def _delete(session_id: str) -> None:
 
 
 def _undo() -> None:
-    """What was just deleted can be brought back."""
+    """Offer to undo the last deletion."""
     if keys.DELETED not in st.session_state:
         return
     session_id, title = st.session_state[keys.DELETED]
     with st.container(border=True, gap="xxsmall"):
-        st.caption(f"Deleted “{plain(title)}”. It can be brought back for ten minutes.")
+        st.caption(f"Deleted “{plain(title)}”. You can undo this for ten minutes.")
         st.button("Undo", icon=":material/undo:", type="tertiary", on_click=_undelete, args=(session_id,))
 
 
@@ -118,7 +118,7 @@ def _undelete(session_id: str) -> None:
         with base.changing() as database:
             database.chat_sessions.undelete(base.person(), session_id)
         st.query_params.from_dict({"chat": session_id})
-    except base.StorageError:  # it may work in a moment
+    except base.StorageError:  # Undo stays: the database may work again in a moment
         raise
     except base.NotFound:
         del st.session_state[keys.DELETED]

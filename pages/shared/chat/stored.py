@@ -1,4 +1,4 @@
-"""The chat that a page is about, as it is stored; `None` is a new one, of which nothing is stored yet."""
+"""The stored chat of a page. The id `None` is a new chat, of which nothing is stored yet."""
 
 from functools import cached_property
 
@@ -9,7 +9,7 @@ from pages.shared import account, base
 from pages.shared.chat import keys
 
 SHOWN = 40
-"""Messages that are drawn at first, and how many more at a time: each costs its share of every run of the page."""
+"""Messages that are drawn at first. Each message makes every run of the page slower."""
 NOTHING_SAID = Conversation((), (), {}, None)
 
 
@@ -36,7 +36,7 @@ class _LastMessages:
 
 
 def from_address() -> str | None:
-    """The chat that the address names, None for a new one. One that is not this person's does not exist."""
+    """The id of the chat in the address; None for a new chat. Warns when this person has no such chat."""
     session_id = st.query_params.get("chat")
     if not session_id:
         return None
@@ -44,13 +44,15 @@ def from_address() -> str | None:
         session(session_id)
         return session_id
     except base.NotFound:
-        st.warning("This chat does not exist, or is somebody else's. Here is a new one.", icon=":material/search_off:")
+        st.warning(
+            "This chat does not exist, or belongs to somebody else. This is a new chat.", icon=":material/search_off:"
+        )
         del st.query_params["chat"]
         return None
 
 
 def opened() -> ChatSession | None:
-    """The chat that the address names; None where it names none, or one that this person does not have."""
+    """The chat in the address; None when there is none, or when this person has no such chat."""
     session_id = st.query_params.get("chat")
     try:
         return session(session_id) if session_id else None
@@ -59,20 +61,20 @@ def opened() -> ChatSession | None:
 
 
 def session(session_id: str | None) -> ChatSession | None:
-    """The chat, None for a new one."""
+    """The chat without its messages; None for a new chat."""
     if session_id is None:
         return None
     return base.this_run().part(_Session, session_id).stored
 
 
 def title(session_id: str | None, otherwise: str = "Chat") -> str:
-    """The title of a chat; `otherwise` for a new one."""
+    """The title of a chat; `otherwise` for a new chat."""
     chat = session(session_id)
     return chat.title if chat else otherwise
 
 
 def conversation(session_id: str | None, *, last: int | None = None) -> Conversation:
-    """What was said so far; the last whole messages, or as many as are to be drawn."""
+    """The chat with its last messages in full: `last` of them, or as many as the page draws."""
     if session_id is None:
         return NOTHING_SAID
     shown = last or st.session_state.get(keys.shown(session_id), SHOWN)
@@ -80,25 +82,25 @@ def conversation(session_id: str | None, *, last: int | None = None) -> Conversa
 
 
 def system_prompt(session_id: str | None) -> str:
-    """What the model is told before all else."""
+    """The system prompt of a chat, or of the new chat of this page."""
     chat = session(session_id)
     return chat.system_prompt if chat else str(st.session_state.get(keys.new_system_prompt(account.page_name()), ""))
 
 
 def set_system_prompt(system_prompt: str) -> None:
-    """What the model is told in the new chat that this page may begin."""
+    """Set the system prompt of the new chat of this page."""
     page = account.page_name()
     st.session_state[keys.new_system_prompt(page)] = system_prompt
     st.session_state[keys.system_prompt_field(None, page)] = system_prompt
 
 
 def forget_system_prompt() -> None:
-    """The new chat has begun."""
+    """Forget the system prompt of the new chat: the chat has begun."""
     page = account.page_name()
     st.session_state.pop(keys.new_system_prompt(page), None)
     st.session_state.pop(keys.system_prompt_field(None, page), None)
 
 
 def show_more(session_id: str, number: int = 5 * SHOWN) -> None:
-    """Draw more of its messages from now on."""
+    """Draw more messages of a chat from now on."""
     st.session_state[keys.shown(session_id)] = st.session_state.get(keys.shown(session_id), SHOWN) + number

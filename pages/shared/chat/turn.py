@@ -1,6 +1,6 @@
-"""The next turn of a chat: where it is written, and what begins it.
+"""The next turn of a chat: the input, and the callbacks that begin a turn.
 
-What begins it are callbacks: they run before the page is drawn, which then knows of it.
+Callbacks run before the page is drawn, so that the page already shows the new turn.
 """
 
 from functools import partial
@@ -14,11 +14,11 @@ from pages.shared.base import plain, reports_errors
 from pages.shared.chat import history, keys, stored
 
 TITLE_LENGTH = 60
-QUESTION = -1  # an id that no message has: what is being asked
+QUESTION = -1  # stands for the id of the question, which is not stored yet
 
 
 def input_box(page: str, session_id: str | None) -> None:
-    """Where the next message is written; what could not be sent stands in it again."""
+    """Draw the input. A message that could not be sent is in the input again."""
     key = keys.prompt(page)
     if draft := st.session_state.pop(keys.draft(page), None):
         st.session_state[key] = draft
@@ -33,7 +33,7 @@ def input_box(page: str, session_id: str | None) -> None:
 
 
 def offer_again(page: str, said: Conversation) -> None:
-    """What got no word in answer is offered again, once, to the one who asked."""
+    """Put a question whose answer failed without any text into the input again, once, for the visitor who asked."""
     answer_id, text = st.session_state.get(keys.asked(page), (None, ""))
     answer = said.messages[-1] if said.messages else None
     if answer is None or answer.id != answer_id or answer.status is MessageStatus.WRITING:
@@ -43,14 +43,14 @@ def offer_again(page: str, said: Conversation) -> None:
         st.session_state[keys.draft(page)] = text
 
 
-def trouble(page: str) -> None:
-    """Why the last message was not sent, until the next one is."""
+def failure(page: str) -> None:
+    """Show why the last message was not sent, until another one is."""
     if why := st.session_state.get(keys.failure(page)):
         st.error(plain(why), icon=":material/error:")
 
 
 def suggestions(page: str, session_id: str | None, prompts: tuple[str, ...]) -> None:
-    """What one might begin with."""
+    """Draw suggestions for a first message."""
     key = keys.suggested(page)
     st.pills(
         "Suggestions",
@@ -65,7 +65,7 @@ def suggestions(page: str, session_id: str | None, prompts: tuple[str, ...]) -> 
 
 @reports_errors
 def say(page: str, session_id: str | None) -> None:
-    """Send what was written in the input."""
+    """Send the text and the files of the input."""
     written = st.session_state.get(keys.prompt(page))
     if written is None:
         return
@@ -73,23 +73,23 @@ def say(page: str, session_id: str | None) -> None:
     files = [] if isinstance(written, str) else written.files
     images, refusal = answers.read_pictures(files)
     if refusal:
-        _trouble(page, refusal, text)
+        _keep_failure(page, refusal, text)
     elif text.strip() or images:
         has_begun = _ask(page, session_id, Question(text, images))
         if not has_begun or session_id is None:
-            st.rerun()  # all of the page: a new chat has a title and a place, and what is in the way may concern both
+            st.rerun()  # the whole page: the title, the list and the errors of a chat are outside this fragment
 
 
 @reports_errors
 def suggest(page: str, session_id: str | None, key: str) -> None:
-    """Send what was suggested."""
+    """Send the suggestion that was clicked."""
     if text := st.session_state.get(key):
         _ask(page, session_id, Question(text))
 
 
 @reports_errors
 def edit(page: str, session_id: str, message_id: int, key: str) -> None:
-    """Ask an earlier question anew, in other words, and go on from there."""
+    """Send an edited question in the place of an earlier one."""
     text = st.session_state.get(key, "")
     images = base.database().chat_sessions.images(base.person(), session_id).get(message_id, ())
     if (text.strip() or images) and _ask(page, session_id, Question(text, images), instead_of=message_id):
@@ -98,39 +98,39 @@ def edit(page: str, session_id: str, message_id: int, key: str) -> None:
 
 @reports_errors
 def again(page: str, session_id: str, answer_id: int) -> None:
-    """Another answer to the same question."""
+    """Request another answer to the same question."""
     _ask(page, session_id, None, instead_of=answer_id)
 
 
 @reports_errors
 def choose(session_id: str, message_id: int) -> None:
-    """Go on with another version."""
+    """Continue the chat with another version of a message."""
     with base.changing() as database:
         database.chat_sessions.choose(base.person(), session_id, message_id)
 
 
 def _ask(page: str, session_id: str | None, question: Question | None, *, instead_of: int | None = None) -> bool:
-    """Begin a turn; whether it has begun. When anything is in the way, the message is offered again."""
+    """Begin a turn. Returns whether it has begun; if not, the message is in the input again."""
     draft = question.text if question and instead_of is None else ""
     st.session_state.pop(keys.failure(page), None)
     try:
         with base.one_run():
             configuration = account.picked_configuration()
-            if configuration is None:  # it was deleted or switched off meanwhile, which the picker tells
+            if configuration is None:  # it was deleted or switched off; the picker says so
                 st.session_state[keys.draft(page)] = draft
                 return False
             turn = _begin(page, session_id, configuration, question, instead_of)
     except (base.ConnectorError, base.StorageError, base.NotFound, base.StillWriting) as error:
-        if question or not isinstance(error, base.StillWriting):  # else it was pressed twice
+        if question or not isinstance(error, base.StillWriting):  # else the button was clicked twice
             lost = " Attach the pictures again." if question and question.images and instead_of is None else ""
-            _trouble(page, f"{error}{lost}", draft)
+            _keep_failure(page, f"{error}{lost}", draft)
         return False
     st.query_params["chat"] = turn.session_id
-    if session_id is None:  # it stands with the chat now, and not with the next new one
+    if session_id is None:  # the chat has stored it; the next new chat starts without it
         stored.forget_system_prompt()
     if question:
         st.session_state[keys.asked(page)] = turn.answer_id, question.text
-        stored.show_more(turn.session_id, 2)  # else the first ones would go, and all others move
+        stored.show_more(turn.session_id, 2)  # without this the oldest messages would disappear and all others move
     return True
 
 
@@ -144,10 +144,10 @@ def _begin(
     chat, model = stored.session(session_id), account.current_model()
     said = stored.conversation(session_id, last=account.MEASURED_MESSAGES)
     before = said.said
-    if instead_of is not None:  # what is behind it is another branch from here on
+    if instead_of is not None:  # the messages after it belong to another branch
         at = next((at for at, each in enumerate(before) if each.id == instead_of), None)
         if at is None:
-            raise base.NotFound("Another version of this chat is shown by now. Reload the page.")
+            raise base.NotFound("This chat shows another version now. Reload the page.")
         before = before[:at]
     if question is None:
         *before_, asked = before
@@ -176,7 +176,7 @@ def _begin(
     )
 
 
-def _trouble(page: str, why: str, text: str) -> None:
+def _keep_failure(page: str, why: str, text: str) -> None:
     st.session_state[keys.failure(page)] = why
     if text:
         st.session_state[keys.draft(page)] = text

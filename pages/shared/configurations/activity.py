@@ -16,7 +16,7 @@ def draw_activity() -> None:
     entries = base.database().audit.recent(base.person(), NEWEST)
     if not entries:
         return
-    st.header("What was done", anchor=False)
+    st.header("Activity", anchor=False)
     st.dataframe(
         pd.DataFrame([_line(entry) for entry in entries]),
         hide_index=True,
@@ -31,7 +31,7 @@ def _line(entry: AuditEntry) -> dict[str, object]:
     return {
         "When": entry.at.astimezone(zone()).replace(tzinfo=None),
         "Who": unspreadsheet(entry.person_name),
-        "Did": entry.action.capitalize(),
+        "Action": entry.action.capitalize(),
         "Configuration": unspreadsheet(entry.configuration_name) or UNKNOWN,
         "Details": unspreadsheet("; ".join(entry.details)) or UNKNOWN,
     }

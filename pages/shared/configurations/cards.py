@@ -1,4 +1,4 @@
-"""All configurations as cards, with their state and what can be done with them; and what was done, by whom."""
+"""All configurations as cards, with their state and actions."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,17 +17,17 @@ SORTED_BY: dict[str, Callable[[SavedConfiguration, Call | None], tuple[str, floa
     "Last used": lambda saved, call: ("", -call.started_at.timestamp() if call else 0),
     "Last changed": lambda saved, call: ("", -saved.changed_at.timestamp()),
 }
-"""They come by name, and stay so where nothing else tells them apart."""
+"""Rows come sorted by name, and equal rows keep that order."""
 
 
 def only_for_administrators() -> None:
-    """Raises `NotAllowed` for everybody else."""
+    """Raise `NotAllowed` for everybody else."""
     if not base.person().is_administrator:
-        raise base.NotAllowed("Only administrators see configurations. Ask one of them for what you need.")
+        raise base.NotAllowed("Only administrators can see configurations. Ask an administrator for help.")
 
 
 def overview() -> None:
-    """All configurations as cards, with their state; another page can place it too. Administrators only."""
+    """Draw all configurations as cards with their state, on any page. Administrators only."""
     only_for_administrators()
     saved = base.database().configurations.all(base.person())
     latest = base.database().calls.latest_by_configuration(base.person())
@@ -35,7 +35,7 @@ def overview() -> None:
         with st.container(border=True):
             st.markdown(
                 "**No configuration yet.** You need an account at OpenAI or Azure OpenAI: its endpoint and a key. "
-                "Without one, `make demo` brings a small model of its own.\n\n"
+                "Without an account, `make demo` starts a small built-in model.\n\n"
                 "Accounts: [OpenAI](https://platform.openai.com/), [Azure OpenAI](https://oai.azure.com/)."
             )
     unreadable_keys(saved)
@@ -44,13 +44,13 @@ def overview() -> None:
 
 
 def unreadable_keys(saved: list[SavedConfiguration]) -> None:
-    """Says whose keys the encryption key does not open."""
+    """Warn about configurations whose stored key the encryption key does not open."""
     names = [each.display_name for each in saved if not each.is_key_readable]
     if names:
         source = base.database().encryption_keys.source
         st.warning(
-            f"The encryption key ({plain(source)}) does not open the stored key of: {plain(', '.join(names))}. Set the "
-            "one that sealed it and start again, or edit the configuration and enter its key again.",
+            f"The encryption key ({plain(source)}) cannot open the stored key of: {plain(', '.join(names))}. Set the "
+            "key that sealed it and restart, or edit the configuration and enter its API key again.",
             icon=":material/key_off:",
         )
 
@@ -58,7 +58,7 @@ def unreadable_keys(saved: list[SavedConfiguration]) -> None:
 def _sorted(saved: list[SavedConfiguration], latest: dict[str, Call]) -> list[SavedConfiguration]:
     if len(saved) < 2:
         return saved
-    chosen = st.segmented_control("Sorted by", list(SORTED_BY), default="Name", required=True, key="sorted_by")
+    chosen = st.segmented_control("Sort by", list(SORTED_BY), default="Name", required=True, key="sorted_by")
     order = SORTED_BY[chosen or "Name"]
     return sorted(saved, key=lambda each: order(each, latest.get(each.id)))
 
@@ -88,7 +88,8 @@ def _card(configuration: SavedConfiguration, call: Call | None) -> None:
             st.rerun()
         if findings:
             examination.show(configuration.id, steps_of(configuration.account))
-    except (base.StorageError, base.InvalidConfiguration) as error:  # the latter: not written by this program
+    # InvalidConfiguration: the row was not written by this program.
+    except (base.StorageError, base.InvalidConfiguration) as error:
         why = str(error)
     if why:
         st.markdown(f":small[:red[:material/error:\u2002{plain(why)}]]")
@@ -104,24 +105,24 @@ def _badges(configuration: SavedConfiguration) -> str:
 
 
 def edit(id: str) -> None:
-    """Go to the form of this configuration, from whatever page."""
+    """Go to the form of a configuration, from any page."""
     st.switch_page(account.CONFIGURATIONS_PAGE, query_params={"edit": id})
 
 
 def _more(configuration: SavedConfiguration) -> None:
-    """What is done less often, behind one button."""
+    """Draw the menu of the less frequent actions, and run the chosen one."""
     who = base.person()
     switch = "Switch off" if configuration.is_enabled else "Switch on"
     options = ["Duplicate", switch, "Delete"]
     if configuration.is_enabled and not configuration.is_default:
-        options.insert(1, "Make it the default")
+        options.insert(1, "Make default")
     chosen = st.menu_button("More", options, type="tertiary", key=f"more:{configuration.id}")
     try:
         if chosen == "Duplicate":
             with base.changing() as database:
                 duplicate = database.configurations.duplicate(who, configuration.id)
             edit(duplicate.id)
-        elif chosen == "Make it the default":
+        elif chosen == "Make default":
             with base.changing() as database:
                 database.configurations.make_default(who, configuration.id)
         elif chosen == switch:
@@ -130,28 +131,31 @@ def _more(configuration: SavedConfiguration) -> None:
         elif chosen == "Delete":
             confirm_delete(configuration)
     except base.CannotOpen:
-        st.toast("Its key cannot be opened. Enter it again before it is copied.", icon=":material/key_off:")
+        st.toast(
+            "The key cannot be opened. Enter it again before you duplicate the configuration.",
+            icon=":material/key_off:",
+        )
         return
     except base.NotFound:
-        st.toast("This configuration was deleted meanwhile.", icon=":material/info:")
+        st.toast("Somebody else deleted this configuration.", icon=":material/info:")
     if chosen and chosen != "Delete":
         st.rerun()
 
 
 @st.dialog("Delete this configuration?")
 def confirm_delete(saved: SavedConfiguration, leave: Callable[[], None] = lambda: None) -> None:
-    """Ask first; `leave` is called once it is deleted."""
+    """Ask before deleting; `leave` is called after the deletion."""
     st.markdown(
-        f"**{plain(saved.display_name)}** and its key are deleted. Its chats and its usage stay readable. "
-        "This cannot be undone; it can also be switched off."
+        f"**{plain(saved.display_name)}** and its key will be deleted. Its chats and its usage stay. You cannot "
+        "undo this. To keep the configuration without using it, switch it off."
     )
     with st.container(horizontal=True):
-        if st.button("Delete it", type="primary"):
+        if st.button("Delete configuration", type="primary"):
             with suppress(base.NotFound), base.changing() as database:  # somebody else was first
                 database.configurations.delete(base.person(), saved.id)
             leave()
             st.rerun()
-        if st.button("Keep it"):
+        if st.button("Cancel"):
             st.rerun()
 
 

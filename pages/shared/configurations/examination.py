@@ -1,4 +1,4 @@
-"""The test of a configuration, step by step: while it runs, and what it found."""
+"""The test of a configuration, step by step: while it runs, and its findings."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -16,18 +16,18 @@ Kept = dict[str, Any]
 
 
 def kept(id: str) -> list[Kept]:
-    """What the last test of this configuration found; empty before the first."""
+    """The findings of the last test; empty before the first test."""
     found: list[Kept] = st.session_state.get(keys.findings(id), [])
     return found
 
 
 def failed_step(id: str) -> str:
-    """The step that the last test failed at; empty where none did."""
+    """The step at which the last test failed; empty when none failed."""
     return next((str(finding["step"]) for finding in kept(id) if finding["state"] == State.FAILED), "")
 
 
 def run(id: str, steps: list[Step], findings: Iterable[Finding]) -> None:
-    """Draw each finding as it comes, and keep it."""
+    """Run a test: draw each finding at once, and keep it."""
     found: list[Kept] = []
     st.session_state[keys.findings(id)] = found
     with st.container(border=True, gap="xsmall"):
@@ -43,7 +43,7 @@ def run(id: str, steps: list[Step], findings: Iterable[Finding]) -> None:
 
 
 def show(id: str, steps: list[Step]) -> None:
-    """Draw what was found, and what was not tried."""
+    """Draw the findings of the last test, and the steps that were not tested."""
     found = kept(id)
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -58,19 +58,19 @@ def show(id: str, steps: list[Step]) -> None:
             _draw(done, finding)
         tried = [finding["step"] for finding in found]
         for step in steps if not tried else steps[steps.index(tried[-1]) + 1 :]:
-            done.expander(f":gray[{step} · not tried]", icon=":material/radio_button_unchecked:", type="step")
+            done.expander(f":gray[{step} · not tested]", icon=":material/radio_button_unchecked:", type="step")
 
 
 def _verdict(found: list[Kept], steps: list[Step]) -> None:
     states = [finding["state"] for finding in found]
     if State.FAILED in states:
-        st.badge("Does not work yet", color="red")
+        st.badge("Test failed", color="red")
     elif limited := states.count(State.LIMITED):
-        st.badge(f"Works, with {limited} remark{'s' if limited > 1 else ''}", color="orange")
+        st.badge(f"Works, with {limited} warning{'s' if limited > 1 else ''}", color="orange")
     elif not found or found[-1]["step"] != steps[-1]:
-        st.badge("Not finished", color="gray")
+        st.badge("Not completed", color="gray")
     else:
-        st.badge("All is well", color="green")
+        st.badge("All checks passed", color="green")
 
 
 def _doing(step: Step) -> str:

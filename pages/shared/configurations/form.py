@@ -1,4 +1,4 @@
-"""The form of one configuration. Its key field is never filled: a stored key is kept, or replaced, and never shown."""
+"""The form of one configuration. Its key field starts empty: a stored key is kept or replaced, and never shown."""
 
 from typing import Any
 
@@ -22,17 +22,17 @@ FILLED = {
 
 
 def draw_form(id: str) -> None:
-    """The form for the configuration with this id, or for a new one."""
+    """Draw the form for the configuration with this id, or for a new one."""
     saved = None if id == keys.NEW else _saved(id)
     if saved is None and id != keys.NEW:
         _begin_anew(id)
     if saved and keys.field(id, "display_name") not in st.session_state:
-        st.session_state[keys.field(id, "version")] = saved.version  # what is typed from here on is typed over this
+        st.session_state[keys.field(id, "version")] = saved.version  # the version that the changes are based on
     with account.head(
         saved.display_name if saved else "New configuration",
-        "Where an account is, and the key that opens it. The key is sealed before it is stored.",
+        "The address of an account and its key. The key is encrypted before it is stored.",
     ):
-        if st.button("Back to the list", icon=":material/arrow_back:", type="tertiary"):
+        if st.button("Back to list", icon=":material/arrow_back:", type="tertiary"):
             _leave()
             st.rerun()
     left, right = st.columns([3, 2], gap="large")
@@ -42,7 +42,7 @@ def draw_form(id: str) -> None:
         price = _price(id, saved)
         with st.container(horizontal=True, vertical_alignment="center"):
             is_saved = st.button("Save", type="primary")
-            is_tested = st.button("Test", help="Tests what stands here, saved or not.")
+            is_tested = st.button("Test", help="Tests the values in this form, saved or not.")
             st.space("stretch")
             if saved and st.button("Delete", icon=":material/delete:", type="tertiary"):
                 cards.confirm_delete(saved, _leave)
@@ -62,21 +62,21 @@ def _saved(id: str) -> SavedConfiguration | None:
 
 
 def _begin_anew(id: str) -> None:
-    """It was deleted under somebody's hands: what they typed is taken along into the form of a new one."""
+    """The configuration was deleted while its form was open: move the typed values into the form of a new one."""
     if keys.field(id, "display_name") not in st.session_state:
-        st.toast("This configuration does not exist any more.", icon=":material/info:")
+        st.toast("This configuration no longer exists.", icon=":material/info:")
         st.query_params.clear()
         st.rerun()
     for name, value in keys.fields_of(id).items():
         st.session_state[keys.field(keys.NEW, name)] = value
-    st.toast("This configuration was deleted meanwhile. Saved, this becomes a new one.", icon=":material/info:")
+    st.toast("Somebody else deleted this configuration. Saving this form creates a new one.", icon=":material/info:")
     keys.forget(id)
     st.query_params["edit"] = keys.NEW
     st.rerun()
 
 
 def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], str]:
-    """What is typed into the fields, and into the key's."""
+    """Draw the fields. Returns their values, and the key that was typed."""
     _paste(id)
     st.session_state.setdefault(keys.field(id, "api_type"), saved.api_type if saved else ApiType.OPENAI)
     chosen = st.segmented_control(
@@ -103,7 +103,7 @@ def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], 
             help = "YYYY-MM-DD, or v1 for Azure's v1 API."
             fields["api_version"] = _text(id, saved, "api_version", placeholder="2024-10-21", help=help)
     else:
-        help = "Used when a call names no model. Any name may stand here."
+        help = "Used for calls that name no model. Any name is accepted."
         fields["model_default"] = _text(id, saved, "model_default", placeholder="gpt-6-luna", help=help)
     below_the_model = st.container()
     key_type, key = _key(id, saved, api_type, fields["endpoint"])
@@ -115,8 +115,8 @@ def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], 
 
 
 def _text(id: str, saved: SavedConfiguration | None, name: str, default: str = "", **options: Any) -> str:
-    """One field, and what is wrong with it."""
-    # Not as the widget's own default: what is set in the session's state, too, would be warned of.
+    """Draw a text field, and its problem below it."""
+    # Not as the widget's default: Streamlit warns when the session's state has a value, too.
     st.session_state.setdefault(keys.field(id, name), getattr(saved, name, default))
     value = st.text_input(str(Configuration.model_fields[name].title), key=keys.field(id, name), **options)
     problem(_problems(id).get(name))
@@ -124,15 +124,15 @@ def _text(id: str, saved: SavedConfiguration | None, name: str, default: str = "
 
 
 def _problems(id: str) -> dict[str, str]:
-    """What was wrong with the fields when they were last saved or tried."""
+    """Field -> problem, from the last time the form was saved or tested."""
     found: dict[str, str] = st.session_state.get(keys.problems(id), {})
     return found
 
 
 def _paste(id: str) -> None:
-    """One field that takes any address and fills the others."""
+    """Draw a field that reads any pasted address and fills the other fields."""
     st.text_input(
-        "Paste anything",
+        "Paste address",
         key=keys.field(id, "pasted"),
         placeholder="An address from a portal, a manual or a wiki: it fills the fields below",
         on_change=_take_pasted,
@@ -140,10 +140,10 @@ def _paste(id: str) -> None:
     )
     problem(st.session_state.get(keys.field(id, "paste_problem")))
     if filled := st.session_state.get(keys.field(id, "filled")):
-        st.markdown(f":small[:gray[:material/check:\u2002Filled in: {filled}. The key is never taken from there.]]")
+        st.markdown(f":small[:gray[:material/check:\u2002Filled in: {filled}. Keys are never taken from pasted text.]]")
 
 
-# The browser may still send what stood in a form that was left a moment ago: what these read may be gone.
+# The browser may still send changes of a form that was left a moment ago, when its values are already deleted.
 def _take_pasted(id: str) -> None:
     pasted = str(st.session_state.get(keys.field(id, "pasted"), ""))
     st.session_state[keys.field(id, "paste_problem")] = st.session_state[keys.field(id, "filled")] = ""
@@ -168,7 +168,7 @@ def _endpoint(id: str, saved: SavedConfiguration | None, api_type: ApiType) -> s
         "endpoint",
         default=provider.default_endpoint,
         placeholder=provider.endpoint_example,
-        help="Any form that a portal or a manual shows; what will be called stands below.",
+        help="Any form that a portal or a manual shows. The request URL is shown below.",
     )
     if provider.default_endpoint and typed.strip() != provider.default_endpoint:
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
@@ -182,7 +182,7 @@ def _apply_default_endpoint(id: str, endpoint: str) -> None:
 
 
 def _offer_default_endpoint(id: str) -> None:
-    """The other provider's default endpoint takes the place of one that was only a default itself."""
+    """Fill in the default endpoint of the chosen provider, when the field holds only the other provider's default."""
     defaults = {provider.default_endpoint for provider in PROVIDERS.values()}
     typed, api_type = (st.session_state.get(keys.field(id, name)) for name in ("endpoint", "api_type"))
     if api_type is not None and typed is not None and typed.strip() in defaults:
@@ -190,7 +190,7 @@ def _offer_default_endpoint(id: str) -> None:
 
 
 def _key(id: str, saved: SavedConfiguration | None, api_type: ApiType, endpoint: str) -> tuple[KeyType, str]:
-    """What signs in, and what is typed for it."""
+    """Draw the type of key and its field. Returns both values."""
     key_types = PROVIDERS[api_type].key_types
     one, two = st.columns(2)
     with one:
@@ -198,13 +198,13 @@ def _key(id: str, saved: SavedConfiguration | None, api_type: ApiType, endpoint:
         if len(key_types) > 1:
             st.session_state.setdefault(keys.field(id, "key_type"), saved.key_type if saved else key_types[0])
             key_type = st.selectbox(
-                "Signs in with", key_types, format_func=lambda each: each.caption, key=keys.field(id, "key_type")
+                "Sign-in", key_types, format_func=lambda each: each.caption, key=keys.field(id, "key_type")
             )
     with two if len(key_types) > 1 else one:
         if key_type is KeyType.ENTRA_IDENTITY:
             st.markdown(
-                ":small[:gray[No key: this machine's own Microsoft Entra identity signs in. It needs the role "
-                "Cognitive Services OpenAI User, and the package azure-identity.]]"
+                ":small[:gray[No key needed: the Microsoft Entra identity of this machine signs in. It needs the role "
+                "Cognitive Services OpenAI User and the package azure-identity.]]"
             )
             problem(_problems(id).get("key_type"))
             return key_type, ""
@@ -212,7 +212,7 @@ def _key(id: str, saved: SavedConfiguration | None, api_type: ApiType, endpoint:
             "API key" if key_type is KeyType.API_KEY else "Token",
             type="password",
             key=keys.field(id, "api_key"),
-            # Else Streamlit 1.67 forgets a password that is left with the Tab key, which leads to its eye button.
+            # Without it, Streamlit 1.67 loses a password when the Tab key moves on to the eye button.
             live="0ms",
             placeholder=_key_placeholder(saved, key_type, endpoint),
         )
@@ -238,36 +238,36 @@ def _leads_to_the_same_host(one: str, other: str) -> bool:
 
 
 def _will_call(fields: dict[str, str]) -> None:
-    """The address that will be called, as soon as it can be told."""
+    """Draw the request URL, as soon as the fields are valid."""
     try:
         url = Account(**{**fields, "display_name": trial.UNNAMED}).url  # type: ignore[arg-type]
     except base.InvalidConfiguration:
         return
-    st.markdown(":gray[Will call]")
+    st.markdown(":gray[Request URL]")
     st.code(f"POST {url}", language=None, wrap_lines=True)
     host = read_endpoint(fields["endpoint"]).origin.partition("://")[2].partition(":")[0]
     if fields["api_type"] == ApiType.AZURE_OPENAI and not host.endswith((".azure.com", ".azure.us", ".azure.cn")):
         st.warning(
-            "This does not look like an Azure OpenAI address, which ends in openai.azure.com. It can be saved all the "
-            "same, for a gateway for example.",
+            "This does not look like an Azure OpenAI address, which ends in openai.azure.com. You can save it "
+            "anyway, for example for a gateway.",
             icon=":material/info:",
         )
 
 
 def _price(id: str, saved: SavedConfiguration | None) -> dict[str, float]:
-    """The fields of one's own price; those that were filled in."""
+    """Draw the fields of the own price. Returns those that are filled in."""
     price = saved.price if saved else None
     typed: dict[str, float | None] = {}
     label = f"Own price, since {price.since}" if price else "Own price"
     with st.expander(label, icon=":material/payments:", expanded=bool(set(PRICES) & set(_problems(id)))):
         st.markdown(
-            ":small[:gray[US dollars for a million tokens. Empty: the list price of the model that answers, where "
-            "there is one. It counts for calls from now on.]]"
+            ":small[:gray[US dollars per million tokens. Leave a field empty to use the list price of the model. "
+            "Prices apply to calls from now on.]]"
         )
         for start in (0, 2):
             for column, name in zip(st.columns(2), PRICES[start : start + 2], strict=True):
                 field = Price.model_fields[name]
-                # Not as the widget's own default: one with a default cannot be emptied.
+                # Not as the widget's default: a number field with a default cannot be emptied.
                 st.session_state.setdefault(keys.field(id, f"price:{name}"), getattr(price, name, None))
                 with column:
                     typed[name] = st.number_input(
@@ -303,14 +303,14 @@ def _save(id: str, fields: dict[str, str], key: str, prices: dict[str, float]) -
     except base.ChangedMeanwhile as error:
         st.session_state[keys.conflict(id)] = str(error)
     except base.NotFound:
-        pass  # the form says so when it is drawn again
+        pass  # the next run of the form says so
     else:
         _leave()
     st.rerun()
 
 
 def _conflict(id: str, fields: dict[str, str], key: str, prices: dict[str, float]) -> None:
-    """Somebody else was first: theirs or mine, decided by whoever reads this."""
+    """Somebody else saved first: let the person discard their own changes or overwrite."""
     sentence = st.session_state.get(keys.conflict(id))
     saved = _saved(id) if sentence else None
     if sentence is None or saved is None:
@@ -318,18 +318,18 @@ def _conflict(id: str, fields: dict[str, str], key: str, prices: dict[str, float
     with st.container(border=True):
         st.warning(plain(sentence), icon=":material/group:")
         if overwritten := _differences(saved, fields, key, prices):
-            st.markdown(f"Saved over it, yours changes {plain('; '.join(overwritten))}.")
+            st.markdown(f"Saving will overwrite these changes: {plain('; '.join(overwritten))}.")
         with st.container(horizontal=True):
-            if st.button("Show theirs", help="Forgets what was typed here."):
+            if st.button("Show theirs", help="Discards your changes."):
                 keys.forget(id)
                 st.rerun()
-            if st.button("Save mine over it"):
+            if st.button("Overwrite"):
                 st.session_state[keys.field(id, "version")] = saved.version
                 _save(id, fields, key, prices)
 
 
 def _differences(saved: SavedConfiguration, fields: dict[str, str], key: str, prices: dict[str, float]) -> list[str]:
-    """What saving the form would change in what is stored now, whoever put it there."""
+    """What saving the form would change in the stored configuration."""
     titles = {name: str(field.title) for name, field in Configuration.model_fields.items()}
     found = [
         f"{titles[name]}: {getattr(saved, name) or 'none'} → {typed.strip() or 'none'}"
@@ -343,6 +343,6 @@ def _differences(saved: SavedConfiguration, fields: dict[str, str], key: str, pr
 
 
 def _leave() -> None:
-    """Back to the list; what was typed is forgotten, the key above all."""
+    """Go back to the list, and forget the typed values, above all the key."""
     keys.forget(st.query_params.get("edit", ""))
     st.query_params.clear()

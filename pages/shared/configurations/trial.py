@@ -1,4 +1,4 @@
-"""What is tried while a configuration's form is open, saved or not: its test, and the provider's list of models."""
+"""The test and the provider's list of models for the form of a configuration, saved or not."""
 
 import streamlit as st
 from pydantic import SecretStr
@@ -14,7 +14,7 @@ WHERE_THE_KEY_GOES = ("api_type", "key_type", "endpoint", "deployment_name", "ap
 
 
 def test(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key: str, *, is_begun: bool) -> None:
-    """Examine what stands in the form, and show what was found as long as it still stands there."""
+    """Test the values in the form. The findings are shown until the values change."""
     name = keys.form(id)
     if is_begun:
         st.session_state.pop(keys.problems(id), None)
@@ -41,8 +41,8 @@ def test(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key:
 
 
 def suggest_models(id: str, saved: SavedConfiguration | None, fields: dict[str, str], key: str) -> None:
-    """What the provider lists, on request; whatever is picked can be typed as well."""
-    if st.button("List the provider's models", icon=":material/list:", type="tertiary"):
+    """Draw the models that the provider lists, on request."""
+    if st.button("List models", icon=":material/list:", type="tertiary"):
         try:
             subject = _subject(saved, fields, key)
             offered = base.models_typed(subject) if isinstance(subject, Configuration) else base.models(subject)
@@ -58,7 +58,7 @@ def suggest_models(id: str, saved: SavedConfiguration | None, fields: dict[str, 
     models: dict[str, str] = st.session_state.get(keys.field(id, "models"), {})
     if models:
         st.selectbox(
-            "Models that the provider lists",
+            "Provider's models",
             list(models),
             index=None,
             format_func=lambda name: models[name],
@@ -68,7 +68,7 @@ def suggest_models(id: str, saved: SavedConfiguration | None, fields: dict[str, 
             args=(id,),
         )
     elif keys.field(id, "models") in st.session_state:
-        st.markdown(":small[:gray[The provider lists no models. Any name can be typed.]]")
+        st.markdown(":small[:gray[The provider lists no models. You can type any name.]]")
 
 
 def _take_model(id: str) -> None:
@@ -77,7 +77,7 @@ def _take_model(id: str) -> None:
 
 
 def _subject(saved: SavedConfiguration | None, fields: dict[str, str], key: str) -> Configuration | SavedConfiguration:
-    """What a test may connect with: what is typed, with the key that is typed, or what is saved, with the stored key.
+    """The configuration to test: the typed values with the typed key, or the saved values with the stored key.
 
     Never the stored key with an address that is only typed. Raises `InvalidConfiguration`.
     """
@@ -88,6 +88,6 @@ def _subject(saved: SavedConfiguration | None, fields: dict[str, str], key: str)
         raise base.InvalidConfiguration({"api_key": "Enter the key."})
     if any(fields.get(name, getattr(saved, name)).strip() != getattr(saved, name) for name in WHERE_THE_KEY_GOES):
         raise base.InvalidConfiguration(
-            {"api_key": "Enter the key to try this: the stored one only goes to the address that is saved."}
+            {"api_key": "Enter the key to test this address. The stored key is only sent to the saved address."}
         )
     return saved

@@ -6,7 +6,7 @@ from pages.shared import account, base
 
 
 def cards() -> None:
-    """The use cases in their groups; those that are searched for."""
+    """Draw the use cases in their groups, filtered by the search."""
     search = st.text_input(
         "Search use cases",
         key="search:use_cases",
@@ -17,7 +17,7 @@ def cards() -> None:
     wanted = search.casefold().split()
     found = [each for each in base.use_cases() if all(word in _text_of(each) for word in wanted)]
     if not found:
-        st.markdown(":gray[No use case has these words. Try fewer, or one like: table, picture, translate.]")
+        st.markdown(":gray[No matching use cases. Try fewer words, or one of these: table, picture, translate.]")
     for group, title in base.USE_CASE_GROUPS.items():
         of_group = [use_case for use_case in found if use_case.group == group]
         if not of_group:

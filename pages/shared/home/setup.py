@@ -1,4 +1,4 @@
-"""The parts of the home page: what is set up, the standing places, and the use cases as cards."""
+"""The check list of the home page: what is set up, and what is missing."""
 
 from dataclasses import dataclass
 
@@ -19,11 +19,11 @@ class Step:
     action: str = ""
     page: str = ""
     address: str = ""
-    """What goes into the page's `edit` parameter."""
+    """The value of the page's `edit` parameter."""
 
 
 def check_list() -> None:
-    """What is set up and what is missing; gone once everything is there."""
+    """Draw the check list; nothing once everything is set up."""
     steps = _steps()
     done = sum(step.is_done for step in steps)
     if done == len(steps):
@@ -42,9 +42,9 @@ def _steps() -> list[Step]:
     saved = database.configurations.all(who)
     demo = [each for each in saved if each.endpoint == base.demo_endpoint()]
     source = database.encryption_keys.source
-    steps = [Step("Encryption key", f"{source}: keys are sealed before they are stored.", is_done=True)]
+    steps = [Step("Encryption key", f"{source}: keys are encrypted before they are stored.", is_done=True)]
     if names := [each.display_name for each in saved if not each.is_key_readable]:
-        sentence = f"{source}: does not open the stored key of {', '.join(names)}."
+        sentence = f"{source}: cannot open the stored key of {', '.join(names)}."
         action = "Open Configurations" if who.is_administrator else ""
         steps = [Step("Encryption key", sentence, False, action, account.CONFIGURATIONS_PAGE)]
     if demo:
@@ -54,7 +54,7 @@ def _steps() -> list[Step]:
     return [
         *steps,
         Step(
-            "A provider",
+            "Provider",
             "An OpenAI or Azure OpenAI account: an endpoint and a key.",
             len(saved) > len(demo),
             "Add a configuration" if who.is_administrator else "",
@@ -62,8 +62,8 @@ def _steps() -> list[Step]:
             "new",
         ),
         Step(
-            "A first answer",
-            "Send one prompt and see what it takes.",
+            "First answer",
+            "Send a prompt and see its tokens and cost.",
             any(row.calls > row.failed for row in database.usage.totals(who, UsageGroup.MODEL)),
             "Open Chat" if saved else "",
             "showcase/chat.py",

@@ -13,7 +13,7 @@ RECENT = 4
 
 
 def places() -> None:
-    """The standing places, once something was said: the last chats, the tuner, and what this month took."""
+    """Draw the last chats, and the calls and the cost of this month; nothing before the first call."""
     database, who = base.database(), base.person()
     month = f"{datetime.now(zone()):%Y-%m}"
     days = [row for row in database.usage.totals(who, UsageGroup.DAY, zone=zone()) if str(row.group).startswith(month)]
@@ -30,14 +30,14 @@ def places() -> None:
                 )
                 st.caption(when(chat.changed_at), width="content")
         if not chats:
-            st.caption("No chat yet.")
+            st.caption("No chats yet.")
     with month_card.container(border=True, height="stretch", gap="xxsmall"):
         _place("This month", "manage/usage.py", "Open usage")
         known = [row.cost for row in days if row.cost is not None]
         with st.grid(2, min_column_width=110):
             st.metric("Calls", count(sum(row.calls for row in days)))
             st.metric("Cost", plain(dollars(sum(known) if known else None)))
-        st.page_link("workbench/tuner.py", label="Tune a request in the tuner", icon=":material/tune:")
+        st.page_link("workbench/tuner.py", label="Open tuner", icon=":material/tune:")
 
 
 def _place(title: str, page: str, action: str) -> None:

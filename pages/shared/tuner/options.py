@@ -14,7 +14,7 @@ GROUPS = {
     "Service": (":material/dns:", ("service_tier", "store", "logprobs", "top_logprobs")),
 }
 OPEN = {"Sampling", "Length"}
-# JavaScript's numbers are exact up to here; a browser refuses more.
+# The largest exact integer in JavaScript; a browser refuses larger ones.
 _LARGEST = 2**53 - 1
 
 

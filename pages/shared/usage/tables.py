@@ -1,4 +1,4 @@
-"""What was called and what it took, as tables; every number is a sum over the ledger."""
+"""The usage ledger as totals and tables; every number is a sum over calls."""
 
 from datetime import date
 from typing import TypeVar
@@ -20,7 +20,7 @@ TITLES = {
 
 
 def totals() -> None:
-    """The sums over everything this person may see."""
+    """Draw the totals of all calls that this person may see."""
     rows = _rows(UsageGroup.MODEL)
     metrics = {
         "Calls": count(sum(row.calls for row in rows)),
@@ -34,23 +34,25 @@ def totals() -> None:
         for label, metric in metrics.items():
             st.metric(label, plain(metric), border=True)
     if unknown := sum(row.unknown for row in rows):
-        st.caption(f"{unknown} of these calls reported no tokens: failed, stopped, or the provider does not tell.")
+        st.caption(
+            f"{unknown} of these calls have no token usage: they failed, were stopped, or the provider reported none."
+        )
     if unpriced := sum(row.unpriced for row in rows):
         st.caption(
-            f"{unpriced} calls are not in the cost: their model is on no price list. An administrator can enter a "
-            "price with the configuration."
+            f"{unpriced} calls are not included in the cost: the price of their model is unknown. An administrator "
+            "can enter a price in the configuration."
         )
 
 
 def table(by: UsageGroup) -> None:
-    """One row per model, configuration, page or day."""
+    """Draw a table with one row per model, configuration, page or day."""
     rows = _rows(by)
     frame = pd.DataFrame(
         {
             TITLES[by].removeprefix("By ").capitalize(): [_shown(by, row) for row in rows],
             "Calls": [row.calls for row in rows],
             "Failed": [row.failed for row in rows],
-            # A column with gaps stays whole numbers, and a gap stays empty: unknown is not 0.
+            # Nullable integers: an unknown number stays empty, because unknown is not 0.
             "Prompt": pd.array([row.prompt_tokens for row in rows], dtype="Int64"),
             "Completion": pd.array([row.completion_tokens for row in rows], dtype="Int64"),
             "Total": pd.array([row.total_tokens for row in rows], dtype="Int64"),

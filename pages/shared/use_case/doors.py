@@ -1,8 +1,8 @@
 """The three doors of a use case, named for the seed's operations.
 
-Each previews what will be sent, sends it, draws and books the answer, and returns the response, or None until there is
-one. A page calls one of them; what it does with the shape of the result is its own affair. Answers are written beside
-the page and stored: each page shows the person's last one there, whatever happened to the browser meanwhile.
+Each door previews the request, sends it, books the call, draws the answer, and returns the response, or None until
+there is one. A page calls one of them. A background thread writes and stores the answers, so that each page shows the
+person's last answer, also after a reload.
 """
 
 import streamlit as st
@@ -22,10 +22,10 @@ def without_history(
     missing: str = "",
     draw: answers.Draw | None = None,
 ) -> ChatCompletionsResponse | None:
-    """One call with one or both prompts; nothing said before goes along. Draws its button here, the answer there.
+    """Send one or both prompts without earlier messages. Draws its button here, and the answer in `answer`.
 
-    `missing` is a sentence that says what is still to be filled in; nothing is sent until it is empty. `draw` is given
-    a complete response and the request that it answers, where its text is not what should be seen.
+    `missing` is a sentence that says which input is missing; nothing is sent until it is empty. `draw` draws a complete
+    response, given with its request, in place of its text.
     """
     request = None
     try:
@@ -43,10 +43,9 @@ def with_history(
     suggestions: tuple[str, ...] = (),
     system_prompt: str | None = None,
 ) -> None:
-    """A stored conversation: draws it in `talk`, the input in `below`, sends what goes along with the next message.
+    """Draw a stored chat in `talk` and its input in `below`; each message is sent with the earlier ones.
 
-    The session begins with its first message, or a suggestion; its id stands in the address then, and `system_prompt`
-    with it. The answer is written beside the page, which draws what there is of it.
+    A new chat is stored with its first message, together with `system_prompt`; from then on the address holds its id.
     """
     chat.draw_chat(session_id, talk=talk, below=below, suggestions=suggestions, system_prompt=system_prompt)
 
@@ -61,9 +60,9 @@ def advanced(
     is_streamed: bool = True,
     is_previewed: bool = True,
 ) -> ChatCompletionsResponse | None:
-    """The full request in, the full response out; otherwise as `without_history`.
+    """Send a full request and return the full response; otherwise as `without_history`.
 
-    `request` may be None where `missing` says why there is none.
+    `request` may be None when `missing` says why.
     """
     return _alone(
         "call_api", request, answer, action, missing, draw, is_streamed=is_streamed, is_previewed=is_previewed

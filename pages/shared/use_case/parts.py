@@ -22,9 +22,9 @@ class _Place:
 
 
 def begin(request: ChatCompletionsRequest, operation: str, *, part: str = "", is_streamed: bool = True) -> bool:
-    """Send a request whose answer stands alone; whether that has begun. What is in the way is told here.
+    """Send a request outside a chat. Returns whether it was sent; otherwise the error is shown here.
 
-    `part` tells several answers of one page apart.
+    `part` distinguishes several answers of one page.
     """
     page, configuration = account.page_name(), account.current_configuration()
     if configuration is None:
@@ -34,7 +34,7 @@ def begin(request: ChatCompletionsRequest, operation: str, *, part: str = "", is
         base.start_alone(
             configuration, asked, page=page, place=_place(part), operation=operation, is_streamed=is_streamed
         )
-    except base.StillWriting:  # it was pressed twice
+    except base.StillWriting:  # the button was clicked twice
         pass
     except base.InvalidRequest as error:
         st.warning(plain(str(error)), icon=":material/edit:")
@@ -46,12 +46,12 @@ def begin(request: ChatCompletionsRequest, operation: str, *, part: str = "", is
 
 
 def last(part: str = "") -> LoneAnswer | None:
-    """The person's last answer here, however far it is."""
+    """The person's last answer at this place, in whatever state."""
     return base.this_run().part(_Place, _place(part)).last
 
 
 def is_writing(part: str = "") -> bool:
-    """Whether an answer is being written here."""
+    """Whether an answer is being written at this place."""
     answer = last(part)
     return answer is not None and answer.status is MessageStatus.WRITING
 
@@ -63,7 +63,9 @@ def show(
     part: str = "",
     has_border: bool = True,
 ) -> ChatCompletionsResponse | None:
-    """Draw the last answer here; `request` is what would be sent now. Returns the response of a complete one."""
+    """Draw the last answer at this place. Returns its response when it is complete.
+
+    `request` is the request of the current inputs; the page says when it differs from that of the answer."""
     answer = last(part)
     if answer is None:
         st.markdown(":gray[The answer appears here.]")
@@ -76,14 +78,14 @@ def show(
 
 
 def forget(part: str = "") -> None:
-    """Delete the last answer here; what its call cost stays in the ledger."""
+    """Delete the last answer at this place; its call stays in the ledger."""
     if answer := last(part):
         with base.changing() as database:
             database.chat_sessions.delete(base.person(), answer.session_id)
 
 
 def is_another(request: ChatCompletionsRequest, answer: LoneAnswer) -> bool:
-    """Whether it asks for something else than what was answered, and not for what comes behind that."""
+    """Whether a request differs from that of the answer; messages after those of the answer do not count."""
     body, before = request.body(""), answer.request["messages"]
     return {**body, "model": None, "messages": body["messages"][: len(before)]} != {**answer.request, "model": None}
 

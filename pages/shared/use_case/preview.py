@@ -1,4 +1,4 @@
-"""What will be sent, before it is."""
+"""The preview of a request."""
 
 import streamlit as st
 
@@ -11,12 +11,12 @@ LONG_PREVIEW = 300  # pixels
 
 
 def draw(request: ChatCompletionsRequest, configuration: SavedConfiguration) -> None:
-    """What will be sent, message by message, and what goes along with them."""
+    """Draw the messages and the other parameters of a request, with its tokens and cost."""
     measured = account.measure(configuration, account.current_model(), ())
     tokens = measured.tokens(sum(len(message.text) for message in request.messages))
     cost = measured.cost(tokens)
     price = f", {dollars(float(cost.amount))}" if cost else ""
-    with st.expander(plain(f"What will be sent · about {count(tokens)} tokens{price}"), expanded=True, type="compact"):
+    with st.expander(plain(f"Request preview · about {count(tokens)} tokens{price}"), expanded=True, type="compact"):
         for message in request.messages:
             _preview(message)
         others = {name: value for name, value in request.body("").items() if name not in ("model", "messages")}

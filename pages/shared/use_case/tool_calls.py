@@ -1,4 +1,4 @@
-"""A conversation in which the model calls functions: each call is a step that the person confirms before it runs."""
+"""A conversation with function calls: the person confirms each call before it runs."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,30 +17,30 @@ from pages.shared.base import plain
 from pages.shared.use_case import doors, parts, prompts
 
 Tools = Mapping[type[BaseModel], Callable[[Any], object]]
-"""What the model may call: a class whose fields are the arguments, and what runs with an object of it."""
+"""What the model may call: a class whose fields are the arguments -> the function that takes an object of it."""
 
 DECLINED = "The person did not allow this call. Ask what to do instead."
 
 
 @dataclass(frozen=True)
-class Step:
-    """One call that the model asked for."""
+class ToolCall:
+    """One function call that the model requested."""
 
     id: str
     name: str
     arguments: str
-    """JSON, or what should be."""
+    """JSON, if the model wrote it correctly."""
     run: Callable[[], object] | None
     problem: str
-    """Why it cannot be run; empty where it can."""
+    """Why the call cannot run; empty when it can."""
 
 
 def with_tools(
     *, example: str, system_prompt: str, tools: Tools, answer: DeltaGenerator, action: str = "Send"
 ) -> ChatCompletionsResponse | None:
-    """Send a message with all that was said before and the tools; draw what was said, and the calls to confirm.
+    """Send a message with the earlier ones and the tools; draw the conversation and the calls to confirm.
 
-    `example` stands in the field at first.
+    `example` is the first value of the field.
     """
     said = _said()
     message = _field(example)
@@ -64,9 +64,9 @@ def with_tools(
     with answer:
         for earlier in said[:-1] if said and said[-1].role is Role.ASSISTANT else said:
             _draw(earlier, results_of)
-    is_told = bool(said) and said[-1].role is Role.TOOL  # results that got no answer yet: they are sent again
-    missing = "" if message.strip() or is_told else "Write a message first."
-    missing = missing or ("Decide about what the model wants to do first." if steps else "")
+    has_results = bool(said) and said[-1].role is Role.TOOL  # results without an answer yet: they are sent again
+    missing = "" if message.strip() or has_results else "Write a message first."
+    missing = missing or ("Run or decline the calls of the model first." if steps else "")
     response = doors.advanced(request(*asked), answer=answer, action=action, missing=missing, draw=draw)
     has_ended = said and not parts.is_writing()
     if has_ended and answer.button("Start over", icon=":material/restart_alt:", type="tertiary"):
@@ -76,7 +76,7 @@ def with_tools(
 
 
 def _field(example: str) -> str:
-    """Where the message is written; empty again once it was sent."""
+    """Draw the field of the message; it is emptied when the message was sent."""
     page, last = account.page_name(), parts.last()
     key, emptied = f"message:{page}", f"emptied:{page}"
     st.session_state.setdefault(key, example)
@@ -87,7 +87,7 @@ def _field(example: str) -> str:
 
 
 def _is_lost(answer: LoneAnswer) -> bool:
-    """Whether a message got no word in answer: it is offered again."""
+    """Whether the answer failed without any text, so that its message is offered again."""
     return answer.status in {MessageStatus.FAILED, MessageStatus.INTERRUPTED} and not answer.content
 
 
@@ -97,7 +97,7 @@ def _message_of(answer: LoneAnswer) -> str:
 
 
 def _said() -> list[Message]:
-    """All that was said, the last answer with it once it is there, without the system prompt."""
+    """The conversation without the system prompt; the last answer is included once it is complete."""
     last = parts.last()
     if last is None:
         return []
@@ -106,48 +106,49 @@ def _said() -> list[Message]:
         said.pop()
     if last.response and last.response.choices and last.status is MessageStatus.COMPLETE:
         message = last.response.choices[0].message
-        with suppress(base.InvalidRequest):  # neither a word nor a call: nothing was said
+        with suppress(base.InvalidRequest):  # the answer has neither text nor a call
             answered = Message.of_answer(message) if message else None
-            if answered and all(call.get("id") for call in answered.tool_calls):  # else no result could be sent
+            # Without an id, the result of a call could not be sent.
+            if answered and all(call.get("id") for call in answered.tool_calls):
                 said.append(answered)
     return said
 
 
-def _steps(said: list[Message], tools: Tools) -> list[Step]:
+def _steps(said: list[Message], tools: Tools) -> list[ToolCall]:
     calls: Any = said[-1].tool_calls if said else ()
     known = {tool.__name__: tool for tool in tools}
     return [_step(str(call["id"]), call.get("function") or {}, known, tools) for call in calls]
 
 
-def _step(id: str, function: dict[str, Any], known: Mapping[str, type[BaseModel]], tools: Tools) -> Step:
+def _step(id: str, function: dict[str, Any], known: Mapping[str, type[BaseModel]], tools: Tools) -> ToolCall:
     name, arguments = str(function.get("name") or ""), str(function.get("arguments") or "")
     kind = known.get(name)
     if kind is None:
-        return Step(id, name, arguments, None, f"There is no function {name}.")
+        return ToolCall(id, name, arguments, None, f"There is no function {name}.")
     try:
         checked = kind.model_validate_json(arguments)
     except ValidationError as error:
         wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}." for each in error.errors(include_url=False)]
-        return Step(id, name, arguments, None, " ".join(wrong))
-    return Step(id, name, arguments, lambda: tools[kind](checked), "")
+        return ToolCall(id, name, arguments, None, " ".join(wrong))
+    return ToolCall(id, name, arguments, lambda: tools[kind](checked), "")
 
 
-def _confirm(steps: list[Step]) -> list[Message]:
-    """Draw what the model wants to do; what it is told, once the person has decided."""
-    st.markdown("**The model wants to**")
+def _confirm(steps: list[ToolCall]) -> list[Message]:
+    """Draw the requested calls. Returns their results once the person has decided, an empty list before."""
+    st.markdown("**Calls to confirm**")
     for step in steps:
         icon = ":material/error:" if step.problem else ":material/build:"
         with st.expander(f"**{plain(step.name)}**", expanded=True, icon=icon, type="step"):
             st.code(_pretty(step.arguments), "json", wrap_lines=True)
             if step.problem:
-                st.markdown(f":red[{plain(step.problem)}] It cannot be run; the model is told why.")
+                st.markdown(f":red[{plain(step.problem)}] The call cannot run. Send the error to the model.")
     can_run = any(step.run for step in steps)
     with st.container(horizontal=True, gap="small"):
         if can_run:
             confirmed = st.button("Run", icon=":material/play_arrow:", key="run")
-            declined = st.button("Do not run", icon=":material/block:", key="decline", type="tertiary")
+            declined = st.button("Decline", icon=":material/block:", key="decline", type="tertiary")
         else:
-            confirmed, declined = st.button("Tell the model", icon=":material/reply:", key="run"), False
+            confirmed, declined = st.button("Send error", icon=":material/reply:", key="run"), False
     if not confirmed and not declined:
         return []
     return [
@@ -156,14 +157,14 @@ def _confirm(steps: list[Step]) -> list[Message]:
     ]
 
 
-def _result(step: Step, number: int, *, is_allowed: bool) -> str:
+def _result(step: ToolCall, number: int, *, is_allowed: bool) -> str:
     if step.run is None:
         return json.dumps({"error": step.problem})
     if not is_allowed:
         return json.dumps({"error": DECLINED})
     last = parts.last()
-    key = f"ran:{last.id if last else ''}:{number}"  # and not its id: some providers begin anew with each answer
-    if key not in st.session_state:  # once, also where its result could not be sent and is sent again
+    key = f"ran:{last.id if last else ''}:{number}"  # not the id of the call: some providers reuse ids in each answer
+    if key not in st.session_state:  # a call runs once, also when its result has to be sent again
         st.session_state[key] = json.dumps(step.run(), ensure_ascii=False)
     return str(st.session_state[key])
 
@@ -171,14 +172,14 @@ def _result(step: Step, number: int, *, is_allowed: bool) -> str:
 def _pretty(arguments: str) -> str:
     try:
         pretty = json.dumps(json.loads(arguments), indent=2, ensure_ascii=False)
-        pretty.encode()  # half a character, like "\ud800", cannot be shown
+        pretty.encode()  # a lone surrogate like "\ud800" cannot be shown
         return pretty
     except (ValueError, RecursionError):
         return arguments
 
 
 def _draw(message: Message, results: Mapping[str, str]) -> None:
-    """One message of before; what its calls came to stands with it."""
+    """Draw an earlier message, with the results of its calls."""
     if message.role is Role.USER:
         with st.chat_message("user", avatar=":material/person:"):
             st.text("\n".join(prompts.unquoted(message.text)) or message.text)

@@ -1,4 +1,4 @@
-"""What went over the wire: a request and its response, as JSON."""
+"""A request and its response, as the JSON that was sent and received."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from pages.shared.use_case import parts
 
 
 def draw_wire(part: str, request: ChatCompletionsRequest) -> None:
-    """What would be sent now, where that is new; and what was sent for the last answer of this part, and what came."""
+    """Draw the next request, if the inputs have changed, and the last request of this part with its response."""
     answer = parts.last(part)
     if answer is None or parts.is_another(request, answer):
         st.caption("Will be sent")
@@ -21,7 +21,7 @@ def draw_wire(part: str, request: ChatCompletionsRequest) -> None:
     st.caption("Request")
     _json(answer.sent)
     if answer.response:
-        st.caption("Response, put together from its stream" if answer.sent.get("stream") else "Response")
+        st.caption("Response, assembled from the stream" if answer.sent.get("stream") else "Response")
         _json(answer.response.to_dict(mode="json"))
 
 
