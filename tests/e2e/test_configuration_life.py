@@ -145,7 +145,7 @@ def its_encryption_key_is_lost_and_it_is_saved(visitor: Visitor, app: App, provi
     restart(app, TWO)
     assert "cannot decrypt the API keys of: Copy, Original" in app.log.read_text()
     visitor.open("configurations")
-    expect(page.get_by_text("does not open the stored key of: Copy, Original.")).to_be_visible()
+    expect(page.get_by_text("cannot open the stored key of: Copy, Original.")).to_be_visible()
     expect(page.get_by_text("Key cannot be opened")).to_have_count(2)
     page.get_by_role("main").get_by_role("button", name="Edit").nth(1).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Original")

@@ -98,7 +98,7 @@ def test_the_estimate_is_learnt_from_what_the_model_counted(workbench: Workbench
     press(at, "Preview request")
     source = "measured with earlier calls of this model: 2.0 characters per token"
     assert f"About 10 tokens without your message, {source}." in said(at)
-    assert "That is $0.01 (own price" in said(at)
+    assert "Sending this costs $0.01 (own price" in said(at)
 
 
 # -- with and without

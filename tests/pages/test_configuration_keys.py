@@ -95,7 +95,7 @@ def test_with_a_lost_encryption_key_list_and_form_work_and_ask_for_the_key(
     workbench.break_keys()
     at = change(saved, display_name="Renamed")
     assert lines(at.title) == ["Configurations"]
-    assert "does not open the stored key of: Renamed." in said(at)
+    assert "cannot open the stored key of: Renamed." in said(at)
     assert "Key cannot be opened" in said(at)
     at = press(at, "Edit")
     assert at.text_input(key=f"{saved.id}:api_key").placeholder == "Cannot be opened; enter it again"

@@ -155,7 +155,7 @@ def test_the_cards_stand_in_their_groups_and_name_what_they_need(workbench: Work
         assert use_case.name in found[base.USE_CASE_GROUPS[use_case.group]]
         assert needs.get(use_case.name, "") == " and ".join(account.NEEDS[need] for need in use_case.needs)
     assert sum(map(len, found.values())) == len(USE_CASES)
-    assert (needs["vision"], needs["function_calling"]) == ("image input", "tools")
+    assert (needs["vision"], needs["function_calling"]) == ("image input", "tool calls")
 
 
 def test_home_has_the_last_chats_and_the_calls_of_this_month_once_something_was_said(workbench: Workbench) -> None:

@@ -29,7 +29,7 @@ def write(at: AppTest) -> AppTest:
 
 def previewed(at: AppTest) -> list[tuple[str, str]]:
     """Role and text of each message, as the page shows what will be sent."""
-    (preview,) = [each for each in at.expander if each.label.startswith("Preview request")]
+    (preview,) = [each for each in at.expander if each.label.startswith("Request preview")]
     roles = [text.lower() for text in lines(preview.caption)]
     return list(zip(roles, [code.value for code in preview.code], strict=True))
 

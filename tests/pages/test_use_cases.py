@@ -50,7 +50,7 @@ def previewed(at: AppTest, *, body: Any = None) -> tuple[list[Any], Any]:
         contents = [message["content"] for message in body["messages"]]
         others = {name: value for name, value in body.items() if name not in OF_THE_WAY}
         return [_short(content) for content in contents], others
-    preview = next((each for each in at.expander if each.label.startswith("Preview request")), None)
+    preview = next((each for each in at.expander if each.label.startswith("Request preview")), None)
     if preview is None:
         return [], {}
     shown = [json.loads(each.value) for each in preview.json]
