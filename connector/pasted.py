@@ -32,6 +32,7 @@ _PLACEHOLDER = re.compile(
     rf"[^{_END}]*",
     re.IGNORECASE,
 )
+_TAKEN_OUT = "\ufffc"  # in the place of a URL: no blank, so that a word that runs into it is no host that ends there
 _MARKS = ".,;:!?)]*_…，。、；：！？）】」』》"  # those that East Asian sentences end with, too
 
 # -- which address is what
@@ -130,7 +131,7 @@ def _beginning(pasted: str) -> str:
 def _addresses(text: str) -> Iterator[str]:
     """Whatever looks like one, without the marks that a sentence puts behind it."""
     urls = [each[0] for each in _URL.finditer(text)]
-    rest = _URL.sub(" ", text)
+    rest = _URL.sub(_TAKEN_OUT, text)
     found = [text.strip()] if not urls and _ALONE.fullmatch(text.strip()) else []
     found += [each[0] for each in _BARE.finditer(rest) if _is_known(each["host"].lower().rstrip("."))]
     yield from dict.fromkeys(_trimmed(each) for each in urls + found if len(each) <= _LONGEST)
