@@ -1141,7 +1141,7 @@ def test_findings_come_while_the_next_answer_is_waited_for(
     def hold(body: dict[str, Any]) -> None:
         if is_held(body):
             arrived.set()
-            assert gate.wait(10)
+            assert gate.wait(120)
 
     server.objection = with_quirk(hold)
     found: queue.SimpleQueue[Finding] = queue.SimpleQueue()
@@ -1152,7 +1152,7 @@ def test_findings_come_while_the_next_answer_is_waited_for(
 
     looking = threading.Thread(target=look)
     looking.start()
-    assert arrived.wait(10)
+    assert arrived.wait(120)
     already = [found.get_nowait().step for _ in range(found.qsize())]
     gate.set()
     looking.join()

@@ -433,10 +433,12 @@ def test_the_certificate_is_not_trusted(self_signed: int, reports: list[CallRepo
 
 def test_a_silent_server_is_given_up(server: ProviderServer, reports: list[CallReport]) -> None:
     server.next(Hang(), Hang())
-    client = Client(account(server), on_call=reports.append, timeout=httpx2.Timeout(10, read=0.1), max_retries=0)
+    client = Client(account(server), on_call=reports.append, timeout=httpx2.Timeout(None, read=0.1), max_retries=0)
     for call in (client.call_api, client.stream):
         with pytest.raises(NoAnswerInTime, match="Try again, or ask for a shorter answer"):
             call(REQUEST)
+        assert server.disconnected.wait(120)  # it has read the request by then
+        server.disconnected.clear()
     assert [each.status for each in reports] == [CallStatus.FAILED] * 2
     assert len(server.requests) == 2
 

@@ -115,23 +115,24 @@ def test_an_answer_that_another_start_marked_as_interrupted_is_stored_when_it_fi
 def test_threads_write_in_the_order_in_which_they_ask(
     database: Database, me: Person, start: CallStart, report: Callable[..., CallReport]
 ) -> None:
-    done, written = Event(), [0]
+    for number in range(20):
+        held = Event()
+        seen: list[int] = []
 
-    def write_without_pause() -> None:
-        while not done.is_set():
+        def write_twice(held: Event = held, seen: list[int] = seen) -> None:
+            with database._storage.writing():
+                held.set()
+                while not database._storage._queue._waiting:
+                    time.sleep(0.001)
             database.calls.add(me, start, report())
-            written[0] += 1
+            seen.append(len(database.chat_sessions.all(me)))
 
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(write_without_pause)
-        waited = []
-        for number in range(20):
-            before = written[0]
+        with ThreadPoolExecutor(1) as thread:
+            busy = thread.submit(write_twice)
+            held.wait()
             database.chat_sessions.create(me, title=str(number), configuration_id=None)
-            waited.append(written[0] - before)
-        done.set()
-    assert written[0] > 0
-    assert max(waited) <= 3, "behind the one that was writing, and the one that is told of late"
+            busy.result()
+        assert seen == [number + 1], "what was waited for is written before the other thread's next"
 
 
 class Interrupted(Exception):

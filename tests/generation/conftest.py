@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from connector import CallReport, ChatCompletionsRequest, Client, Price
 from db import CallStart, Database, MessageStatus, NewChat, Person, PersonRole, SavedConfiguration, StoredMessage, Turn
 from generation import Answers, Received
-from tests.connector.conftest import PATIENCE, account
+from tests.connector.conftest import account
 from tests.db.conftest import ENCRYPTION_KEY
 from tests.provider.answers import chunk
 from tests.provider.server import ProviderServer
@@ -19,7 +20,7 @@ from tests.provider.server import ProviderServer
 LAST = chunk(finish_reason="stop")
 
 
-def until(is_so: Callable[[], object], seconds: float = 30) -> None:
+def until(is_so: Callable[[], object], seconds: float = 120) -> None:
     """Wait for it; it is looked at often enough that nobody notices."""
     latest = time.monotonic() + seconds
     while not is_so():
@@ -59,7 +60,8 @@ class App:
     def client_of(self, book: Callable[[CallReport], None]) -> Client:
         saved = self.database.configurations.all(self.me)[0]
         opened = self.database.configurations.open(self.me, saved.id)
-        return Client(opened, on_call=book, timeout=PATIENCE, max_retries=0)
+        # It waits for ever: whoever should not wait for a silent provider is not saved by the client's patience.
+        return Client(opened, on_call=book, timeout=httpx2.Timeout(None), max_retries=0)
 
     def stored(self, turn: Turn) -> StoredMessage:
         """The answer as it is in the database, where it is on the current branch."""

@@ -1,7 +1,6 @@
 """The answers that are being written: stored as they grow, stopped, failed, kept where the database is in the way."""
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -22,8 +21,8 @@ from tests.generation.conftest import LAST, App, until
 from tests.provider.answers import chunk, error, usage
 from tests.provider.server import Chunks, Drop, Hang, ProviderServer, Reply
 
-AT_ONCE = 10.0
-"""Seconds in which everything is there that waits for nothing, on a machine that does something else, too."""
+AT_ONCE = 120.0
+"""Seconds after which a wait is given up; no test is about them. What must not be waited for never comes by itself."""
 
 
 def call_of(app: App, turn: Any) -> Call:
@@ -184,7 +183,7 @@ def test_a_response_that_begins_after_the_stop_is_closed(server: ProviderServer,
     thinks = Event()
 
     def think_long(_: dict[str, Any]) -> Chunks:
-        thinks.wait(30)
+        thinks.wait(AT_ONCE)
         return Chunks([chunk("Hel"), Event(), LAST])
 
     server.objection = think_long
@@ -218,7 +217,7 @@ def test_a_stop_while_a_refused_call_waits_to_be_tried_again_sends_nothing_more(
     until(lambda: server.requests)
     app.answers.stop(app.me, turn.answer_id)
     assert app.stored(turn).status is MessageStatus.STOPPED
-    assert app.answers.wait(turn.answer_id, 10)
+    assert app.answers.wait(turn.answer_id, AT_ONCE)
     assert len(server.requests) == 1, "who has stopped an answer pays for no other"
 
 
@@ -459,14 +458,14 @@ def test_another_process_follows_an_answer_through_the_database(
     turn = app.ask()
     other = open_app()
     received = other.received(turn)
-    until(lambda: received.text("content") == "Hel", 2 * AT_ONCE)
+    until(lambda: received.text("content") == "Hel", AT_ONCE)
     assert received.text("reasoning") == "Hm."
     assert other.received(turn) is received
     gates[0].set()
-    until(lambda: received.text("content") == "Hello", 2 * AT_ONCE)
+    until(lambda: received.text("content") == "Hello", AT_ONCE)
     assert not received.is_finished
     gates[1].set()
-    until(lambda: received.is_finished, 2 * AT_ONCE)
+    until(lambda: received.is_finished, AT_ONCE)
     assert (received.text("content"), received.text("reasoning")) == ("Hello!", "Hm.")
     assert other.answers.received(received.key) is None
     assert other.stored(turn).status is MessageStatus.COMPLETE
@@ -479,7 +478,7 @@ def test_a_stop_in_another_process_reaches_the_one_that_writes(
     turn = app.ask()
     other = open_app()
     received = other.received(turn)
-    until(lambda: received.text("content") == "Hel", 2 * AT_ONCE)
+    until(lambda: received.text("content") == "Hel", AT_ONCE)
     with pytest.raises(StillWriting):
         other.begin("Another?", turn.session_id)
     other.answers.stop(other.me, turn.answer_id)
@@ -533,9 +532,7 @@ def test_close_does_not_wait_for_providers(server: ProviderServer, app: App) -> 
     server.next(Hang(), Hang(), Hang())
     turns = [app.ask() for _ in range(3)]
     until(lambda: len(server.requests) == 3)
-    began = time.monotonic()
     app.answers.close()
-    assert time.monotonic() - began < AT_ONCE
     assert {app.stored(turn).status for turn in turns} == {MessageStatus.STOPPED}
 
 
@@ -570,7 +567,7 @@ def test_many_simultaneous_answers_are_complete(server: ProviderServer, app: App
     questions = [f"What is number {number}?" for number in range(12)]
     turns = [app.ask(question) for question in questions]
     for turn in turns:
-        assert app.answers.wait(turn.answer_id, 30)
+        assert app.answers.wait(turn.answer_id, AT_ONCE)
     assert [app.stored(turn).content for turn in turns] == [f"Answer 0 to: {question}" for question in questions]
     assert {app.stored(turn).status for turn in turns} == {MessageStatus.COMPLETE}
     assert all(call_of(app, turn).total_tokens for turn in turns)

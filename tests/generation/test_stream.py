@@ -43,7 +43,7 @@ class Site:
     def watch(self, *of: str) -> Iterator[Iterator[Any]]:
         """A connection and what comes on it: `here`, and lists."""
         with (
-            httpx2.Client(timeout=20) as client,
+            httpx2.Client(timeout=120) as client,
             client.stream("GET", self.address, params=[("of", each) for each in of]) as response,
         ):
             assert response.status_code == 200
@@ -230,7 +230,7 @@ def test_an_unknown_key_is_finished_at_once(server: ProviderServer, app: App, ap
     server.next(Chunks([chunk("Hello"), LAST]))
     turn = app.ask()
     while_it_was_written = app.answers.follow(app.me, turn.answer_id)
-    assert app.answers.wait(turn.answer_id, 10)
+    assert app.answers.wait(turn.answer_id, 120)
     for key in (while_it_was_written, app.answers.follow(app.me, turn.answer_id)):
         assert app_site.all(f"{key}.0", "nobody.0") == [HERE, [0], [1]]
 
