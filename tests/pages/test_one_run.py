@@ -84,7 +84,7 @@ def test_a_deleted_answer_is_gone_in_the_same_run(workbench: Workbench) -> None:
 
     at = AppTest.from_function(page).run()
     assert at.text[0].value == "False True"
-    answer = base.database().turns.last_alone(base.person(), "translate")
+    answer = base.database().lone_answers.last(base.person(), "translate")
     assert answer
     assert base.answers().wait(answer.id, 10)
     assert at.run().text[0].value == "True False"
