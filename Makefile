@@ -1,7 +1,8 @@
 # What each target is for stands in the README. Python: any python3 of 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
-PYTHON_3_13 := $(shell for python in python3.13 $$HOME/.pyenv/versions/3.13*/bin/python3.13; do \
+# Besides that one; nothing where it is a 3.13 itself.
+PYTHON_3_13 := $(shell $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] == (3, 13))' && for python in python3.13 $$HOME/.pyenv/versions/3.13*/bin/python3.13; do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done)
 # In the order of tests/conftest.py: what takes longest first.
 AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder

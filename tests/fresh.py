@@ -165,16 +165,26 @@ class Machine:
         trusted = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
         if trusted:
             shutil.copyfile(trusted, etc / "ssl" / "certs" / "ca-certificates.crt")
-        if Path("/etc/pip.conf").exists():
-            shutil.copyfile("/etc/pip.conf", etc / "pip.conf")
         if Path("/etc/xdg/pip").exists():
             shutil.copytree("/etc/xdg/pip", etc / "xdg" / "pip")
+        places = [(Path("/") / name, name) for name in ("etc/pip.conf", "etc/xdg/pip/pip.conf")]
         for name in (".config/pip/pip.conf", ".pip/pip.conf"):
-            if (own := Path.home() / name).exists():
-                for home in HOMES.values():
-                    (self.folder / home / name).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(own, self.folder / home / name)
+            places += [(Path.home() / name, f"{home}/{name}") for home in HOMES.values()]
+        for source, name in places:
+            if source.exists():
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                lines = [self._without_missing_places(line) for line in source.read_text().splitlines()]
+                (self.folder / name).write_text("\n".join(line for line in lines if not line.endswith("=")) + "\n")
         (etc / "apt" / "apt.conf.d" / "90host").write_text("\n".join(apt_settings()) + "\n")
+
+    def _without_missing_places(self, text: str) -> str:
+        """A line of pip's settings without the folders of the host: pip warns of each with each package."""
+        indent = text[: len(text) - len(text.lstrip())]
+        return indent + " ".join(
+            part
+            for part in text.split()
+            if not part.startswith(("/", "file:/")) or (self.folder / part.removeprefix("file:").lstrip("/")).exists()
+        )
 
     def demo(self, user: str) -> float:
         """The seconds from `make demo` to the first answer of the model, in a clone of its own."""
@@ -237,7 +247,8 @@ class Machine:
     def _start(self, user: str, clone: str, target: str, **variables: str) -> "subprocess.Popen[str]":
         """`make` as a person types it, in a session of its own, to be stopped with all that it starts."""
         home = f"/{HOMES[user]}"
-        environment = {"HOME": home, "USER": user, "PATH": PATH, "LANG": "C.UTF-8", **reaching(), **variables}
+        environment = {"HOME": home, "USER": user, "PATH": PATH, "LANG": "C.UTF-8", **variables}
+        environment |= {name: self._without_missing_places(value) for name, value in reaching().items()}
         return subprocess.Popen(
             self._chroot(user, "sh", "-c", f"cd ~/{clone} && exec make {target}"),
             env=environment,
@@ -299,9 +310,7 @@ def output_of(program: str, *arguments: str) -> list[str]:
 def reaching() -> dict[str, str]:
     """The environment variables by which pip and apt reach a package index from here."""
     return {
-        name: value
-        for name, value in os.environ.items()
-        if name.lower().endswith("_proxy") or (name.startswith("PIP_") and name != "PIP_CERT")
+        name: value for name, value in os.environ.items() if name.lower().endswith("_proxy") or name.startswith("PIP_")
     }
 
 

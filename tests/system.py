@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tests import postgresql
@@ -62,8 +62,15 @@ NEEDS = (
 )
 
 
-def missing() -> list[Need]:
-    return [need for need in NEEDS if not need.is_there()]
+def missing(needs: Iterable[Need] = NEEDS) -> list[Need]:
+    return [need for need in needs if not need.is_there()]
+
+
+def advice(lacking: list[Need]) -> str:
+    """A sentence about what is missing, and the command by which root installs it."""
+    names = ", ".join(need.name for need in lacking)
+    packages = " ".join(package for need in lacking for package in need.packages)
+    return f"The tests need what is missing here: {names}. As root on Debian: apt-get install {packages}"
 
 
 def install(needs: list[Need]) -> None:
@@ -87,9 +94,7 @@ def main() -> None:
     elif CHROMIUM in lacking and playwright_starts():
         get_chromium()
     if lacking := missing():
-        packages = " ".join(package for need in lacking for package in need.packages)
-        names = ", ".join(need.name for need in lacking)
-        print(f"Missing for the tests: {names}. As root on Debian: apt-get install {packages}")
+        print(advice(lacking))
 
 
 if __name__ == "__main__":

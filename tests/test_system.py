@@ -1,0 +1,17 @@
+"""Who cannot install packages is told which packages the tests need."""
+
+from tests.system import Need, advice, missing
+
+HERE = Need("here", lambda: True, ("here1",))
+GONE = Need("gone", lambda: False, ("gone1", "fonts-gone"))
+LOST = Need("lost", lambda: False, ("lost1",))
+
+
+def test_only_what_is_not_there_is_missing() -> None:
+    assert missing([HERE, GONE, LOST]) == [GONE, LOST]
+
+
+def test_the_advice_names_what_is_missing_and_its_packages() -> None:
+    assert advice([GONE, LOST]) == (
+        "The tests need what is missing here: gone, lost. As root on Debian: apt-get install gone1 fonts-gone lost1"
+    )
