@@ -4,13 +4,11 @@ BIN := .venv/bin
 # Besides that one; nothing where it is a 3.13 itself.
 PYTHON_3_13 := $(shell $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] == (3, 13))' && for python in python3.13 $$HOME/.pyenv/versions/3.13*/bin/python3.13; do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done)
-# In the order of tests/conftest.py: what takes longest first.
-AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 # What of the packages is used gets compiled when it is first used: less than half of the time, also with that.
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --no-compile
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo what-demo-needs run setup test checks what-tests-need test-3.13 test-fast soak fresh bench lock clean
+.PHONY: demo what-demo-needs run setup test checks what-tests-need test-3.13 test-fast tests-but-slow soak fresh bench lock clean
 
 demo: what-demo-needs .venv/.demo
 	@$(BIN)/python -m demo
@@ -24,10 +22,10 @@ run: .venv/.app
 
 setup: .venv/.app .venv/.demo .venv/.dev
 
+# A process for the browser's tests and two for the others, which take what it leaves of two cores.
 test:
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line checks what-tests-need $(if $(PYTHON_3_13),test-3.13)
-	$(BIN)/python -m pytest $(AT_ONCE) -m "not browser"
-	$(BIN)/python -m pytest -m browser tests/e2e
+	$(BIN)/python -m pytest -n 3
 
 checks: setup
 	$(BIN)/ruff check .
@@ -43,8 +41,11 @@ test-3.13: .venv-3.13/.dev
 	.venv-3.13/bin/python -m pytest -q -k "not postgresql" tests/pages/test_opening.py tests/db/test_turns.py \
 		$(addprefix tests/connector/test_,configuration.py request.py response.py stream.py snippets.py)
 
-test-fast: checks
-	$(BIN)/python -m pytest $(AT_ONCE) -m "not browser"
+test-fast: setup
+	@$(MAKE) --no-print-directory --jobs=2 checks tests-but-slow
+
+tests-but-slow: setup
+	$(BIN)/python -m pytest -n 2 -m "not browser and not slow"
 
 # Many minutes: hundreds of kills, what the browser does on PostgreSQL, too, and the commands on a fresh Debian.
 soak: setup what-tests-need fresh

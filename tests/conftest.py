@@ -1,34 +1,78 @@
-"""What takes longest begins first, beside the other tests; and what takes too long runs only when it is asked for."""
+"""Which tests run, in which order, and which of them share a process."""
+
+from typing import Any
 
 import pytest
+from hypothesis import is_hypothesis_test, settings
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # it has no types
 
 from tests import compiled
 
 compiled.share()
+
+# The same examples in each run and on each machine, however slow it is; the long form looks for new ones.
+settings.register_profile("short", derandomize=True, deadline=None, max_examples=50)
+settings.register_profile("soak", deadline=None, max_examples=3_000)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the long forms, marked soak, and nothing else")
 
 
-# Files whose tests wait for processes; they go first, so that none of them is left alone at the end.
-LONGEST = ("tests/generation/test_kill", "tests/db/test_kill", "tests/test_readme", "tests/test_app")
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("soak" if config.option.soak else "short")
 
 
+BROWSER = "tests/e2e/"
+# They take longest or wait for processes; they go first, so that none of them is left alone at the end.
+LONGEST = (BROWSER, "tests/test_readme", "tests/generation/test_kill", "tests/db/test_kill", "tests/test_app")
+
+
+class OneBrowser(LoadFileScheduling):  # type: ignore[misc]  # it has no types
+    """With `-n`, each process gets a file at a time, in the order here; one of them gets all those of the browser.
+
+    A browser and the app that it talks to take more than a core now and then. Two at a time would wait for each other.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return BROWSER if nodeid.startswith(BROWSER) else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowser:
+    config.option.loadscopereorder = False
+    return OneBrowser(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` is looked at
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long forms or the others, never both; what takes longest first."""
+    """The long forms or the others; what Hypothesis makes up belongs to both. What takes longest first."""
+    for item in items:
+        if _needs_postgresql(item):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
-    wanted = bool(config.option.soak)
-    is_long = {item: item.get_closest_marker("soak") is not None for item in items}
-    config.hook.pytest_deselected(items=[item for item in items if is_long[item] is not wanted])
-    items[:] = [item for item in items if is_long[item] is wanted]
+    soak = bool(config.option.soak)
+    wanted = [item for item in items if _is_long(item) is soak or is_hypothesis_test(getattr(item, "obj", None))]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
+    items[:] = wanted
+
+
+def _needs_postgresql(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    is_parameter = callspec is not None and callspec.params.get("kind") == "postgresql"
+    return is_parameter or "postgresql" in getattr(item, "fixturenames", ())
+
+
+def _is_long(item: pytest.Item) -> bool:
+    return item.get_closest_marker("soak") is not None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Give each module that has a function `begin` the chance to start what it will wait for."""
+    """Give each module that has a function `begin` the chance to start what its slow tests will wait for."""
     if session.config.option.collectonly:
         return
-    modules = {item.module.__name__: item.module for item in session.items if isinstance(item, pytest.Function)}
+    slow = [item for item in session.items if isinstance(item, pytest.Function) and item.get_closest_marker("slow")]
+    modules = {item.module.__name__: item.module for item in slow}
     for module in modules.values():
         if begin := getattr(module, "begin", None):
             begin()

@@ -293,6 +293,7 @@ def test_the_port_is_closed_to_other_machines(port: int) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_server_that_listens_everywhere_still_refuses_other_peers(tmp_path: Path) -> None:
     with running("streamlit", tmp_path, "--server.address=0.0.0.0") as (port, _):
         assert ask(port)[0] == 200
@@ -384,6 +385,7 @@ def test_a_running_server_has_them(served: tuple[int, list[ForwardMsg]]) -> None
     assert has_them(served[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", SERVERS)
 def test_it_has_them_wherever_it_was_started(server: str, tmp_path: Path) -> None:
     with running(server, tmp_path, started_in=tmp_path) as (port, _), a_tab(port, "") as told:
@@ -493,6 +495,7 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, s
         yield {each: threads.submit(start, *each) for each in STARTS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("server", "name"), STARTS)
 def test_a_start_that_cannot_work_ends_in_one_sentence(
     server: str, name: str, ends: dict[tuple[str, str], Future[Ended]]
@@ -506,6 +509,7 @@ def test_a_start_that_cannot_work_ends_in_one_sentence(
         assert secret not in end.stdout + end.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("server", "name"), [("streamlit", "SIGTERM"), ("streamlit", "SIGINT"), ("uvicorn", "SIGTERM")]
 )

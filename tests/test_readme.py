@@ -65,8 +65,8 @@ def type_what_installs(folder: Path) -> None:
     subprocess.run([sys.executable, *lines[0].split()[1:]], cwd=folder, check=True)
     for line in lines[1:]:
         subprocess.run(line, shell=True, cwd=folder, env=quickly, check=True)
-    subprocess.run([sys.executable, "-m", "venv", folder / "alone"], check=True)
-    pip = [str(folder / "alone" / "bin" / "python"), "-m", "pip"]
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "alone"], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "alone" / "bin" / "python")]
     subprocess.run([*pip, "install", "--quiet", folder], env=quickly, check=True)
 
 
@@ -119,6 +119,7 @@ def running(command: str, folder: Path, **environment: str) -> Iterator["subproc
             process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_plain_lines_install_and_start_the_app_and_make_demo_starts_all(clone: Path) -> None:
     """One after the other, since the second finds the virtual environment of the first and completes it."""
@@ -148,6 +149,7 @@ def test_the_plain_lines_install_and_start_the_app_and_make_demo_starts_all(clon
     assert not taken(demo_port)
 
 
+@pytest.mark.slow
 def test_the_commands_that_look_after_the_data_work(clone: Path) -> None:
     """Behind the test above, which has started the app there."""
     commands = next(block for block in blocks("bash") if "-m db" in block).splitlines()
@@ -176,6 +178,7 @@ print("".join(client.stream(ChatCompletionsRequest.of_prompts("Four"))))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_connector_works_where_there_is_neither_streamlit_nor_a_database(clone: Path, tmp_path: Path) -> None:
     """In an environment of its own, with what pyproject.toml names for it and nothing else."""

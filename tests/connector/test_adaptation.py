@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from connector import (
@@ -603,7 +603,6 @@ WORDINGS: list[Callable[[str, Any], Reply]] = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     asked=st.sets(st.sampled_from(sorted(PARAMETERS))),
     refused=st.sets(st.sampled_from(sorted([*PARAMETERS, "system", "developer", "stream", "stream_options"]))),

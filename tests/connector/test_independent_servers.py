@@ -51,7 +51,7 @@ def at(endpoint: str, key: str, model: str, reports: list[CallReport], read: flo
     return Client(configuration, on_call=reports.append, timeout=httpx2.Timeout(10, read=read))
 
 
-@pytest.fixture(params=["the real model", "llmock"])
+@pytest.fixture(params=[pytest.param("the real model", marks=pytest.mark.slow), "llmock"])
 def independent(request: pytest.FixtureRequest, reports: list[CallReport]) -> Client:
     if request.param == "llmock":
         chaos: LLMock = request.getfixturevalue("llmock")
@@ -94,11 +94,13 @@ def test_a_stream_gives_the_text_of_the_whole_answer(independent: Client, report
     assert whole.choices[0].message.content == text
 
 
+@pytest.mark.slow
 def test_the_real_model_refuses_a_wrong_key(model: RealModel, reports: list[CallReport]) -> None:
     with pytest.raises(KeyRefused):
         at(model.base_url, "sk-wrong-0123456789", model.name, reports).execute_without_history("Hello")
 
 
+@pytest.mark.slow
 def test_the_real_model_keeps_to_a_schema(model: RealModel, reports: list[CallReport]) -> None:
     schema = {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}}, "required": ["colour"]}
     response_format: Any = {"type": "json_schema", "json_schema": {"name": "colour", "schema": schema}}

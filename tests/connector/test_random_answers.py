@@ -18,7 +18,7 @@ from tests.connector.conftest import REQUEST, all_that_shows
 from tests.provider.answers import chunk, completion, error, usage
 
 KEY = "0123456789abcdef0123456789abcdef"
-ROUNDS = 250
+SEEDS = pytest.mark.parametrize(("seed", "rounds"), [(0, 60), pytest.param(1, 2_000, marks=pytest.mark.soak)])
 JUNK: list[Any] = [
     None,
     True,
@@ -157,35 +157,38 @@ def event_stream(events: list[Any]) -> bytes:
     return b"".join(b"data: %s\n\n" % json.dumps(event).encode() for event in events) + b"data: [DONE]\n\n"
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_bent_chunks_end_in_a_response_or_a_connector_error(seed: int) -> None:
+@SEEDS
+def test_bent_chunks_end_in_a_response_or_a_connector_error(seed: int, rounds: int) -> None:
     dice = random.Random(seed)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         outcome(200, "text/event-stream", in_pieces(dice, event_stream(bent(dice, EVENTS))))
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_garbled_streams_end_in_a_response_or_a_connector_error(seed: int) -> None:
+@SEEDS
+def test_garbled_streams_end_in_a_response_or_a_connector_error(seed: int, rounds: int) -> None:
     dice = random.Random(seed)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         outcome(200, "text/event-stream", in_pieces(dice, garbled(dice, event_stream(EVENTS))))
 
 
-def test_random_bytes_end_in_a_connector_error() -> None:
-    dice = random.Random(0)
-    for _ in range(ROUNDS // 2):
+@SEEDS
+def test_random_bytes_end_in_a_connector_error(seed: int, rounds: int) -> None:
+    dice = random.Random(seed)
+    for _ in range(rounds):
         kind = dice.choice(["text/event-stream", "application/json", "text/html", ""])
         outcome(dice.choice([200, 200, 201, 302, 400, 429, 500]), kind, [dice.randbytes(dice.randrange(200))])
 
 
-def test_bent_answers_end_in_a_response_or_a_connector_error() -> None:
-    dice = random.Random(0)
-    for _ in range(ROUNDS):
+@SEEDS
+def test_bent_answers_end_in_a_response_or_a_connector_error(seed: int, rounds: int) -> None:
+    dice = random.Random(seed)
+    for _ in range(rounds):
         outcome(200, "application/json", [json.dumps(bent(dice, WHOLE)).encode()])
 
 
-def test_bent_refusals_end_in_a_connector_error() -> None:
-    dice = random.Random(0)
-    for _ in range(ROUNDS):
+@SEEDS
+def test_bent_refusals_end_in_a_connector_error(seed: int, rounds: int) -> None:
+    dice = random.Random(seed)
+    for _ in range(rounds):
         status = dice.choice([200, 302, 400, 401, 403, 404, 418, 422, 429, 500, 503])
         outcome(status, "application/json", [json.dumps(bent(dice, REFUSED)).encode()])

@@ -118,7 +118,14 @@ WAYS: dict[str, Callable[[Configuration, ChatCompletionsRequest], str]] = {
     "curl": curl_command,
 }
 each_way = pytest.mark.parametrize("way", WAYS)
-each_form = pytest.mark.parametrize("form", ["OpenAI", "Azure with a key", "Azure v1 with a key"])
+FORMS = ["OpenAI", "Azure with a key", "Azure v1 with a key"]
+# Each field in one of the forms, in turn: the form decides about the address, the header and the model, and no field
+# about any of them. All pairs of them are the long form.
+FIELD_IN_FORM = [
+    pytest.param(form, field, marks=[] if at % len(FORMS) == turn else pytest.mark.soak, id=f"{field}-{form}")
+    for at, field in enumerate(EACH_FIELD)
+    for turn, form in enumerate(FORMS)
+]
 KEYS = {"API key": "sk-provider-test-key-7f3a", "token": "entra-provider-test-token-51c8"}
 
 
@@ -168,8 +175,7 @@ def test_there_is_a_case_for_each_field() -> None:
 
 
 @each_way
-@each_form
-@pytest.mark.parametrize("field", EACH_FIELD)
+@pytest.mark.parametrize(("form", "field"), FIELD_IN_FORM)
 def test_any_field_goes_along(
     provider: ProviderServer, run: Callable[[str, str], dict[str, Any]], way: str, form: str, field: str
 ) -> None:

@@ -68,6 +68,7 @@ def said_until_open(demo: subprocess.Popen[str]) -> list[str]:
     return said
 
 
+@pytest.mark.slow
 def test_it_starts_model_and_app_and_stops_both(settings: Settings) -> None:
     with start(settings) as demo:
         found = re.fullmatch(r"Open http://localhost:(\d+)\n", said_until_open(demo)[-1])
@@ -122,6 +123,7 @@ BEGUN: dict[str, Callable[[Settings], bool]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begun", BEGUN.values(), ids=BEGUN)
 def test_it_ends_quietly_when_interrupted_while_starting(settings: Settings, begun: Callable[[Settings], bool]) -> None:
     with start(settings) as demo:
@@ -134,6 +136,7 @@ def test_it_ends_quietly_when_interrupted_while_starting(settings: Settings, beg
     assert not taken(settings.demo_port)
 
 
+@pytest.mark.slow
 def test_a_port_that_another_program_uses_is_told_with_what_to_do(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", settings.demo_port)), start(settings) as demo:
         output, errors = demo.communicate(timeout=60)

@@ -13,6 +13,7 @@ from demo import model
 from demo.child import DemoFailed
 from tests.provider.real_model import RealModel, free_port
 
+pytestmark = pytest.mark.slow
 ASKED: dict[str, Any] = {
     "model": model.NAME,
     "messages": [{"role": "user", "content": "Name a colour."}],

@@ -34,10 +34,19 @@ SENDING = [*USE_CASES, "tuner"]
 TALKING = {"chat", "tutor", "game_character"}
 ALONE = [name for name in USE_CASES if name not in TALKING]
 """Those whose answers stand alone."""
+DOORS = {"chat", "translate", "json_demo_data", "operations"}
+"""A use case for each of the three doors, and the one with three answers: what is true at these is true at all."""
+ENDLESS = 150
+"""Seconds after which a wait is given up; no test is about them."""
 CANNOT_OPEN = "The stored key of this configuration cannot be opened. Enter the key again."
 
 _MARKDOWN = {"title", "header", "subheader", "caption", "markdown", "error", "warning", "info", "success", "toast"}
 _AS_IT_IS = {"text", "code", "json", "page_link", "link_button"}
+
+
+def at_the_doors(pages: Iterable[str]) -> list[Any]:
+    """These pages as the parameters of a test; those that no door needs belong to its long form."""
+    return [page if page in DOORS else pytest.param(page, marks=pytest.mark.soak) for page in pages]
 
 
 class Workbench:
@@ -127,7 +136,7 @@ def _components() -> BidiComponentManager | None:
 
 def visit(page: str = "home", *, zone: str = "", **query: str) -> AppTest:
     """A new visitor opens a page by its address."""
-    at = AppTest.from_file(PAGES_FOLDER / "frame.py", default_timeout=15)
+    at = AppTest.from_file(PAGES_FOLDER / "frame.py", default_timeout=ENDLESS)
     at._bidi_component_manager = _components()
     at.query_params |= query
     if zone:
@@ -190,7 +199,7 @@ def answered(at: AppTest) -> AppTest:
     """Wait until all answers are written, and draw the page anew, as a browser does then."""
     while "Stop" in labels(at):
         for (answer_id,) in _writing():
-            assert base.answers().wait(answer_id, 10)
+            assert base.answers().wait(answer_id, ENDLESS)
         at.run()
     return at
 

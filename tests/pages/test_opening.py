@@ -1,6 +1,8 @@
 """Every page opens, whatever there is and whatever is missing or broken."""
 
 import logging
+import shutil
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -20,7 +22,7 @@ from tests.pages.conftest import (
     visit,
 )
 from tests.provider.answers import completion, error
-from tests.provider.server import Reply
+from tests.provider.server import ProviderServer, Reply
 
 TITLES = {name: title_of(name) for name in PAGES} | {
     "home": "Try chat completions on your own account",
@@ -77,12 +79,28 @@ def test_opening_a_page_sends_and_books_nothing(workbench: Workbench, address: s
     assert workbench.sql("SELECT count(*) FROM calls") == [(0,)]
 
 
-@each_page
-def test_a_page_opens_after_a_call_failed_and_another_reported_no_tokens(workbench: Workbench, address: str) -> None:
+@pytest.fixture(scope="module")
+def of_two_calls(tmp_path_factory: pytest.TempPathFactory, provider: ProviderServer) -> Path:
+    """The folder of a database with a call that failed and one that reported no tokens."""
+    folder = tmp_path_factory.mktemp("calls")
+    workbench = Workbench(folder / "workbench.db", provider)
+    workbench.start()
     workbench.connect()
-    workbench.server.next(Reply(501, error("Down.")), Reply(200, completion("OK", usage=None)))
+    provider.next(Reply(501, error("Down.")), Reply(200, completion("OK", usage=None)))
     for _ in range(2):
         send(visit("tuner"), "Send")
+    base.stop()
+    return folder
+
+
+@each_page
+def test_a_page_opens_after_a_call_failed_and_another_reported_no_tokens(
+    workbench: Workbench, of_two_calls: Path, address: str
+) -> None:
+    base.stop()
+    for file in ("workbench.db", "encryption.key"):
+        shutil.copy(of_two_calls / file, workbench.path.parent)
+    workbench.start()
     assert workbench.sql("SELECT status, total_tokens FROM calls ORDER BY id") == [("failed", None), ("done", None)]
     assert_opens(opened(address), TITLES[address])
 

@@ -8,9 +8,10 @@ import pytest
 from connector import ApiType, CallStatus, Configuration
 from pages.shared import base
 from tests.generation.conftest import until
-from tests.pages.conftest import Workbench, labels, lines, press, said, visit
+from tests.pages.conftest import Workbench, at_the_doors, labels, lines, press, said, visit
 from tests.provider.real_model import RealModel
 
+pytestmark = pytest.mark.slow
 SERVED = [use_case.name for use_case in base.use_cases() if not {"images", "tools"} & set(use_case.needs)]
 ENOUGH = 12
 """Characters after which an answer has begun; a small model can go on for long."""
@@ -43,7 +44,7 @@ def _has_ended(workbench: Workbench) -> bool:
     return not workbench.sql("SELECT 1 FROM messages WHERE status = 'writing'")
 
 
-@pytest.mark.parametrize("page", SERVED)
+@pytest.mark.parametrize("page", at_the_doors(SERVED))
 def test_a_use_case_is_answered_by_the_built_in_model(workbench: Workbench, real: RealModel, page: str) -> None:
     connect(real)
     at = visit(page)

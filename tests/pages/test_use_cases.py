@@ -14,11 +14,13 @@ from pages.shared import account, base
 from tests.pages.conftest import (
     ALONE,
     CANNOT_OPEN,
+    DOORS,
     PAGES,
     TALKING,
     USE_CASES,
     Workbench,
     action,
+    at_the_doors,
     go,
     labels,
     lines,
@@ -100,7 +102,7 @@ def test_what_was_talked_about_is_there_again_after_a_reload(workbench: Workbenc
     assert [lines(message.markdown) + lines(message.text) for message in again.chat_message] == there
 
 
-@pytest.mark.parametrize("page", USE_CASES)
+@pytest.mark.parametrize("page", at_the_doors(USE_CASES))
 def test_an_azure_deployment_answers_a_use_case_too(workbench: Workbench, page: str) -> None:
     workbench.connect("Azure with a key")
     at = use(visit(page))
@@ -121,8 +123,9 @@ def test_a_refused_message_of_a_talk_ends_in_a_sentence(workbench: Workbench, pa
 
 
 @pytest.mark.parametrize("page", ALONE)
+@pytest.mark.parametrize("statuses", [(400,), pytest.param((400, 401, 501), marks=pytest.mark.soak)], ids=len)
 def test_a_refused_request_ends_in_a_sentence_and_what_was_typed_can_be_sent_again(
-    workbench: Workbench, page: str
+    workbench: Workbench, page: str, statuses: tuple[int, ...]
 ) -> None:
     workbench.connect()
     at = visit(page)
@@ -131,7 +134,7 @@ def test_a_refused_request_ends_in_a_sentence_and_what_was_typed_can_be_sent_aga
         at.run()
     typed = [field.value for field in [*at.main.text_area, *at.main.text_input]]
     number = 3 if page == "operations" else 1
-    for status in (400, 401, 501):
+    for status in statuses:
         workbench.server.next(*[Reply(status, error("This is not taken."))] * number)
         at = send(at, action(at))
         assert not at.exception
@@ -140,7 +143,7 @@ def test_a_refused_request_ends_in_a_sentence_and_what_was_typed_can_be_sent_aga
     at = send(at, action(at))
     assert lines(at.error) == []
     bodies = [str(body) for body in workbench.bodies()]
-    assert sorted(bodies) == sorted(bodies[:number] * 4)
+    assert sorted(bodies) == sorted(bodies[:number] * (len(statuses) + 1))
 
 
 @pytest.mark.parametrize("page", USE_CASES)
@@ -180,7 +183,7 @@ def test_what_is_typed_is_data_that_cannot_leave_its_quotes_and_is_shown_as_text
     assert not [each for each in formatted if "evil.example" in each or "<script>" in each]
 
 
-@pytest.mark.parametrize("page", [*WRITING_ALONE, "vision", "function_calling", "operations"])
+@pytest.mark.parametrize("page", at_the_doors([*WRITING_ALONE, "vision", "function_calling", "operations"]))
 def test_a_megabyte_is_sent_whole_and_shown_in_part(workbench: Workbench, page: str) -> None:
     workbench.connect()
     at = visit(page)
@@ -205,7 +208,7 @@ def test_a_megabyte_is_sent_whole_and_shown_in_part(workbench: Workbench, page: 
     assert text_field(at).value == text
 
 
-@pytest.mark.parametrize("page", [*WRITING_ALONE, "vision", "operations"])
+@pytest.mark.parametrize("page", at_the_doors([*WRITING_ALONE, "vision", "operations"]))
 def test_changed_inputs_are_told_beside_the_answer_of_before(workbench: Workbench, page: str) -> None:
     workbench.connect()
     at = use(visit(page))
@@ -248,21 +251,35 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("page", ALONE)
-def test_an_answer_that_says_nothing_or_declines_is_told_and_one_can_go_on(workbench: Workbench, page: str) -> None:
+# Each of them at the doors, one at each other page in turn; all pairs are the long form.
+ODD_AT = [
+    pytest.param(page, name, marks=[] if page in DOORS or at % len(ODD) == turn else pytest.mark.soak)
+    for at, page in enumerate(ALONE)
+    for turn, name in enumerate(ODD)
+]
+
+
+@pytest.mark.parametrize(("page", "name"), ODD_AT)
+def test_an_answer_that_says_nothing_or_declines_is_told_and_one_can_go_on(
+    workbench: Workbench, page: str, name: str
+) -> None:
     workbench.connect()
     number = 3 if page == "operations" else 1
-    for name, body in ODD.items():
+
+    def answered_with(body: Any) -> AppTest:
         workbench.server.next(*[Reply(200, body)] * number)
         at = visit(page)
         if page == "function_calling":
             text_field(at).set_value("Hello?")
             at.run()
-        at = send(at, action(at))
-        assert lines(at.error) == [], name
-        words = "I would rather not." if name == "a refusal" else "The model returned no text."
-        assert said(at.main).count(words) >= number, name
-        assert not at.warning
+        return send(at, action(at))
+
+    at = answered_with(ODD[name])
+    assert lines(at.error) == []
+    words = "I would rather not." if name == "a refusal" else "The model returned no text."
+    assert said(at.main).count(words) >= number
+    assert not at.warning
+    assert not answered_with(completion("Here you are.")).exception
 
 
 # -- home
@@ -286,6 +303,7 @@ def test_the_home_page_searches_titles_sentences_and_needs(workbench: Workbench)
 # -- adding one
 
 
+@pytest.mark.slow
 def test_adding_a_use_case_is_one_file(tmp_path: Path) -> None:
     files = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True)
     for name in files.stdout.splitlines():
