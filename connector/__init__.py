@@ -25,9 +25,9 @@ from connector.chat_completions import (
     filtered_of,
     text_of,
 )
-from connector.client import AnswerStream, CallReport, CallStatus, Client, UsageSource
+from connector.client import Client
 from connector.configuration import Configuration
-from connector.doctor import examine, steps_of
+from connector.doctor import examine
 from connector.endpoint import Endpoint, origin_of, read_endpoint
 from connector.errors import (
     AccessDenied,
@@ -46,13 +46,15 @@ from connector.errors import (
     RequestRefused,
     UnreadableAnswer,
 )
-from connector.finding import Finding, State, Step
+from connector.finding import Finding, State, Step, steps_of
 from connector.message import ContentPart, Message, Role, ToolCall
 from connector.models import OfferedModel, models_of
 from connector.pasted import fields_of
 from connector.pricing import Cost, Price, context_window, cost_of, cost_of_prompt, tokens_of
+from connector.report import CallReport, CallStatus, UsageSource
 from connector.sdk import async_sdk
 from connector.snippets import connector_code, curl_command, key_variable, sdk_code
+from connector.stream import AnswerStream
 from connector.value import bounds_of, choices_of
 
 __all__ = [

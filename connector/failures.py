@@ -240,12 +240,12 @@ def _what_was_not_found(code: str, model: str, host: str, *, is_azure: bool) -> 
             "deployment needs about five minutes."
         )
     if is_azure:
-        return f"{host} knows no such address (404). Check the endpoint, the deployment name and the API version."
+        return f"{host} does not have this address (404). Check the endpoint, the deployment name and the API version."
     if code == "model_not_found":
         return (
             f"The model “{model}” does not exist at {host}, or the key has no access to it (404). Choose another one."
         )
-    return f"{host} knows no such address (404). Check the endpoint and the model “{model}”."
+    return f"{host} does not have this address (404). Check the endpoint and the model “{model}”."
 
 
 EFFORT_BESIDE_TOOLS = "reasoning_effort beside tools"

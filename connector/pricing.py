@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from connector.chat_completions import ChatCompletionsResponse
-from connector.client import CallReport
 from connector.errors import InvalidConfiguration
+from connector.report import CallReport
 from connector.value import Value
 
 _Dollars = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]

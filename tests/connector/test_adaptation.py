@@ -295,7 +295,7 @@ def test_several_choices_are_asked_for_one_by_one(
     [report] = reports
     assert (report.attempts, report.status, report.usage) == (4, CallStatus.DONE, response.usage)
     assert report.request_id == response._request_id is not None
-    assert [each.change for each in report.adaptations] == ["n left out, the choices asked for one by one"]
+    assert [each.change for each in report.adaptations] == ["n left out, the choices requested one by one"]
 
 
 @pytest.mark.parametrize("streamed", [False, True])

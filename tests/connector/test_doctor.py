@@ -189,9 +189,9 @@ def unreached(step: Step, says: str, advice: str, endpoint: str, passed: tuple[S
     return Broken(passed, step, says, advice, root=None, changes={"endpoint": endpoint}, **rest)
 
 
-TOKEN = "A token lives for about an hour and has to be for {}; whoever it belongs to needs the role Cognitive Services "
+TOKEN = "A token lives for about an hour and has to be for {}; its owner needs the role Cognitive Services "
 TOKEN += "OpenAI User."
-PATH = "Is its path right? Most servers' addresses end in /v1."
+PATH = "Check the path; the addresses of most servers end in /v1."
 BROKEN = {
     # the address
     "the example's address": unreached(
@@ -221,7 +221,7 @@ BROKEN = {
     "no such host": unreached(
         Step.NAME,
         "The host no-such-host.invalid was not found.",
-        "Look for a typing mistake in it. If this machine reaches the internet through a proxy only, set "
+        "Check the host name for typing errors. If this machine reaches the internet through a proxy only, set "
         "OUTGOING_PROXY.",
         "https://no-such-host.invalid/v1",
         (Step.ADDRESS,),
@@ -229,14 +229,14 @@ BROKEN = {
     "nothing listens": unreached(
         Step.CONNECTION,
         "Nothing answers at 127.0.0.1:{closed}.",
-        "Check the port in the address and whether the server is running; and OUTGOING_PROXY, if it is set.",
+        "Check the port in the address, whether the server is running, and OUTGOING_PROXY if it is set.",
         "http://127.0.0.1:{closed}/v1",
         (Step.ADDRESS, Step.NAME),
     ),
     "no proxy listens": unreached(
         Step.CONNECTION,
         "Nothing answers at 127.0.0.1:{port}.",
-        "Check the port in the address and whether the server is running; and OUTGOING_PROXY, if it is set.",
+        "Check the port in the address, whether the server is running, and OUTGOING_PROXY if it is set.",
         "http://127.0.0.1:{port}/v1",
         (Step.ADDRESS, Step.NAME),
         proxy="http://127.0.0.1:{closed}",
@@ -245,7 +245,7 @@ BROKEN = {
     "a proxy that refuses": unreached(
         Step.CONNECTION,
         "The proxy refused to connect: “501 Unsupported method ('CONNECT')”.",
-        "Check OUTGOING_PROXY, and whether it lets this host through.",
+        "Check OUTGOING_PROXY, and whether the proxy allows this host.",
         "https://provider.invalid/v1",
         (Step.ADDRESS,),
         proxy="http://127.0.0.1:{port}",
@@ -253,8 +253,7 @@ BROKEN = {
     "a proxy that is not trusted": unreached(
         Step.CONNECTION,
         "not trusted on this machine: self",
-        "If the address is right: a company's proxy, or a server of one's own, needs its certificate in "
-        "OUTGOING_CA_FILE.",
+        "If the address is right, add the certificate of your proxy or server to OUTGOING_CA_FILE.",
         "http://127.0.0.1:{port}/v1",
         (Step.ADDRESS, Step.NAME),
         proxy="https://localhost:{good}",
@@ -263,23 +262,22 @@ BROKEN = {
     "a self-signed certificate": unreached(
         Step.CERTIFICATE,
         "The certificate of localhost:{good} is not trusted on this machine: self",
-        "If the address is right: a company's proxy, or a server of one's own, needs its certificate in "
-        "OUTGOING_CA_FILE.",
+        "If the address is right, add the certificate of your proxy or server to OUTGOING_CA_FILE.",
         "https://localhost:{good}/v1",
         TO_REACH,
     ),
     "an expired certificate": unreached(
         Step.CERTIFICATE,
-        "The certificate of localhost:{expired} is not valid any more.",
-        "Whoever runs the server has to renew it. Is the clock of this machine right?",
+        "The certificate of localhost:{expired} has expired.",
+        "The server's administrator has to renew it. Also check the clock of this machine.",
         "https://localhost:{expired}/v1",
         TO_REACH,
         trusts="expired",
     ),
     "a certificate for another name": unreached(
         Step.CERTIFICATE,
-        "The certificate is one for another name than 127.0.0.1:{good}.",
-        "Enter the address by the name that the certificate was made for.",
+        "The certificate does not match the host name 127.0.0.1:{good}.",
+        "Enter the address with the host name that the certificate was issued for.",
         "https://127.0.0.1:{good}/v1",
         TO_REACH,
         trusts="good",
@@ -294,7 +292,7 @@ BROKEN = {
     "http to a TLS port": unreached(
         Step.CONNECTION,
         "127.0.0.1:{good} does not speak plain http at this port.",
-        "Enter the address with https:// in place of http://.",
+        "Enter the address with https:// instead of http://.",
         "http://127.0.0.1:{good}/v1",
         (Step.ADDRESS, Step.NAME),
     ),
@@ -302,7 +300,7 @@ BROKEN = {
         (Step.ADDRESS, Step.NAME),
         Step.CONNECTION,
         "does not speak plain http at this port.",
-        "Enter the address with https:// in place of http://.",
+        "Enter the address with https:// instead of http://.",
         root=Reply(400, "<html>The plain HTTP request was sent to HTTPS port</html>", content_type="text/html"),
         same_as="http to a TLS port",
     ),
@@ -310,65 +308,65 @@ BROKEN = {
     "a web page": Broken(
         TO_REACH,
         Step.API,
-        "answers with a web page, not as an API.",
-        "Check the address. If it is right: is there a sign-in, or a proxy's page, in front of it?",
+        "returned a web page instead of an API response.",
+        "Check the address. If it is right, a sign-in page or a proxy may intercept the requests.",
         (Reply(200, HTML, content_type="text/html; charset=utf-8"),),
     ),
     "another JSON": Broken(
         TO_REACH,
         Step.API,
-        "answers with something that is no chat completion.",
+        "returned something that is not a chat completion.",
         "Check the path in the address.",
         (Reply(200, {"name": "a server of something else"}),),
     ),
     "a redirect to a sign-in": Broken(
         TO_REACH,
         Step.API,
-        "127.0.0.1:{port} sends calls on to login.example.com (302).",
-        "A sign-in stands in front of the API. Ask for an address that takes the key alone.",
+        "127.0.0.1:{port} redirects calls to login.example.com (302).",
+        "The API is behind a sign-in page. Ask for an address that accepts the key alone.",
         elsewhere("https://login.example.com/tenant/oauth2/authorize?client_id=7", 302),
     ),
     "a redirect to a sign-in of its own": Broken(
         TO_REACH,
         Step.API,
-        "127.0.0.1:{port} sends calls on to another address (303).",
-        "A sign-in stands in front of the API. Ask for an address that takes the key alone.",
+        "127.0.0.1:{port} redirects calls to another address (303).",
+        "The API is behind a sign-in page. Ask for an address that accepts the key alone.",
         elsewhere("/users/sign_in", 303),
         same_as="a redirect to a sign-in",
     ),
     "a redirect to https": Broken(
         TO_REACH,
         Step.API,
-        "sends calls on to another address (308).",
+        "redirects calls to another address (308).",
         "Enter the address with https://.",
         elsewhere("https://127.0.0.1/v1/chat/completions", 308),
     ),
     "a redirect to somewhere else": Broken(
         TO_REACH,
         Step.API,
-        "sends calls on to association.example.com (307).",
-        "It is not followed, since the key would go along. Enter the address that it leads to.",
+        "redirects calls to association.example.com (307).",
+        "The redirect is not followed, because it would also send the key. Enter the address that it leads to.",
         elsewhere("https://association.example.com/authors/v1/chat/completions"),
     ),
     "a redirect to nowhere": Broken(
         TO_REACH,
         Step.API,
-        "sends calls on to another address (301).",
-        "It is not followed, since the key would go along. Enter the address that it leads to.",
+        "redirects calls to another address (301).",
+        "The redirect is not followed, because it would also send the key. Enter the address that it leads to.",
         (Reply(301, ""), Reply(301, "")),
         same_as="a redirect to somewhere else",
     ),
     "a wrong path": Broken(
         TO_REACH,
         Step.API,
-        "knows no such address (404). It says: “Invalid URL (POST /v2/chat/completions)”",
+        "does not have this address (404). It says: “Invalid URL (POST /v2/chat/completions)”",
         f"Calls go to http://127.0.0.1:{{port}}/v2/chat/completions. {PATH}",
         changes={"endpoint": "http://127.0.0.1:{port}/v2"},
     ),
     "a path that takes no POST": Broken(
         TO_REACH,
         Step.API,
-        "knows no such address (405). It says: “Method Not Allowed”",
+        "does not have this address (405). It says: “Method Not Allowed”",
         f"Calls go to http://127.0.0.1:{{port}}/v1/chat/completions. {PATH}",
         (Reply(405, {"detail": "Method Not Allowed"}),),
         same_as="a wrong path",
@@ -376,7 +374,7 @@ BROKEN = {
     "the address of responses": Broken(
         TO_REACH,
         Step.API,
-        "knows no such address (404).",
+        "does not have this address (404).",
         f"Calls go to http://127.0.0.1:{{port}}/v1/responses/chat/completions. {PATH}",
         changes={"endpoint": "http://127.0.0.1:{port}/v1/responses"},
         remarks=(Step.ADDRESS,),
@@ -385,7 +383,7 @@ BROKEN = {
     "Ollama's own address": Broken(
         TO_REACH,
         Step.API,
-        "knows no such address (404).",
+        "does not have this address (404).",
         f"Calls go to http://127.0.0.1:{{port}}/api/chat/chat/completions. {PATH}",
         changes={"endpoint": "http://127.0.0.1:{port}/api/chat"},
         remarks=(Step.ADDRESS,),
@@ -394,7 +392,7 @@ BROKEN = {
     "the address of the models": Broken(
         TO_REACH,
         Step.API,
-        "knows no such address (404). It says: “Invalid URL (POST /v1/models/chat/completions)”",
+        "does not have this address (404). It says: “Invalid URL (POST /v1/models/chat/completions)”",
         f"Calls go to http://127.0.0.1:{{port}}/v1/models/chat/completions. {PATH}",
         changes={"endpoint": "http://127.0.0.1:{port}/v1/models"},
         remarks=(Step.ADDRESS,),
@@ -404,30 +402,30 @@ BROKEN = {
     "a wrong key at OpenAI": Broken(
         (*TO_REACH, Step.API),
         Step.KEY,
-        "did not accept it (401). It says: “Incorrect API key provided: [key] You can find",
-        "Copy it again, whole, from the provider that this address belongs to.",
+        "did not accept the key (401). It says: “Incorrect API key provided: [key] You can find",
+        "Copy the complete key again from the provider of this address.",
         (Reply(401, wrong_key(Form.OPENAI, "sk-provider-test-key-7f3a")),),
     ),
     "a wrong key that is refused with 400": Broken(
         (*TO_REACH, Step.API),
         Step.KEY,
-        "did not accept it (400). It says: “API key not valid.”",
-        "Copy it again, whole, from the provider that this address belongs to.",
+        "did not accept the key (400). It says: “API key not valid.”",
+        "Copy the complete key again from the provider of this address.",
         (Reply(400, error("API key not valid.", code="invalid_api_key")),),
         same_as="a wrong key at OpenAI",
     ),
     "a wrong key at Azure": Broken(
         (*TO_REACH, Step.API),
         Step.KEY,
-        "did not accept it (401). It says: “Access denied due to invalid subscription key",
-        "Copy it again from Keys and Endpoint of this very resource: each resource has keys of its own.",
+        "did not accept the key (401). It says: “Access denied due to invalid subscription key",
+        "Copy the key again from Keys and Endpoint of this resource; each resource has its own keys.",
         (Reply(401, wrong_key(Form.AZURE, None)),),
         form=AZURE,
     ),
     "an expired token": Broken(
         (*TO_REACH, Step.API),
         Step.KEY,
-        "did not accept it (401). It says: “Unauthorized. Access token is missing",
+        "did not accept the key (401). It says: “Unauthorized. Access token is missing",
         TOKEN.format("https://cognitiveservices.azure.com/.default"),
         (Reply(401, wrong_key(Form.AZURE, "expired")),),
         form="Azure with a token",
@@ -435,7 +433,7 @@ BROKEN = {
     "an expired token for Azure's v1": Broken(
         (*TO_REACH, Step.API),
         Step.KEY,
-        "did not accept it (401).",
+        "did not accept the key (401).",
         TOKEN.format("https://ai.azure.com/.default"),
         (Reply(401, wrong_key(Form.AZURE_V1, "expired")),),
         form="Azure v1 with a token",
@@ -444,7 +442,7 @@ BROKEN = {
         (*TO_REACH, Step.API),
         Step.KEY,
         "denies access (403). It says: “Access denied due to Virtual Network/Firewall rules.”",
-        "It is rarely the key itself: look at its permissions or roles, at the network rules, and at the region.",
+        "The cause is rarely the key itself: check its permissions or roles, the network rules and the region.",
         (Reply(403, azure_error("Access denied due to Virtual Network/Firewall rules.", "403")),),
         form=AZURE,
     ),
@@ -461,7 +459,7 @@ BROKEN = {
     "no such model": Broken(
         TO_KNOW,
         Step.MODEL,
-        "There is no model “gpt-tset” at 127.0.0.1:{port}, or the key may not use it.",
+        "There is no model “gpt-tset” at 127.0.0.1:{port}, or the key has no access to it.",
         "Choose another model. This server has gpt-test, and others.",
         (Reply(404, unknown_model(Form.OPENAI, "gpt-tset")),),
         changes={"model_default": "gpt-tset"},
@@ -469,7 +467,7 @@ BROKEN = {
     "no such model in Ollama's words": Broken(
         TO_KNOW,
         Step.MODEL,
-        "There is no model “llama” at 127.0.0.1:{port}, or the key may not use it.",
+        "There is no model “llama” at 127.0.0.1:{port}, or the key has no access to it.",
         "Choose another model. This server has chat-test, gpt-test.",
         (Reply(404, error("model 'llama' not found", type="api_error")),),
         changes={"model_default": "llama"},
@@ -478,14 +476,14 @@ BROKEN = {
     "no model named": Broken(
         TO_REACH,
         Step.MODEL,
-        "No model is named.",
+        "No model is set.",
         "Enter a default model. This server has chat-test, gpt-test.",
         changes={"model_default": ""},
     ),
     "a model of another kind": Broken(
         TO_KNOW,
         Step.MODEL,
-        "“gpt-test” does not chat. It says: “This is not a chat model",
+        "“gpt-test” is not a chat model. It says: “This is not a chat model",
         "Choose a chat model. This server has chat-test, gpt-test.",
         (
             Reply(
@@ -501,7 +499,7 @@ BROKEN = {
     "a model for responses only": Broken(
         TO_KNOW,
         Step.MODEL,
-        "“gpt-test” does not chat. It says: “This model is only supported in v1/responses",
+        "“gpt-test” is not a chat model. It says: “This model is only supported in v1/responses",
         "Choose a chat model. This server has chat-test, gpt-test.",
         (
             Reply(
@@ -514,7 +512,7 @@ BROKEN = {
     "a model that may not be named so": Broken(
         TO_KNOW,
         Step.MODEL,
-        "There is no model “gpt-test” at 127.0.0.1:{port}, or the key may not use it. It says: “invalid ID”",
+        "There is no model “gpt-test” at 127.0.0.1:{port}, or the key has no access to it. It says: “invalid ID”",
         "Choose another model. This server has gpt-test, chat-test.",
         (Reply(400, error("invalid ID", param="model")),),
         same_as="no such model",
@@ -522,7 +520,7 @@ BROKEN = {
     "a deployment of an embeddings model": Broken(
         TO_KNOW,
         Step.MODEL,
-        "“gpt-test” does not chat. It says: “The chatCompletion operation does not work with the specified model",
+        "“gpt-test” is not a chat model. It says: “The chatCompletion operation does not work with the specified model",
         "Enter the deployment of a chat model.",
         (
             Reply(
@@ -540,8 +538,9 @@ BROKEN = {
     "a version that Azure does not know": Broken(
         (*TO_REACH, Step.API),
         Step.VERSION,
-        "knows no such address (404). It says: “Resource not found”",
-        "Enter an API version that exists, for example 2024-10-21, or v1. Does the address end in .azure.com?",
+        "does not have this address (404). It says: “Resource not found”",
+        "Enter an API version that exists, for example 2024-10-21, or v1. "
+        "Also check that the address ends in .azure.com.",
         (Reply(404, unknown_path("POST", "/openai/deployments/gpt-test/chat/completions")),),
         form=AZURE,
         changes={"api_version": "2024-10-22"},
@@ -549,7 +548,7 @@ BROKEN = {
     "a version that Azure refuses": Broken(
         (*TO_REACH, Step.API),
         Step.VERSION,
-        "It is refused. It says: “The api-version '2022-12-01' is not supported.”",
+        "The API version was refused. It says: “The api-version '2022-12-01' is not supported.”",
         "Enter v1, or 2025-04-01-preview.",
         (Reply(400, azure_error("The api-version '2022-12-01' is not supported.", "InvalidApiVersion")),),
         form=AZURE,
@@ -558,7 +557,8 @@ BROKEN = {
     "a model that needs a newer version": Broken(
         (*TO_REACH, Step.API),
         Step.VERSION,
-        "It is refused. It says: “Model o3-mini is enabled only for api versions 2024-12-01-preview and later”",
+        "The API version was refused. It says: “Model o3-mini is enabled only for api versions "
+        "2024-12-01-preview and later”",
         "Enter v1, or 2025-04-01-preview.",
         (
             Reply(
@@ -582,52 +582,52 @@ BROKEN = {
     "a rate limit": Broken(
         TO_ASK,
         Step.ANSWER,
-        "Key and model are right, but the account gets too many requests just now (429). It says: “Rate limit reached",
-        "Test again in a minute. If it stays, raise the limit of the deployment or the account.",
+        "Key and model are right, but the account has reached its rate limit (429). It says: “Rate limit reached",
+        "Test again in a minute. If it happens again, raise the limit of the deployment or the account.",
         (Reply(429, error("Rate limit reached for gpt-test.", code="rate_limit_exceeded"), headers=SOON),) * 2,
     ),
     "a model that is still being loaded": Broken(
         TO_REACH,
         Step.ANSWER,
         "127.0.0.1:{port} has a problem of its own (503). It says: “Loading model”",
-        "Test again later; if the server is yours, look into its log.",
+        "Test again later; if the server is yours, check its log.",
         (Reply(503, error("Loading model", type="unavailable_error"), headers=SOON),) * 2,
     ),
     "an error behind status 200": Broken(
         TO_REACH,
         Step.ANSWER,
         "127.0.0.1:{port} has a problem of its own. It says: “Boom.”",
-        "Test again later; if the server is yours, look into its log.",
+        "Test again later; if the server is yours, check its log.",
         (Reply(200, {"error": {"message": "Boom."}}),),
         same_as="a model that is still being loaded",
     ),
     "a silent server": Broken(
         TO_REACH,
         Step.ANSWER,
-        "127.0.0.1:{port} took the question and did not answer within 0.2 s.",
-        "Test again; if it stays, the server is overloaded, or its model is still being loaded.",
+        "127.0.0.1:{port} accepted the request but did not answer within 0.2 s.",
+        "Test again. If it happens again, the server is overloaded or its model is still loading.",
         (Hang(),),
         patience=0.2,
     ),
     "a server that hangs up": Broken(
         TO_REACH,
         Step.ANSWER,
-        "127.0.0.1:{port} hung up on the question.",
-        "Look into the server's own log: the way there is fine.",
+        "127.0.0.1:{port} closed the connection without answering.",
+        "Check the server's own log; the connection to it works.",
         (Drop(),),
     ),
     "a refusal": Broken(
         TO_ASK,
         Step.ANSWER,
-        "The question was refused. It says: “This model takes pictures only.”",
-        "Change what it names.",
+        "The request was refused. It says: “This model takes pictures only.”",
+        "Correct the part of the request that it names.",
         (Reply(400, error("This model takes pictures only.")),),
     ),
     "a refusal that names a version where none is sent": Broken(
         TO_ASK,
         Step.ANSWER,
-        "The question was refused. It says: “Unknown API version.”",
-        "Change what it names.",
+        "The request was refused. It says: “Unknown API version.”",
+        "Correct the part of the request that it names.",
         (Reply(400, error("Unknown API version.")),),
         form=AZURE_V1,
         same_as="a refusal",
@@ -635,8 +635,8 @@ BROKEN = {
     "a refusal without a word": Broken(
         TO_ASK,
         Step.ANSWER,
-        "The question was refused. 127.0.0.1:{port} refused the request (413). It does not say why.",
-        "Look into the log of the server, or ask whoever runs it.",
+        "The request was refused. 127.0.0.1:{port} refused the request (413). It does not say why.",
+        "Check the server's log, or ask its administrator.",
         (Reply(413, HTML, content_type="text/html"),),
     ),
 }
@@ -675,7 +675,7 @@ def test_a_broken_set_up_fails_at_its_own_step_with_advice(
     assert failed.advice == broken.advice.format(**places)
     assert all(bool(finding.advice) == (finding.state is not State.PASSED) for finding in findings)
     assert [report.status for report in reports] in ([], [CallStatus.FAILED])
-    assert bool(reports) == (broken.root == NOT_HERE and broken.says != "No model is named.")
+    assert bool(reports) == (broken.root == NOT_HERE and broken.says != "No model is set.")
 
 
 def steps(broken: Broken) -> list[Step]:
@@ -780,33 +780,34 @@ LAME = {
     "a version that does not know stream_options": Lame(
         refusing("stream_options", unrecognized("stream_options")),
         (Step.STREAMING,),
-        "Streams do not tell their tokens. It says: “Unrecognized request argument supplied: stream_options”",
-        "The API version is older than this parameter: enter 2024-10-21 or newer, or v1.",
+        "Streaming works without token usage. It says: “Unrecognized request argument supplied: stream_options”",
+        "The API version does not support this parameter: enter 2024-10-21 or newer, or v1.",
         form=AZURE,
     ),
     "a server that does not know stream_options": Lame(
         refusing("stream_options", unrecognized("stream_options")),
         (Step.STREAMING,),
-        "Streams do not tell their tokens. It says: “Unrecognized request argument supplied: stream_options”",
-        "Usage and cost of its answers stay unknown.",
+        "Streaming works without token usage. It says: “Unrecognized request argument supplied: stream_options”",
+        "Usage and cost of streamed answers stay unknown.",
     ),
     "a server that streams without usage": Lame(
         silent_about_tokens,
         (Step.STREAMING,),
-        "Streams do not tell their tokens, though they are asked to.",
-        "Usage and cost of its answers stay unknown. A newer version of the server may tell.",
+        "Streaming works but reports no token usage.",
+        "Usage and cost of streamed answers stay unknown. A newer version of the server may report them.",
     ),
     "a server that does not stream": Lame(
         answer_instead_of("stream", "OK"),
         (Step.STREAMING,),
-        "Answers come whole, not in pieces.",
-        "One has to wait longer for the first word; all else works.",
+        "Answers are not streamed; they arrive complete.",
+        "The first word takes longer; everything else works.",
     ),
     "an organisation that may not stream": Lame(
         refusing("stream", UNVERIFIED),
         (Step.STREAMING,),
-        "Answers come whole, not in pieces. It says: “Your organization must be verified to stream this model.”",
-        "One has to wait longer for the first word; all else works.",
+        "Answers are not streamed; they arrive complete. "
+        "It says: “Your organization must be verified to stream this model.”",
+        "The first word takes longer; everything else works.",
         same_as="a server that does not stream",
     ),
     "streams that break off": Lame(
@@ -818,95 +819,95 @@ LAME = {
     "a server that refuses schemas": Lame(
         refusing("response_format", Reply(400, error(NO_SCHEMA, param="response_format"))),
         (Step.JSON_SCHEMA,),
-        f"JSON of a schema is refused. It says: “{NO_SCHEMA}”",
-        "Pages that need JSON will not work with it.",
+        f"Structured output was refused. It says: “{NO_SCHEMA}”",
+        "Pages that need JSON will not work with this configuration.",
     ),
     "a version that refuses schemas": Lame(
         refusing(
             "response_format", Reply(400, azure_error("response_format value as json_schema is enabled ...", "x"))
         ),
         (Step.JSON_SCHEMA,),
-        "JSON of a schema is refused. It says: “response_format value",
-        "Pages that need JSON will not work with it. JSON schemas need API version 2024-08-01-preview or newer, and a "
-        "model from gpt-4o on.",
+        "Structured output was refused. It says: “response_format value",
+        "Pages that need JSON will not work with this configuration. JSON schemas need API version 2024-08-01-preview "
+        "or newer, and a model from gpt-4o on.",
         form=AZURE,
     ),
     "a server that ignores schemas": Lame(
         answer_instead_of("response_format", "All is well."),
         (Step.JSON_SCHEMA,),
-        "The schema is taken, but the answer does not keep to it.",
-        "Pages that need JSON will fail now and then.",
+        "The schema was accepted, but the answer does not follow it.",
+        "Pages that need JSON will sometimes fail.",
     ),
     "a server that answers in another schema": Lame(
         answer_instead_of("response_format", '{"ok": "yes"}'),
         (Step.JSON_SCHEMA,),
-        "The schema is taken, but the answer does not keep to it.",
-        "Pages that need JSON will fail now and then.",
+        "The schema was accepted, but the answer does not follow it.",
+        "Pages that need JSON will sometimes fail.",
         same_as="a server that ignores schemas",
     ),
     "a server that talks at length instead of in JSON": Lame(
         refusing("response_format", cut_off("Sure! Let me think about what health means.")),
         (Step.JSON_SCHEMA,),
-        "The schema is taken, but the answer does not keep to it.",
-        "Pages that need JSON will fail now and then.",
+        "The schema was accepted, but the answer does not follow it.",
+        "Pages that need JSON will sometimes fail.",
         same_as="a server that ignores schemas",
     ),
     "a server that answers a schema with nothing": Lame(
         answer_instead_of("response_format"),
         (Step.JSON_SCHEMA,),
-        "The schema is taken, but the answer does not keep to it.",
-        "Pages that need JSON will fail now and then.",
+        "The schema was accepted, but the answer does not follow it.",
+        "Pages that need JSON will sometimes fail.",
         same_as="a server that ignores schemas",
     ),
     "a server without tools": Lame(
         refusing("tools", Reply(400, error("gpt-test does not support tools"))),
         (Step.TOOLS,),
-        "Tools are refused. It says: “gpt-test does not support tools”",
-        "Pages that need tools will not work with it.",
+        "Tools were refused. It says: “gpt-test does not support tools”",
+        "Pages that need tools will not work with this configuration.",
     ),
     "a model that calls no tools": Lame(
         answer_instead_of("tools", "I would call it."),
         (Step.TOOLS,),
-        "Tools are taken, but the model did not call the one it was told to.",
-        "Pages that need tools may not work with it; larger models do better.",
+        "Tools were accepted, but the model did not call the requested one.",
+        "Pages that need tools may not work with this configuration; larger models do better.",
     ),
     "a model that thinks for ever": Lame(
         lambda body: THOUGHT_TOO_LONG,
         ALL_ELSE,
-        "It could not be seen: the model thought for longer than a test lets it.",
+        "Could not test this: the model reasoned for longer than a test allows.",
         "Try it on a page.",
     ),
     "a model that thinks for ever and then says nothing": Lame(
         lambda body: cut_off("") if not body.get("stream") else None,
         (Step.JSON_SCHEMA, Step.TOOLS),
-        "It could not be seen: the model thought for longer than a test lets it.",
+        "Could not test this: the model reasoned for longer than a test allows.",
         "Try it on a page.",
         same_as="a model that thinks for ever",
     ),
     "a model that talks at length instead of calling tools": Lame(
         refusing("tools", cut_off("Sure! I would gladly report")),
         (Step.TOOLS,),
-        "Tools are taken, but the model did not call the one it was told to.",
-        "Pages that need tools may not work with it; larger models do better.",
+        "Tools were accepted, but the model did not call the requested one.",
+        "Pages that need tools may not work with this configuration; larger models do better.",
         same_as="a model that calls no tools",
     ),
     "a rate limit that is met on the way": Lame(
         unless_first(SLOW_DOWN),
         ALL_ELSE,
-        "It could not be tested. 127.0.0.1:{port} gets too many requests from this account (429).",
+        "Could not test this. 127.0.0.1:{port} gets too many requests from this account (429).",
         "Test again later.",
     ),
     "a quota that ends on the way": Lame(
         unless_first(Reply(429, error("You exceeded your current quota.", code="insufficient_quota"))),
         ALL_ELSE,
-        "It could not be tested. The account at 127.0.0.1:{port} has no credit or quota left (429).",
+        "Could not test this. The account at 127.0.0.1:{port} has no credit or quota left (429).",
         "Test again later.",
         same_as="a rate limit that is met on the way",
     ),
     "a server that dies on the way": Lame(
         unless_first(Drop()),
         ALL_ELSE,
-        "It could not be tested. The connection to 127.0.0.1:{port} was lost",
+        "Could not test this. The connection to 127.0.0.1:{port} was lost",
         "Test again later.",
         same_as="a rate limit that is met on the way",
     ),
@@ -963,9 +964,9 @@ def test_a_working_set_up_passes_every_step(server: ProviderServer, reports: lis
     said = {finding.step: finding.sentence for finding in findings}
     assert said[Step.ADDRESS] == f"Calls go to {configuration.url}."
     assert said[Step.MODEL] == "“gpt-test” is there."
-    assert said[Step.STREAMING] == "Answers come in pieces, and tell their tokens."
-    assert said[Step.JSON_SCHEMA] == "Answers keep to it."
-    assert said[Step.TOOLS] == "It calls them."
+    assert said[Step.STREAMING] == "Answers are streamed and report their token usage."
+    assert said[Step.JSON_SCHEMA] == "Answers follow the schema."
+    assert said[Step.TOOLS] == "The model calls tools."
     assert [(report.status, report.attempts) for report in reports] == [(CallStatus.DONE, 1)] * 4
     first, *calls = server.requests
     assert (first.method, first.path, first.raw) == ("GET", "/", b"")
@@ -1067,8 +1068,8 @@ def test_a_model_that_thinks_first_works_and_gets_room(server: ProviderServer, c
     findings = examined(server, account(server))
     assert {finding.state for finding in findings} == {State.PASSED}
     said = {finding.step: finding.sentence for finding in findings}
-    assert said[Step.ANSWER] == "It thinks before it answers: a reasoning model."
-    assert said[Step.JSON_SCHEMA] == "Answers keep to it."
+    assert said[Step.ANSWER] == "This is a reasoning model: it thinks before it answers."
+    assert said[Step.JSON_SCHEMA] == "Answers follow the schema."
     assert [request.body["max_completion_tokens"] for request in server.requests[1:]] == [16, 1016, 1200, 1200]
 
 
@@ -1230,7 +1231,7 @@ def test_a_key_in_the_list_of_models_is_not_shown(server: ProviderServer) -> Non
 def test_a_key_in_the_host_of_a_redirect_is_not_shown(server: ProviderServer) -> None:
     """`examined` looks for it."""
     server.next(NOT_HERE, *elsewhere(f"https://{server.key}.example.com/"))
-    assert "sends calls on to" in examined(server, account(server))[-1].sentence
+    assert "redirects calls to" in examined(server, account(server))[-1].sentence
 
 
 def test_azure_is_not_asked_for_models_which_are_no_deployments(server: ProviderServer) -> None:

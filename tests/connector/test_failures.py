@@ -111,7 +111,7 @@ FAULTS = {
     "no such path": Fault(
         Reply(404, error("Invalid URL (POST /v1/x)")),
         NotFoundAtProvider,
-        "knows no such address (404). Check the endpoint",
+        "does not have this address (404). Check the endpoint",
         404,
         "invalid_request_error",
     ),

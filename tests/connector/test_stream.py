@@ -333,7 +333,7 @@ def test_a_stream_that_breaks_off_is_interrupted_and_what_came_is_kept(
     pieces = iter(stream)
     assert [next(pieces), next(pieces)] == ["Hel", "lo"]
     gate.set()
-    with pytest.raises(AnswerInterrupted, match="What came is kept; try again") as caught:
+    with pytest.raises(AnswerInterrupted, match="The partial text is kept; try again") as caught:
         next(pieces)
     assert text_of(stream.response) == "Hello"
     assert [each.finish_reason for each in stream.response.choices] == [None]

@@ -20,7 +20,7 @@ from tests.provider.server import ProviderServer
 pytestmark = pytest.mark.browser
 
 TESTED = 4
-"""Calls of one test of a configuration: an answer, a stream, JSON of a schema, a tool."""
+"""Calls of one test of a configuration: an answer, a stream, structured output, a tool."""
 
 
 @dataclass(frozen=True)

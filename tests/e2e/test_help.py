@@ -23,10 +23,10 @@ def test_a_test_shows_each_step_as_it_comes(app: App, visitor: Visitor, provider
     page.get_by_role("button", name="Test", exact=True).click()
     expect(page.get_by_text("It came within")).to_be_visible()
     expect(page.get_by_text("Streaming with usage …")).to_be_visible()
-    assert page.get_by_text("JSON of a schema").count() == 0
+    assert page.get_by_text("Structured output (JSON schema)").count() == 0
     gate.set()
     expect(page.get_by_text("Works, with 3 warnings")).to_be_visible()
-    expect(page.get_by_text("Streams do not tell their tokens, though they are asked to.")).to_be_visible()
+    expect(page.get_by_text("Streaming works but reports no token usage.")).to_be_visible()
     expect(page.get_by_text("Streaming with usage …")).to_have_count(0)
 
 

@@ -356,8 +356,8 @@ def test_a_test_that_fails_shows_the_sentence_without_the_key(workbench: Workben
     at = press(visit("configurations"), "Test")
     ((status, kind, sentence),) = workbench.sql("SELECT status, error_kind, error FROM calls")
     assert (status, kind) == ("failed", "key_refused")
-    assert "did not accept it (401)." in said(at)
-    assert "Copy it again, whole, from the provider that this address belongs to." in said(at)
+    assert "did not accept the key (401)." in said(at)
+    assert "Copy the complete key again from the provider of this address." in said(at)
     assert "Test failed: key" in said(at)
     assert "Test failed" in said(at)
     assert ":gray[Answer · not tested]" in steps_shown(at)
@@ -387,7 +387,7 @@ def test_a_key_that_does_not_open_is_told_when_it_is_tested(workbench: Workbench
 def test_a_missing_model_is_told_when_it_is_tested(workbench: Workbench) -> None:
     workbench.connect(model_default="")
     at = press(visit("configurations"), "Test")
-    assert "No model is named." in said(at)
+    assert "No model is set." in said(at)
     assert "Enter a default model. This server has chat-test, gpt-test." in said(at)
     assert workbench.bodies() == [None, None]
     assert "Test failed: deployment or model" in said(at)

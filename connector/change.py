@@ -1,0 +1,182 @@
+"""The kinds of change that make a refused request acceptable, each a small class.
+
+| class | the request | example |
+| --- | --- | --- |
+| `Role` | sends messages under another role | `developer` as `system` |
+| `EffortBesideTools` | sets the reasoning effort beside tools | `reasoning_effort: none` |
+| `InnerLeftOut` | leaves out an option inside a parameter | `stream_options.include_usage` |
+| `Renamed` | sends a value under another name | `max_tokens` as `max_completion_tokens` |
+| `ValueReplaced` | sends another value | `reasoning_effort: high` as `medium` |
+| `LeftOut` | leaves a parameter out | `temperature` |
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Body = dict[str, Any]
+
+RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+_LEFT_OUT_TOGETHER = {"logprobs": "top_logprobs", "stream": "stream_options"}
+
+
+class Change(Protocol):
+    """One kind of change."""
+
+    @property
+    def words(self) -> str:
+        """The change in a few words."""
+        ...
+
+    def applies_to(self, body: Body) -> bool:
+        """Whether the request contains what is not accepted."""
+        ...
+
+    def apply(self, body: Body) -> Body:
+        """Return the changed request, a new dictionary."""
+        ...
+
+
+def change_of(parameter: str, value: str | float | None, instead: str | None) -> Change:
+    """Return the change that an `Adaptation` with these attributes makes."""
+    name, _, inner = parameter.partition(".")
+    if parameter == "role":
+        return Role(str(value), str(instead))
+    if parameter == "tools":
+        return EffortBesideTools(str(instead))
+    if inner:
+        return InnerLeftOut(name, inner)
+    if not instead:
+        return LeftOut(name, value)
+    return Renamed(name, instead, value) if name in RENAMED else ValueReplaced(name, value, instead)
+
+
+@dataclass(frozen=True)
+class Role:
+    """Messages with one role are sent under another."""
+
+    old: str
+    new: str
+
+    @property
+    def words(self) -> str:
+        return f"role {self.old} sent as {self.new}"
+
+    def applies_to(self, body: Body) -> bool:
+        return any(message.get("role") == self.old for message in body["messages"])
+
+    def apply(self, body: Body) -> Body:
+        messages = [
+            {**message, "role": self.new} if message.get("role") == self.old else message
+            for message in body["messages"]
+        ]
+        return {**body, "messages": messages}
+
+
+@dataclass(frozen=True)
+class EffortBesideTools:
+    """The reasoning effort that a model requires when a request has tools."""
+
+    effort: str
+
+    @property
+    def words(self) -> str:
+        return f"reasoning_effort sent as {self.effort} beside tools"
+
+    def applies_to(self, body: Body) -> bool:
+        return "tools" in body and body.get("reasoning_effort") != self.effort
+
+    def apply(self, body: Body) -> Body:
+        return {**body, "reasoning_effort": self.effort}
+
+
+@dataclass(frozen=True)
+class InnerLeftOut:
+    """An option inside a parameter is left out."""
+
+    name: str
+    inner: str
+
+    @property
+    def words(self) -> str:
+        return f"{self.name}.{self.inner} left out"
+
+    def applies_to(self, body: Body) -> bool:
+        return self.inner in (body.get(self.name) or {})
+
+    def apply(self, body: Body) -> Body:
+        return {**body, self.name: {each: value for each, value in body[self.name].items() if each != self.inner}}
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """A value is sent under another parameter."""
+
+    name: str
+    new: str
+    value: str | float | None = None
+    """The only value that is renamed; None for all."""
+
+    @property
+    def words(self) -> str:
+        return f"{_subject(self.name, self.value)} sent as {self.new}"
+
+    def applies_to(self, body: Body) -> bool:
+        return _has(body, self.name, self.value)
+
+    def apply(self, body: Body) -> Body:
+        return {self.new: body[self.name], **_without(body, self.name)}
+
+
+@dataclass(frozen=True)
+class ValueReplaced:
+    """Another value is sent for a parameter."""
+
+    name: str
+    value: str | float | None
+    new: str
+
+    @property
+    def words(self) -> str:
+        return f"{_subject(self.name, self.value)} sent as {self.new}"
+
+    def applies_to(self, body: Body) -> bool:
+        return _has(body, self.name, self.value)
+
+    def apply(self, body: Body) -> Body:
+        return {**body, self.name: self.new}
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A parameter is left out, together with the one that depends on it."""
+
+    name: str
+    value: str | float | None = None
+    """The only value that is left out; None for all."""
+
+    @property
+    def words(self) -> str:
+        if self.name == "n":
+            return "n left out, the choices requested one by one"
+        if self.name == "stream":
+            return "stream left out, the answer comes whole"
+        return f"{_subject(self.name, self.value)} left out"
+
+    def applies_to(self, body: Body) -> bool:
+        return _has(body, self.name, self.value)
+
+    def apply(self, body: Body) -> Body:
+        return _without(body, self.name)
+
+
+def _subject(name: str, value: str | float | None) -> str:
+    return name if value is None else f"{name} {value}"
+
+
+def _has(body: Body, name: str, value: str | float | None) -> bool:
+    return name in body and value in (None, body[name])
+
+
+def _without(body: Body, name: str) -> Body:
+    gone = {name, _LEFT_OUT_TOGETHER.get(name)}
+    return {each: value for each, value in body.items() if each not in gone}

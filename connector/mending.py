@@ -1,0 +1,142 @@
+"""Requests that are changed after a refusal: a parameter is left out, renamed or replaced, and the request sent again.
+
+Newer models refuse old parameters, old versions of Azure's API refuse new ones, and no name shows which: a deployment
+can have any name. The refusals do show it. They have the wording of OpenAI and Azure (`unsupported_parameter`,
+`unsupported_value`, `Unrecognized request argument supplied`), also behind gateways that keep nothing but the message.
+Parameters that change the meaning of a request, such as its tools or response format, are never changed.
+"""
+
+import re
+from collections.abc import Iterable
+
+from connector.adaptation import Adaptation, Adaptations, applied
+from connector.change import RENAMED, Body
+from connector.chat_completions import ChatCompletionsRequest
+from connector.errors import ConnectorError
+from connector.failures import EFFORT_BESIDE_TOOLS
+from connector.value import choices_of
+
+# Without any of these the answer stays of the same kind: it is only worded differently, less detailed or slower.
+_LEFT_OUT = {
+    *("temperature", "top_p", "frequency_penalty", "presence_penalty", "logit_bias", "seed", "stop", "n"),
+    *("logprobs", "top_logprobs", "reasoning_effort", "verbosity", "parallel_tool_calls", "stream", "stream_options"),
+    *("prediction", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "user"),
+}
+# The roles that an instruction may be sent under, in this order, where a refusal does not name those accepted.
+_ROLES = {"developer": ("system", "user"), "system": ("user", "developer")}
+
+
+class Mending:
+    """One request that is changed until the provider accepts it.
+
+    This ends: each refusal either adds a change that this call has not made yet, one per parameter and role, or removes
+    an earlier one that is no longer true.
+    """
+
+    def __init__(self, body: Body, learnt: Adaptations | None) -> None:
+        self.body = body
+        self.choices = 1
+        """How often the request is sent, where the model does not accept `n`."""
+        self.applied: list[Adaptation] = []
+        self.learnt: tuple[Adaptation, ...] = ()
+        """The changes that this call discovered and the provider accepted."""
+        self.outdated: tuple[Adaptation, ...] = ()
+        """Earlier changes that are no longer true."""
+        self._found: list[Adaptation] = []
+        self._stale: list[Adaptation] = []
+        self._asked = body
+        self._adaptations = learnt
+        self._model = str(body.get("model", ""))
+        self._known = list(learnt.of(self._model)) if learnt is not None else []
+        if self._known:
+            self._rebuild()
+
+    def after(self, refusal: ConnectorError) -> bool:
+        """Change the request after this refusal. Return False where no change can help."""
+        if self._adaptations is None or not refusal.refused:
+            return False
+        found = adaptations_for(refusal, self.body, {each.value for each in self.applied if each.parameter == "role"})
+        if not found:
+            return False
+        stale = [each for each in self.applied if each in self._known and any(_is_about(each, new) for new in found)]
+        if stale:
+            self._stale += stale
+            self._known = [each for each in self._known if each not in stale]
+        elif any(new.key == each.key or new.is_reverse_of(each) for new in found for each in self._found):
+            return False
+        else:
+            self._found += found
+        self._rebuild()
+        return True
+
+    def confirm(self) -> None:
+        """Keep the changes for later requests: the provider answered, so they helped."""
+        found, stale = tuple(self._found), tuple(self._stale)
+        if self._adaptations is not None and (found, stale) != (self.learnt, self.outdated):
+            self.learnt, self.outdated = found, stale
+            self._adaptations.learn(self._model, found, stale)
+
+    def _rebuild(self) -> None:
+        """Apply all known changes to the original request."""
+        self.body, self.applied = applied((*self._known, *self._found), self._asked)
+        is_n_left_out = any(each.parameter == "n" for each in self.applied)
+        self.choices = int(self._asked["n"]) if is_n_left_out else 1
+
+
+def _is_about(known: Adaptation, refused: Adaptation) -> bool:
+    """Whether the refusal is about what a known change put there, or about its parameter again."""
+    made = known.instead in (refused.parameter, refused.value) and known.instead is not None
+    return made or known.key == refused.key
+
+
+def adaptations_for(refusal: ConnectorError, body: Body, roles: Iterable[object] = ()) -> list[Adaptation]:
+    """Return the changes that may help after this refusal; none unless all that is refused can be changed.
+
+    `roles` are those that were refused before.
+    """
+    adaptations = [_adaptation_of(name, refusal, body, set(roles)) for name in refusal.refused]
+    return [each for each in adaptations if each is not None] if all(adaptations) else []
+
+
+def _adaptation_of(name: str, refusal: ConnectorError, body: Body, roles: set[object]) -> Adaptation | None:
+    why, supported = refusal.provider_message, refusal.supported
+    if name == EFFORT_BESIDE_TOOLS:
+        is_open = "tools" in body and body.get("reasoning_effort") != "none"
+        return Adaptation("tools", None, "none", why) if is_open else None
+    if name.endswith(".role"):
+        return _other_role(name, supported, why, body, roles)
+    name, _, inner = name.partition(".")
+    if name not in body:
+        return None
+    if inner:  # a request can do without any of its stream options, but without no part of a format or a tool
+        is_option = name == "stream_options" and inner in body[name]
+        return Adaptation(f"{name}.{inner}", None, None, why) if is_option else None
+    if name in RENAMED:
+        return Adaptation(name, None, RENAMED[name], why)
+    if name not in _LEFT_OUT:
+        return None
+    value = body[name]
+    if isinstance(value, str) and (nearest := _nearest(name, value, supported)):
+        return Adaptation(name, value, nearest, why)
+    # Where one value is refused, others may be accepted; unless only the default is, or the value is a yes or no.
+    is_one_value = refusal.code == "unsupported_value" and type(value) in (str, int, float) and name != "n"
+    is_any = "only the default" in why.lower() or not is_one_value
+    return Adaptation(name, None if is_any else value, None, why)
+
+
+def _nearest(name: str, value: str, supported: Iterable[str]) -> str | None:
+    """Return the accepted choice that is nearest to this one; the lower of two."""
+    field = ChatCompletionsRequest.model_fields.get(name)
+    order = [str(choice) for choice in choices_of(field)] if field else []
+    known = [choice for choice in order if choice in supported and choice != value]
+    if value not in order or not known:
+        return None
+    return min(known, key=lambda choice: abs(order.index(choice) - order.index(value)))
+
+
+def _other_role(name: str, supported: Iterable[str], why: str, body: Body, roles: set[object]) -> Adaptation | None:
+    found = re.search(r"\d+", name)
+    index = int(found[0]) if found else len(body["messages"])
+    role = str(body["messages"][index].get("role")) if index < len(body["messages"]) else ""
+    others = [other for other in _ROLES.get(role, ()) if other not in roles and (not supported or other in supported)]
+    return Adaptation("role", role, others[0], why) if others else None
