@@ -363,7 +363,8 @@ def test_only_messages_of_the_chat_can_be_chosen_edited_or_answered_again(
     assert everything(sql) == before
 
 
-def test_branches_made_at_random_are_read_back_as_made(chat: Chatting) -> None:
+@pytest.mark.parametrize("steps", [25, pytest.param(300, marks=pytest.mark.soak)])
+def test_branches_made_at_random_are_read_back_as_made(chat: Chatting, steps: int) -> None:
     """Whatever is edited, asked again and chosen: the branch is the one that a model of it, a dictionary, says."""
     dice = random.Random(20260301)
     parents: dict[int, int | None] = {}
@@ -385,7 +386,7 @@ def test_branches_made_at_random_are_read_back_as_made(chat: Chatting) -> None:
                 behind.append(id)
         return max(behind)
 
-    for number in range(60):
+    for number in range(steps):
         what = dice.choice(("say", "edit", "again", "choose")) if turns else "say"
         other = dice.choice(turns) if turns else None
         if what == "choose":

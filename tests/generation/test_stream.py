@@ -189,11 +189,12 @@ def test_the_text_up_to_an_end_number_was_sent_before_it(site: Site, shelf: Shel
     assert [piece_of(event) for event in site.all(f"{received.key}.{first[1]}")[1:-1]] == [("content", "Hello")]
 
 
+@pytest.mark.parametrize("rounds", [2, pytest.param(100, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("kinds", [("content",), ("reasoning", "content", "refusal")], ids=["text", "mixed"])
 def test_a_client_that_reconnects_anywhere_receives_every_piece_once(
-    site: Site, shelf: Shelf, kinds: tuple[str, ...]
+    site: Site, shelf: Shelf, kinds: tuple[str, ...], rounds: int
 ) -> None:
-    for seed in range(8):
+    for seed in range(rounds):
         dice = random.Random(seed)
         pieces = [(dice.choice(kinds), f"{number} ") for number in range(dice.randint(1, 80))]
         received = shelf.new()
