@@ -38,7 +38,7 @@ what-tests-need: setup
 
 # What another Python than that of .venv could break: values, the wire, transactions, and each page once.
 test-3.13: .venv-3.13/.dev
-	.venv-3.13/bin/python -m pytest -q -k "not postgresql" tests/pages/test_opening.py tests/db/test_turns.py \
+	.venv-3.13/bin/python -m pytest -q -k "not postgresql and not curl" tests/pages/test_opening.py tests/db/test_turns.py \
 		$(addprefix tests/connector/test_,configuration.py request.py response.py stream.py snippets.py)
 
 test-fast: setup
