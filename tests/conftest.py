@@ -52,9 +52,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     soak = bool(config.option.soak)
-    wanted = [item for item in items if _is_long(item) is soak or is_hypothesis_test(getattr(item, "obj", None))]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
-    items[:] = wanted
+    is_wanted = {item: _is_long(item) is soak or is_hypothesis_test(getattr(item, "obj", None)) for item in items}
+    config.hook.pytest_deselected(items=[item for item in items if not is_wanted[item]])
+    items[:] = [item for item in items if is_wanted[item]]
 
 
 def _needs_postgresql(item: pytest.Item) -> bool:

@@ -2,11 +2,11 @@
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Self
 
@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutE
 
 from connector import ApiType, Configuration
 from db import Database
+from db.base import Record
 from demo.child import Child
 from demo.start import taken
 from tests.e2e import chromium
@@ -52,6 +53,26 @@ class App:
     def url(self) -> str:
         return f"http://localhost:{self.port}"
 
+    def empty(self) -> None:
+        """Nothing is in its database any more but the person who uses it."""
+        with closing(sqlite3.connect(self.database)) as connection, connection:
+            for table in Record.metadata.sorted_tables:
+                if table.name != "people":
+                    connection.execute(f"DELETE FROM {table.name}")
+
+    def add_configuration(self, server: ProviderServer, name: str = "Local") -> None:
+        """Past the pages: one that works."""
+        database = Database(f"sqlite:///{self.database}")
+        working = Configuration(
+            display_name=name,
+            api_type=ApiType.OPENAI,
+            endpoint=server.openai_endpoint,
+            api_key=server.key,
+            model_default="gpt-test",
+        )
+        database.configurations.add(database.people.local(), working)
+        database.close()
+
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={self.port}"]
         with self.log.open("ab") as log:
@@ -72,7 +93,7 @@ class App:
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(15)
+        self._process.wait(60)
 
 
 def wait_for_health(process: "subprocess.Popen[bytes]", port: int) -> None:
@@ -197,10 +218,24 @@ def context(window: BrowserContext) -> Iterator[BrowserContext]:
     window.set_storage_state({})
 
 
+@pytest.fixture(scope="session")
+def running_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The app of most tests: starting one takes seconds, and so does loading its scripts into a browser."""
+    with App(tmp_path_factory.mktemp("app")) as app:
+        yield app
+
+
 @pytest.fixture
-def app() -> Iterator[App]:
+def app(running_app: App) -> App:
     """An app on an empty database."""
-    with tempfile.TemporaryDirectory() as folder, App(Path(folder)) as app:
+    running_app.empty()
+    return running_app
+
+
+@pytest.fixture
+def new_app(tmp_path: Path) -> Iterator[App]:
+    """An app that nobody has visited yet, on a new database."""
+    with App(tmp_path) as app:
         yield app
 
 
@@ -212,20 +247,11 @@ def scripted() -> Iterator[ProviderServer]:
 
 
 @pytest.fixture(scope="module")
-def shared_app(tmp_path_factory: pytest.TempPathFactory, scripted: ProviderServer) -> Iterator[App]:
+def shared_app(running_app: App, scripted: ProviderServer) -> App:
     """An app for all tests of a module, with one configuration, which is of `scripted`."""
-    with App(tmp_path_factory.mktemp("shared")) as app:
-        database = Database(f"sqlite:///{app.database}")
-        local = Configuration(
-            display_name="Local",
-            api_type=ApiType.OPENAI,
-            endpoint=scripted.openai_endpoint,
-            api_key=scripted.key,
-            model_default="gpt-test",
-        )
-        database.configurations.add(database.people.local(), local)
-        database.close()
-        yield app
+    running_app.empty()
+    running_app.add_configuration(scripted)
+    return running_app
 
 
 @pytest.fixture

@@ -322,7 +322,7 @@ def test_what_was_stopped_stays_after_a_reload_and_goes_along_with_the_next_mess
     page.reload()
     expect(writing(page)).to_have_text(story.parts[0])
     page.get_by_role("button", name="Stop", exact=True).click()
-    assert provider.disconnected.wait(10)
+    assert provider.disconnected.wait(120)
     expect(page.get_by_text(STOPPED)).to_be_visible()
     expect(page.get_by_text(story.parts[0], exact=True)).to_have_count(1)
     page.reload()

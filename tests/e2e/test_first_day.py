@@ -79,6 +79,12 @@ def account(request: pytest.FixtureRequest) -> Iterator[Account]:
             )
 
 
+@pytest.fixture
+def app(new_app: App) -> App:
+    """One that is stopped and started again."""
+    return new_app
+
+
 def test_a_first_day(app: App, visitor: Visitor, account: Account) -> None:
     add_by_hand_and_test(visitor, account)
     two_turns(visitor, account)

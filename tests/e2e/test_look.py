@@ -22,8 +22,8 @@ PAGES = {
 }
 
 
-def test_a_deep_link_as_the_very_first_request_runs_the_frame(context: BrowserContext, app: App) -> None:
-    visitor = Visitor(context.new_page(), app)
+def test_a_deep_link_as_the_very_first_request_runs_the_frame(context: BrowserContext, new_app: App) -> None:
+    visitor = Visitor(context.new_page(), new_app)
     visitor.open("configurations")
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Configurations")
     expect(visitor.page.get_by_test_id("stSidebar").get_by_text("Local administrator")).to_be_visible()

@@ -254,7 +254,7 @@ def test_on_a_phone_an_answer_is_seen_from_its_first_word_on_and_what_came_befor
     expect(writing(page)).to_have_text("In short:")
     expect(writing(page)).to_be_in_viewport()
     page.get_by_role("button", name="Stop", exact=True).click()
-    assert provider.disconnected.wait(10)
+    assert provider.disconnected.wait(120)
     for _ in range(2):
         expect(page.get_by_text("Stopped. The partial text is kept.")).to_be_visible()
         expect(page.get_by_text("In short:", exact=True)).to_be_visible()
