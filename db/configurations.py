@@ -1,4 +1,4 @@
-"""Configurations: for everybody to use, for administrators to change. Their keys leave this package in `open` only.
+"""Configurations: everybody can use them, administrators can change them. Only `open` returns a key.
 
 A key is opened to connect, to seal it for a copy of its configuration (`duplicate`), and to put it under another
 encryption key (`db.encryption_keys`); lists, forms and changes do without.
@@ -41,30 +41,30 @@ class ConfigurationRecord(Record):
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     display_name: Mapped[str]
     folded_name: Mapped[str] = mapped_column(unique=True)
-    """`display_name` without regard to case; the database's own lower() knows only ASCII."""
+    """The case-folded `display_name`; the database's lower() supports only ASCII."""
     api_type: Mapped[ApiType]
     key_type: Mapped[KeyType]
     endpoint: Mapped[str]
-    """As it was typed."""
+    """As entered."""
     deployment_name: Mapped[str]
     api_version: Mapped[str]
     model_default: Mapped[str]
     sealed_key: Mapped[str] = mapped_column(Text)
-    """Empty where an identity signs in."""
+    """Empty if the key type is an identity."""
     key_hint: Mapped[str] = mapped_column(String(4))
     price: Mapped[str | None] = mapped_column(Text)
-    """One's own, as JSON."""
+    """The configuration's own price, as JSON."""
     created_at: Mapped[datetime]
     changed_at: Mapped[datetime]
     version: Mapped[int]
-    """One more with each change by a person."""
+    """Increases by one with each change by a person."""
     is_enabled: Mapped[bool]
     is_default: Mapped[bool]
 
 
 @dataclass(frozen=True, slots=True)
 class SavedConfiguration:
-    """A stored configuration as lists and forms show it: without its key."""
+    """A stored configuration without its key, for lists and forms."""
 
     id: str
     display_name: str
@@ -75,29 +75,30 @@ class SavedConfiguration:
     api_version: str
     model_default: str
     key_hint: str
-    """The last four characters of the key; empty when it has fewer than twelve."""
+    """The last four characters of the key; empty if the key has fewer than twelve."""
     price: Price | None
-    """One's own, where the list price is not what is paid."""
+    """The configuration's own price, which replaces the list price."""
     created_at: datetime
     changed_at: datetime
     version: int
-    """What `change` wants to be told, to know that nobody else changed it since."""
+    """Pass it to `change` to detect concurrent changes."""
     is_enabled: bool
     is_default: bool
     is_key_readable: bool
-    """Whether the encryption key that sealed its key is there; the key itself was not opened to see it."""
+    """Whether the encryption key of its API key is available; checked without decrypting the API key."""
 
     @property
     def account(self) -> Account:
-        """Its account, for the URL, code snippets and the steps of a test.
+        """The account of this configuration, for its URL, code snippets and examination steps.
 
-        Raises `InvalidConfiguration` when another program wrote something unusable into the database.
+        Raises `InvalidConfiguration` if another program wrote invalid values into the database.
         """
         return Account(**{name: getattr(self, name) for name in _FIELDS})
 
 
 class Configurations:
-    """All configurations. Everybody may use them; others than administrators who change them get `NotAllowed`."""
+    """All configurations. Everybody can use them; changing them raises `NotAllowed` unless the person is an
+    administrator."""
 
     def __init__(self, storage: Storage, cipher: Cipher, clock: Callable[[], datetime]) -> None:
         self._storage = storage
@@ -105,20 +106,20 @@ class Configurations:
         self._clock = clock
 
     def all(self, person: Person) -> list[SavedConfiguration]:
-        """By name, without regard to case. Opens no key, so it works when the encryption key is lost."""
+        """Return all configurations, sorted by case-folded name. Works without the encryption key."""
         with self._storage.reading() as session:
             records = session.scalars(select(ConfigurationRecord))
             return [self._saved(record) for record in sorted(records, key=lambda each: each.folded_name)]
 
     def get(self, person: Person, id: str) -> SavedConfiguration:
-        """One of them; raises `NotFound`. Opens no key."""
+        """Return one configuration without decrypting its key. Raises `NotFound`."""
         with self._storage.reading() as session:
             return self._saved(_found(session, id))
 
     def open(self, person: Person, id: str, *, is_test: bool = False) -> Configuration:
-        """One of them with its key, ready for a `Client`; raises `NotFound` and `CannotOpen`.
+        """Return one configuration with its key, ready for a `Client`. Raises `NotFound` and `CannotOpen`.
 
-        One that is switched off is opened for an administrator's test only; else it is `NotAllowed`.
+        A disabled configuration raises `NotAllowed`, except for an administrator's test.
         """
         if is_test:
             person.must_be_administrator()
@@ -129,7 +130,7 @@ class Configurations:
             return Configuration(**_fields(record), api_key=self._stored_key(record))
 
     def add(self, person: Person, configuration: Configuration, price: Price | None = None) -> SavedConfiguration:
-        """Save a new one; raises `InvalidConfiguration` when its name is taken, in whatever case."""
+        """Save a new configuration. Raises `InvalidConfiguration` if its name, ignoring case, is in use."""
         person.must_be_administrator()
         with self._storage.writing() as session:
             return self._add(session, person, configuration, price)
@@ -143,12 +144,11 @@ class Configurations:
         *,
         version: int | None = None,
     ) -> SavedConfiguration:
-        """Change some fields of `Configuration`, the own `price` as one of them, and the key unless `api_key` is None
-        or empty.
+        """Change some fields of a configuration (or its `price`), and its key unless `api_key` is None or empty.
 
-        The stored key stays with the origin it was entered for, and stays what it is: an endpoint at another origin, or
-        another key type, needs the key again. `version` is that of what the changes were made to. Raises `NotFound`,
-        `InvalidConfiguration`, and `ChangedMeanwhile` when it is another one by now.
+        The stored key is bound to its origin and key type: an endpoint with another origin, or another key type,
+        requires the key again. `version` is the version that the changes are based on. Raises `NotFound`,
+        `InvalidConfiguration`, and `ChangedMeanwhile` if the stored version differs.
         """
         person.must_be_administrator()
         with self._storage.writing() as session:
@@ -159,7 +159,7 @@ class Configurations:
             price = after.pop("price")
             account = _changed(record, after, api_key)
             if any(getattr(account, name) != getattr(record, name) for name in _WHAT_ANSWERS):
-                forget(session, id)  # it was about another model, or another version
+                forget(session, id)  # the adaptations belong to another model or API version
             self._write(session, record, account, price)
             changes = _changes(before, {**_fields(record), "price": _price(record)})
             if api_key and record.sealed_key:
@@ -168,7 +168,7 @@ class Configurations:
             return self._saved(record)
 
     def duplicate(self, person: Person, id: str) -> SavedConfiguration:
-        """A copy under a name of its own, with the key, for the same origin. Raises `NotFound` and `CannotOpen`."""
+        """Copy a configuration with its key under a new name. Raises `NotFound` and `CannotOpen`."""
         person.must_be_administrator()
         with self._storage.writing() as session:
             record = _found(session, id)
@@ -177,7 +177,7 @@ class Configurations:
             return self._add(session, person, configuration, _price(record), f"Copy of “{record.display_name}”")
 
     def set_enabled(self, person: Person, id: str, is_enabled: bool) -> SavedConfiguration:
-        """Switch it on or off. Switched off, it is offered and opened to nobody, and is no default."""
+        """Switch a configuration on or off. If it is off, pages do not offer it, and it is not the default."""
         person.must_be_administrator()
         with self._storage.writing() as session:
             record = _found(session, id)
@@ -189,7 +189,7 @@ class Configurations:
             return self._saved(record)
 
     def make_default(self, person: Person, id: str) -> SavedConfiguration:
-        """What pages begin with, in place of any other. `InvalidConfiguration` when it is switched off."""
+        """Make it the only default, with which pages start. Raises `InvalidConfiguration` if it is switched off."""
         person.must_be_administrator()
         with self._storage.writing() as session:
             record = _found(session, id)
@@ -202,7 +202,7 @@ class Configurations:
             return self._saved(record)
 
     def delete(self, person: Person, id: str) -> None:
-        """Delete one; raises `NotFound`. Chats stay and have none then; calls stay under its name."""
+        """Delete a configuration. Raises `NotFound`. Its chats stay without one; its calls keep its name."""
         person.must_be_administrator()
         with self._storage.writing() as session:
             record = _found(session, id)
@@ -220,17 +220,17 @@ class Configurations:
         return self._saved(record)
 
     def _write(self, session: Session, record: ConfigurationRecord, account: Account, price: Price | None) -> None:
-        """Write an account, and its key where it comes with one; the stored key stays otherwise."""
+        """Write an account, and its key if it is a `Configuration`; otherwise the stored key stays."""
         folded = account.display_name.casefold()
         same_name = ConfigurationRecord.folded_name == folded, ConfigurationRecord.id != record.id
-        # Nobody else can take it between this look and the commit: the transaction holds the write lock.
+        # The transaction holds the write lock, so nobody can use the name before the commit.
         if session.scalar(select(exists().where(*same_name))):
             raise InvalidConfiguration({"display_name": "Another configuration has this name already."})
         now = self._clock()
         for name in _FIELDS:
             setattr(record, name, getattr(account, name))
         record.folded_name = folded
-        if account.key_type is KeyType.ENTRA_IDENTITY:  # needs no key, so none is kept for it
+        if account.key_type is KeyType.ENTRA_IDENTITY:  # an identity needs no key
             record.sealed_key = record.key_hint = ""
         elif isinstance(account, Configuration):
             key = account.api_key.get_secret_value()
@@ -264,44 +264,44 @@ def _must_be_unchanged(session: Session, record: ConfigurationRecord, version: i
     entry = last_change(session, record.id)
     who = f"{entry.person_name} changed" if entry else "Somebody changed"
     what = f" ({'; '.join(entry.details)})" if entry and entry.details else ""
-    raise ChangedMeanwhile(f"{who} “{record.display_name}” meanwhile{what}. Nothing of yours was saved yet.")
+    raise ChangedMeanwhile(f"{who} “{record.display_name}” meanwhile{what}. Your changes are not saved yet.")
 
 
 def _changed(record: ConfigurationRecord, fields: dict[str, Any], api_key: SecretStr | None) -> Account:
-    """The changed account: with the new key, or without a key where the stored one is kept.
+    """Return the changed account, as a `Configuration` if it has a new key.
 
-    Raises `InvalidConfiguration`, also where the stored key does not fit the changed account.
+    Raises `InvalidConfiguration`, also if the stored key does not fit the changed account.
     """
     has_key = record.key_type is not KeyType.ENTRA_IDENTITY and record.sealed_key
     if api_key or not has_key or fields["key_type"] == KeyType.ENTRA_IDENTITY:
         return Configuration(**{**fields, "api_key": api_key or SecretStr("")})
     account = Account(**fields)
     if account.origin != _origin(record):
-        raise InvalidConfiguration({"api_key": "The address leads to another host now; enter the key again."})
+        raise InvalidConfiguration({"api_key": "The endpoint has another host now. Enter the key again."})
     if account.key_type is not record.key_type:
-        raise InvalidConfiguration({"api_key": "The stored key is of another type; enter the one that is meant."})
+        raise InvalidConfiguration({"api_key": "The stored key has another type. Enter a key of this type."})
     return account
 
 
 def _origin(record: ConfigurationRecord) -> str:
     try:
         return origin_of(record.endpoint)
-    except InvalidConfiguration:  # whoever wrote that into the database: no key was entered for it
+    except InvalidConfiguration:  # written by another program; no key was entered for it
         return ""
 
 
 def _free_name(session: Session, name: str) -> str:
-    taken = set(session.scalars(select(ConfigurationRecord.folded_name)))
+    used = set(session.scalars(select(ConfigurationRecord.folded_name)))
     for number in count(1):
         ending = " (copy)" if number == 1 else f" (copy {number})"
         found = name[: 100 - len(ending)] + ending
-        if found.casefold() not in taken:
+        if found.casefold() not in used:
             return found
     raise AssertionError("count() ends")
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What a person changed, for people."""
+    """Describe the changes for the audit log."""
     changed = [name for name in before if before[name] != after[name]]
     titles = {name: field.title or name for name, field in Account.model_fields.items()}
     said = []
@@ -315,7 +315,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 
 def _shown(name: str, value: str) -> str:
-    if name == "endpoint":  # behind these, an address may hold a key
+    if name == "endpoint":  # the rest of an address may contain a key
         value = re.split("[?#]", value, maxsplit=1)[0]
     return value[:_LONGEST_DETAIL] or "none"
 
@@ -325,7 +325,7 @@ def _numbers(price: Price | None) -> dict[str, object]:
 
 
 def address_of(session: Session, id: str) -> str | None:
-    """Where calls of a configuration go now; None when it was deleted, or cannot be used as it is stored."""
+    """Return the URL that calls of a configuration are sent to; None if it was deleted or is invalid."""
     record = session.get(ConfigurationRecord, id)
     try:
         return Account(**_fields(record)).url if record else None
@@ -334,26 +334,26 @@ def address_of(session: Session, id: str) -> str | None:
 
 
 def price_of(session: Session, id: str | None) -> Price | None:
-    """The own price of a configuration, None where there is none."""
+    """Return the own price of a configuration, or None."""
     record = session.get(ConfigurationRecord, id) if id else None
     return _price(record) if record else None
 
 
 def must_exist(session: Session, id: str | None) -> None:
-    """Raises `NotFound` when a configuration that is about to be referred to has been deleted meanwhile."""
+    """Raise `NotFound` if the configuration has been deleted."""
     if id is not None:
         _found(session, id)
 
 
 def is_any_key_sealed(session: Session) -> bool:
-    """Whether the database holds a sealed key."""
+    """Return whether the database contains an encrypted API key."""
     return bool(session.scalar(select(exists().where(ConfigurationRecord.sealed_key != ""))))
 
 
 def _found(session: Session, id: str) -> ConfigurationRecord:
     record = session.get(ConfigurationRecord, id)
     if record is None:
-        raise NotFound("This configuration does not exist any more.")
+        raise NotFound("This configuration no longer exists.")
     return record
 
 
@@ -361,7 +361,7 @@ def _price(record: ConfigurationRecord) -> Price | None:
     try:
         return Price(**json.loads(record.price)) if record.price else None
     except (ValueError, TypeError, InvalidConfiguration):
-        # Whoever changed it there: the configuration itself works without.
+        # Written by another program; the configuration works without its own price.
         log.warning("The price of the configuration “%s” cannot be read.", record.display_name)
         return None
 

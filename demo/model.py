@@ -60,7 +60,7 @@ def serve(port: int, api_key: str) -> object:
     try:
         return xllamacpp.Server(params)
     except RuntimeError as error:
-        sys.exit(f"The built-in model did not start on port {port}; is the port taken? ({error})")
+        sys.exit(f"The built-in model did not start on port {port}; is the port in use? ({error})")
 
 
 def weights() -> Path:

@@ -23,7 +23,7 @@ APP_START_SECONDS = 60.0
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Runs the model and the app until `stop` is set. Raises `DemoFailed` when one of them can not start or ends."""
-    if taken(settings.demo_port):
+    if is_in_use(settings.demo_port):
         raise DemoFailed(why_taken(settings.demo_port))
     key_file = demo_key_file(settings.database_url)
     api_key = read_or_make_key(key_file)
@@ -45,7 +45,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
 
 def why_taken(port: int) -> str:
     """A sentence about the model's port that is in use, and what to do: a running demo answers on it."""
-    free = next((other for other in range(port + 1, 65536) if not taken(other)), port + 1)
+    free = next((other for other in range(port + 1, 65536) if not is_in_use(other)), port + 1)
     beside = f"DEMO_PORT={free} make demo"
     if answers(port, model.HEALTH):
         return (
@@ -109,7 +109,7 @@ def make_configuration(settings: Settings, api_key: SecretStr) -> None:
 
 
 def app_child() -> Child:
-    port = next((port for port in APP_PORTS if not taken(port)), None)
+    port = next((port for port in APP_PORTS if not is_in_use(port)), None)
     if port is None:
         raise DemoFailed(f"No port from {APP_PORTS[0]} to {APP_PORTS[-1]} is free for the app; end what uses one.")
     command = [sys.executable, "-m", "streamlit", "run", "app.py"]
@@ -119,7 +119,7 @@ def app_child() -> Child:
     return Child("The app", command, port=port, health="/_stcore/health")
 
 
-def taken(port: int) -> bool:
+def is_in_use(port: int) -> bool:
     """Whether something listens on this machine's port. Asked by connecting: what may be bound differs by system."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()

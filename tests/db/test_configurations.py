@@ -124,7 +124,7 @@ def test_an_address_at_another_origin_needs_the_key_again(
 ) -> None:
     with pytest.raises(InvalidConfiguration) as caught:
         database.configurations.change(me, saved.id, {"endpoint": endpoint})
-    assert caught.value.problems == {"api_key": "The address leads to another host now; enter the key again."}
+    assert caught.value.problems == {"api_key": "The endpoint has another host now. Enter the key again."}
     assert database.configurations.get(me, saved.id) == saved
     database.configurations.change(me, saved.id, {"endpoint": endpoint}, SecretStr("the-key-for-there"))
     opened = database.configurations.open(me, saved.id)
@@ -374,7 +374,7 @@ def test_the_second_person_to_save_is_told_who_was_first_and_overwrites_nothing(
         with pytest.raises(ChangedMeanwhile) as caught:
             database.configurations.change(me, saved.id, attempt, SecretStr("another-key"), version=saved.version)
     assert str(caught.value) == (
-        "Olga changed “Mine” meanwhile (Default model: none → gpt-4o). Nothing of yours was saved yet."
+        "Olga changed “Mine” meanwhile (Default model: none → gpt-4o). Your changes are not saved yet."
     )
     assert database.configurations.get(me, saved.id) == first
     assert database.configurations.open(me, saved.id).api_key.get_secret_value() == KEY

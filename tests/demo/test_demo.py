@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from connector import ApiType, Configuration
 from db import Database
 from demo.child import PROJECT
-from demo.start import APP_PORTS, CONFIGURATION_NAME, demo_key_file, make_configuration, read_or_make_key, taken
+from demo.start import APP_PORTS, CONFIGURATION_NAME, demo_key_file, is_in_use, make_configuration, read_or_make_key
 from settings import Settings
 from tests.provider.real_model import free_port
 
@@ -75,14 +75,14 @@ def test_it_starts_model_and_app_and_stops_both(settings: Settings) -> None:
         assert found
         ports = [settings.demo_port, int(found[1])]
         try:
-            assert all(map(taken, ports))
+            assert all(map(is_in_use, ports))
             [made] = configurations(settings)
             assert made.display_name == CONFIGURATION_NAME
         finally:
             press_control_c(demo)
             _, errors = demo.communicate(timeout=30)
     assert (demo.returncode, errors) == (0, "")
-    assert not any(map(taken, ports))
+    assert not any(map(is_in_use, ports))
 
 
 def test_it_says_when_the_app_runs_on_another_port_than_usual_and_a_second_demo_is_told_what_to_do(
@@ -109,14 +109,14 @@ def test_it_says_when_the_app_runs_on_another_port_than_usual_and_a_second_demo_
 def occupied(port: int) -> Iterator[None]:
     """Something listens on this port, another program's or the test's own."""
     with ExitStack() as own:
-        if not taken(port):
+        if not is_in_use(port):
             own.enter_context(socket.create_server(("127.0.0.1", port)))
         yield
 
 
 BEGUN: dict[str, Callable[[Settings], bool]] = {
     "the key is made": lambda settings: demo_key_file(settings.database_url).exists(),
-    "the model listens": lambda settings: taken(settings.demo_port),
+    "the model listens": lambda settings: is_in_use(settings.demo_port),
     "the configuration is made": lambda settings: (
         demo_key_file(settings.database_url).with_name("workbench.db").exists()
     ),
@@ -133,7 +133,7 @@ def test_it_ends_quietly_when_interrupted_while_starting(settings: Settings, beg
         output, errors = demo.communicate(timeout=30)
     assert (demo.returncode, errors) == (0, "")
     assert re.fullmatch(rf"(({IN_USE})?Open http://localhost:\d+\n)?", output)
-    assert not taken(settings.demo_port)
+    assert not is_in_use(settings.demo_port)
 
 
 @pytest.mark.slow

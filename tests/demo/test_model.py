@@ -63,7 +63,7 @@ def test_a_taken_port_is_told(real: RealModel, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "demo.model", "--port", str(real.port), "--key-file", str(key_file)]
     ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
-    assert "is the port taken" in ended.stderr
+    assert "is the port in use" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

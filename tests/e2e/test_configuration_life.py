@@ -88,7 +88,7 @@ def two_change_it_at_once(visitor: Visitor, context: BrowserContext) -> Visitor:
     colleague.page.close()  # a page behind another one is drawn once a second
     visitor.fill("Name", "Mine")
     visitor.press("Save")
-    expect(visitor.page.get_by_text("Nothing of yours was saved yet.")).to_be_visible()
+    expect(visitor.page.get_by_text("Your changes are not saved yet.")).to_be_visible()
     expect(visitor.page.get_by_label("Name", exact=True)).to_have_value("Mine")
     visitor.press("Show theirs")
     expect(visitor.page.get_by_label("Name", exact=True)).to_have_value("Theirs")

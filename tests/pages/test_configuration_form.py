@@ -283,7 +283,7 @@ def test_the_second_of_two_administrators_is_told_and_decides(workbench: Workben
     second = press(fill(second, saved.id, display_name="Mine"), "Save")
     assert lines(second.warning) == [
         "Local administrator changed “Theirs” meanwhile (Name: OpenAI → Theirs; Default model: gpt-test → gpt-theirs). "
-        "Nothing of yours was saved yet."
+        "Your changes are not saved yet."
     ]
     overwritten = "Name: Theirs → Mine; Default model: gpt-theirs → gpt-test"
     assert f"Saving will overwrite these changes: {overwritten}." in said(second)

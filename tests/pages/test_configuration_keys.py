@@ -21,7 +21,7 @@ from tests.pages.conftest import (
 )
 
 NEW_KEY = "sk-another-key-0123456789-wxyz"
-OTHER_HOST = "The address leads to another host now; enter the key again."
+OTHER_HOST = "The endpoint has another host now. Enter the key again."
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_a_key_of_another_type_does_not_stay(workbench: Workbench) -> None:
     at = visit("configurations", edit=saved.id)
     at.selectbox(key=f"{saved.id}:key_type").set_value(KeyType.ENTRA_TOKEN).run()
     assert at.text_input(key=f"{saved.id}:api_key").placeholder == ""
-    assert "The stored key is of another type; enter the one that is meant." in said(press(at, "Save"))
+    assert "The stored key has another type. Enter a key of this type." in said(press(at, "Save"))
     press(fill(at, saved.id, api_key="a-token-0123456789"), "Save")
     assert workbench.key_of(saved) == "a-token-0123456789"
 

@@ -10,7 +10,7 @@ from pages.shared.base import plain
 
 
 @dataclass(frozen=True)
-class Step:
+class SetupStep:
     """One line of the check list."""
 
     title: str
@@ -37,23 +37,23 @@ def check_list() -> None:
             _draw(step, is_next=step is following)
 
 
-def _steps() -> list[Step]:
+def _steps() -> list[SetupStep]:
     database, who = base.database(), base.person()
     saved = database.configurations.all(who)
     demo = [each for each in saved if each.endpoint == base.demo_endpoint()]
     source = database.encryption_keys.source
-    steps = [Step("Encryption key", f"{source}: keys are encrypted before they are stored.", is_done=True)]
+    steps = [SetupStep("Encryption key", f"{source}: keys are encrypted before they are stored.", is_done=True)]
     if names := [each.display_name for each in saved if not each.is_key_readable]:
         sentence = f"{source}: cannot open the stored key of {', '.join(names)}."
         action = "Open Configurations" if who.is_administrator else ""
-        steps = [Step("Encryption key", sentence, False, action, account.CONFIGURATIONS_PAGE)]
+        steps = [SetupStep("Encryption key", sentence, False, action, account.CONFIGURATIONS_PAGE)]
     if demo:
         steps.append(
-            Step("Built-in demo model", "Runs on this machine, no account needed. Tiny, and often wrong.", True)
+            SetupStep("Built-in demo model", "Runs on this machine, no account needed. Tiny, and often wrong.", True)
         )
     return [
         *steps,
-        Step(
+        SetupStep(
             "Provider",
             "An OpenAI or Azure OpenAI account: an endpoint and a key.",
             len(saved) > len(demo),
@@ -61,7 +61,7 @@ def _steps() -> list[Step]:
             account.CONFIGURATIONS_PAGE,
             "new",
         ),
-        Step(
+        SetupStep(
             "First answer",
             "Send a prompt and see its tokens and cost.",
             any(row.calls > row.failed for row in database.usage.totals(who, UsageGroup.MODEL)),
@@ -71,7 +71,7 @@ def _steps() -> list[Step]:
     ]
 
 
-def _draw(step: Step, *, is_next: bool) -> None:
+def _draw(step: SetupStep, *, is_next: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         icon = ":green[:material/check_circle:]" if step.is_done else ":gray[:material/radio_button_unchecked:]"
         st.markdown(f"{icon}\u2002**{step.title}**", width=190)
