@@ -17,7 +17,7 @@ from threading import Thread
 import pytest
 
 from demo.child import Child
-from demo.start import taken
+from demo.start import is_in_use
 from pages.shared.base import title_of
 from tests.provider.real_model import free_port
 from tests.provider.server import ProviderServer
@@ -144,9 +144,9 @@ def test_the_plain_lines_install_and_start_the_app_and_make_demo_starts_all(clon
                 break
         assert said, "it ended without a word"
         assert said[-1].startswith("Open "), said
-        assert taken(demo_port)
-        assert taken(int(said[-1].rpartition(":")[2]))
-    assert not taken(demo_port)
+        assert is_in_use(demo_port)
+        assert is_in_use(int(said[-1].rpartition(":")[2]))
+    assert not is_in_use(demo_port)
 
 
 @pytest.mark.slow

@@ -236,7 +236,7 @@ def test_an_identity_is_stored_without_a_key_and_takes_the_old_one_away(database
 def test_a_key_of_another_type_is_another_key(database: Database, me: Person, key_type: KeyType) -> None:
     other = next(each for each in (KeyType.ENTRA_TOKEN, KeyType.API_KEY) if each is not key_type)
     saved = database.configurations.add(me, azure(key_type=other))
-    with pytest.raises(InvalidConfiguration, match="of another type"):
+    with pytest.raises(InvalidConfiguration, match="has another type"):
         database.configurations.change(me, saved.id, {"key_type": key_type.value})
     assert database.configurations.get(me, saved.id) == saved
     changed = database.configurations.change(me, saved.id, {"key_type": key_type.value}, SecretStr("the-other-key"))
@@ -527,6 +527,6 @@ def test_a_deleted_configuration_leaves_its_chats_and_calls_readable(
     assert database.calls.latest_by_configuration(me) == {}
     database.turns.finish(me, running, content="Hi", report=report())
     assert database.calls.get(me, running.call_id).configuration_name == "Mine"
-    with pytest.raises(NotFound, match="configuration does not exist"):
+    with pytest.raises(NotFound, match="configuration no longer exists"):
         database.turns.begin(me, chat.id, "Again", start)
     assert sql("SELECT * FROM configurations") == []

@@ -17,7 +17,7 @@ from connector import ApiType, Configuration
 from db import Database
 from db.base import Record
 from demo.child import Child
-from demo.start import taken
+from demo.start import is_in_use
 from tests.e2e import chromium
 from tests.provider.real_model import RealModel, free_port
 from tests.provider.server import ProviderServer
@@ -46,7 +46,7 @@ class App:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.database = folder / "workbench.db"
         self.log = folder / "app.log"
-        self.port = free_port() if taken(PORT) else PORT
+        self.port = free_port() if is_in_use(PORT) else PORT
         self._environment = {"DATABASE_URL": f"sqlite:///{self.database}", **environment}
 
     @property
