@@ -7,9 +7,11 @@ import pytest
 from connector import (
     CallReport,
     CallStatus,
+    ChatCompletionsRequest,
     ChatCompletionsResponse,
     ChatCompletionsSession,
     Client,
+    Message,
     Role,
     UnreadableAnswer,
     UsageSource,
@@ -80,6 +82,17 @@ def test_every_attribute_of_a_response_is_there(server: ProviderServer, client: 
     assert response.usage.completion_tokens_details.reasoning_tokens == 3
     assert response._request_id == "req-9"
     assert text_of(response) == "Grüße 👍"
+
+
+def test_a_refusal_is_sent_back_with_the_next_request(server: ProviderServer, client: Client) -> None:
+    server.next(Reply(200, GOLDEN))
+    refused = Message.of_answer(client.call_api(REQUEST).choices[0].message)
+    user = Message(role=Role.USER, content="Why?")
+    client.call_api(ChatCompletionsRequest(messages=(refused, user)))
+    assert server.requests[1].body["messages"] == [
+        {"role": "assistant", "refusal": "No."},
+        {"role": "user", "content": "Why?"},
+    ]
 
 
 def test_fields_that_nobody_knows_yet_are_kept(server: ProviderServer, client: Client) -> None:

@@ -156,6 +156,13 @@ def test_below_an_answer_stands_what_it_took(workbench: Workbench, at: AppTest) 
     assert line.endswith("5 in, 8 out  ·  unknown price")
 
 
+def test_a_duration_below_a_tenth_of_a_second_is_shown_in_milliseconds(workbench: Workbench, at: AppTest) -> None:
+    say(at, "One")
+    workbench.sql("UPDATE calls SET time_to_first_token = 0.038, duration = 0.1")
+    again = visit("chat", chat=str(at.query_params["chat"]))
+    assert "first token 38 ms  ·  0.1 s in all" in lines(again.chat_message[1].caption)[0]
+
+
 @pytest.mark.parametrize(
     ("prompt", "title"),
     [

@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from connector import Price
 from pages.shared import base
+from pages.shared.chat import export
 from tests.pages.conftest import Workbench, answered, lines, press, said, say, visit
 from tests.pages.test_chat import answer_of, listed, sent, spoken, turns
 from tests.provider.answers import chunk, error, usage
@@ -99,6 +100,15 @@ def test_the_estimate_is_learnt_from_what_the_model_counted(workbench: Workbench
     source = "measured with earlier calls of this model: 2.0 characters per token"
     assert f"About 10 tokens without your message, {source}." in said(at)
     assert "Sending this costs $0.01 (own price" in said(at)
+
+
+def test_the_estimate_counts_the_system_prompt(workbench: Workbench, at: AppTest) -> None:
+    workbench.server.next(
+        Chunks([chunk("b" * 10), chunk(finish_reason="stop"), chunk(choices=[], usage=usage(5, "b"))])
+    )
+    say(at, "a" * 10)
+    assert summary(at).endswith("about 10 tokens")
+    assert summary(system(at, "s" * 20)).endswith("about 20 tokens")
 
 
 # -- with and without
@@ -213,6 +223,17 @@ def test_a_file_that_is_no_picture_is_refused_and_the_text_offered_again(workben
     assert lines(at.error) == ["notes.png is not a picture that models accept. Choose a PNG, JPEG, GIF or WebP file."]
     assert at.chat_input[0].proto.value == "Look"
     assert workbench.server.requests == []
+
+
+# -- export
+
+
+def test_the_jsonl_export_contains_the_system_prompt(at: AppTest) -> None:
+    say(system(at, "Be brief."), "One")
+    jsonl = next(form for form in export.FORMS if form.label == "JSONL")
+    written = export.write(jsonl, str(at.query_params["chat"]))
+    messages = [(message["role"], message["content"]) for message in json.loads(written)["messages"]]
+    assert messages == [("system", "Be brief."), *turns("One")]
 
 
 # -- the list
