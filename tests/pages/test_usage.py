@@ -121,7 +121,7 @@ def test_large_numbers_have_their_thousands_apart(used: Workbench) -> None:
 def test_calls_without_tokens_are_counted_and_said(used: Workbench) -> None:
     assert used.sql("SELECT count(*) FROM calls WHERE total_tokens IS NULL") == [(2,)]
     at = visit("usage")
-    assert "2 of these calls have no token usage" in said(at)
+    assert "2 of these calls have no token usage: they failed, were stopped, or" in said(at)
     assert table(at, "model")["gpt-other"] == (1, 0, None, None, None, None)
     assert "4 calls are not included in the cost: the price of their model is unknown." in said(at)
 
@@ -134,7 +134,7 @@ def test_where_every_call_is_unknown_there_is_a_dash_and_no_zero(workbench: Work
     unknown = dict.fromkeys(("Prompt tokens", "Completion tokens", "Total tokens", "Cost"), "–")
     assert metrics(at) == {"Calls": "1", "Failed": "1", **unknown}
     assert table(at, "page") == {"Tuner": (1, 1, None, None, None, None)}
-    assert "1 of these calls have no token usage" in said(at)
+    assert "1 of these calls has no token usage: it failed, was stopped, or" in said(at)
 
 
 def test_no_tokens_at_all_are_a_zero(workbench: Workbench) -> None:
@@ -143,7 +143,8 @@ def test_no_tokens_at_all_are_a_zero(workbench: Workbench) -> None:
     send(visit("tuner"), "Send")
     at = visit("usage")
     assert metrics(at)["Total tokens"] == "0"
-    assert "have no token usage" not in said(at)
+    assert "no token usage" not in said(at)
+    assert "1 call is not included in the cost: the price of its model is unknown." in said(at)
 
 
 def test_a_call_with_a_price_and_no_total_is_not_said_to_have_none(workbench: Workbench) -> None:
@@ -153,8 +154,8 @@ def test_a_call_with_a_price_and_no_total_is_not_said_to_have_none(workbench: Wo
     workbench.server.next(Reply(200, completion("Hm.", usage=usage)))
     send(visit("tuner"), "Send")
     at = visit("usage")
-    assert "1 of these calls have no token usage" in said(at)
-    assert "not in the cost" not in said(at)
+    assert "1 of these calls has no token usage: it failed, was stopped, or" in said(at)
+    assert "not included in the cost" not in said(at)
 
 
 # -- whose days, whose calls

@@ -1,10 +1,10 @@
-// An answer while it is written. One connection per tab carries all answers that are drawn in it; what comes is turned
-// into nodes, never into HTML, and nothing that a model writes is ever loaded: no link, no picture.
+// Draws an answer while it is written. One connection per tab carries all answers of the tab. The text becomes DOM
+// nodes, never HTML, and the browser loads nothing that a model writes: no link and no picture.
 
 // -- the connection
 
-const TOO_LONG = 3000; // ms until a stream that says nothing is taken for held back on its way
-const POLL = 500; // ms between two questions then
+const TOO_LONG = 3000; // ms without an event until a proxy is assumed to hold the stream back, and polling begins
+const POLL = 500; // ms between two polls
 const followed = new Map(); // key -> view
 let source = null;
 let timer = 0;
@@ -106,7 +106,7 @@ function inline(text) {
   return made;
 }
 
-/** The block that begins with this line: its node, and the line behind it. */
+/** Returns the node of the block that begins at this line, and the index of the line after the block. */
 function block(lines, at) {
   const line = lines[at];
   const fence = FENCE.exec(line);
@@ -173,7 +173,7 @@ function table(lines, at) {
   return [made, at];
 }
 
-/** Each block: its node, and the line that it begins with. */
+/** Yields the node of each block and the index of its first line. */
 function* begun(lines) {
   for (let at = 0; at < lines.length; ) {
     if (!lines[at].trim()) {
@@ -188,27 +188,27 @@ function* begun(lines) {
 
 const blocks = (lines) => Array.from(begun(lines), ([node]) => node);
 
-// -- what is drawn
+// -- the view of an answer
 
 class View {
   constructor(root, key, waitingFor, since) {
     this.key = key;
     this.end = 0;
     this.report = () => {};
-    this.rest = ""; // of the content: what may still change its form
+    this.rest = ""; // the end of the content, whose blocks may still change
     this.isDue = false;
     this.reasoning = root.querySelector(".reasoning");
     this.content = root.querySelector(".content");
     this.content.replaceChildren();
     this.tail = undefined;
     const state = root.querySelector(".state");
-    const tell = () => {
+    const showState = () => {
       const seconds = Math.max(0, Math.round((Date.now() - since) / 1000));
       state.textContent = `${this.end ? "Writing" : `Waiting for ${waitingFor}`} · ${seconds} s`;
     };
-    tell();
-    this.clock = setInterval(tell, 1000);
-    this.tell = tell;
+    showState();
+    this.clock = setInterval(showState, 1000);
+    this.showState = showState;
   }
 
   take(end, kind, text) {
@@ -223,13 +223,13 @@ class View {
       if (isFirst) this.drawNow();
       else this.draw();
     }
-    this.tell();
+    this.showState();
   }
 
   draw() {
     if (this.isDue) return;
     this.isDue = true;
-    // A tab that nobody sees is not drawn; it has to be there when somebody looks.
+    // A hidden tab gets no animation frames, but its text must be complete when the person returns to the tab.
     const soon = document.hidden ? (then) => setTimeout(then, 250) : requestAnimationFrame;
     soon(() => {
       this.isDue = false;
@@ -237,7 +237,7 @@ class View {
     });
   }
 
-  /** Draw what is behind the last settled block again: a block is settled once another one has begun. */
+  /** Redraws the last block. The blocks before it are final: a block is final when the next one has begun. */
   drawNow() {
     const lines = this.rest.split("\n");
     const drawn = [...begun(lines)];
@@ -250,7 +250,7 @@ class View {
   ended() {
     clearInterval(this.clock);
     this.drawNow();
-    // Until the page takes it away: what is reported while the page has lost the app is dropped.
+    // Repeat until the page removes this view: Streamlit drops a report while its connection is down.
     const report = () => this.report("ended", Date.now());
     report();
     this.clock = setInterval(report, 1000);
@@ -267,7 +267,7 @@ class View {
 
 const views = new WeakMap();
 
-// Called again whenever the page is drawn again.
+// Streamlit calls this function on each run of the page.
 export default function ({ parentElement, data, setTriggerValue }) {
   let view = views.get(parentElement);
   if (view?.key !== data.key) {
@@ -275,7 +275,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
     view = new View(parentElement, data.key, data.waiting_for, data.since);
     for (const [end, kind, text] of data.begun) view.take(end, kind, text);
     view.drawNow();
-    // On a phone an answer stands below what it is made from, where nobody would see it begin.
+    // On a phone the answer is below its inputs, outside the visible part of the page.
     if (innerWidth <= 640 && !followed.size) view.content.scrollIntoView({ block: "center" });
     views.set(parentElement, view);
     followed.set(view.key, view);

@@ -13,7 +13,7 @@ from pages.shared.base.runtime import database, http_client
 def examine(saved: SavedConfiguration, *, model: str | None = None) -> Iterator[Finding]:
     """Test a saved configuration. Yields each finding as soon as it is known.
 
-    The calls of the test are booked, and the audit log notes the test. Raises `StorageError` before anything is sent
+    The calls of the test are recorded, and the audit log notes the test. Raises `StorageError` before anything is sent
     when the key cannot be opened.
     """
     opened = database().configurations.open(person(), saved.id, is_test=True)

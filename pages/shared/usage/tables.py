@@ -34,13 +34,14 @@ def totals() -> None:
         for label, metric in metrics.items():
             st.metric(label, plain(metric), border=True)
     if unknown := sum(row.unknown for row in rows):
-        st.caption(
-            f"{unknown} of these calls have no token usage: they failed, were stopped, or the provider reported none."
-        )
+        missing = "has no token usage: it" if unknown == 1 else "have no token usage: they"
+        ended = "was stopped" if unknown == 1 else "were stopped"
+        st.caption(f"{unknown} of these calls {missing} failed, {ended}, or the provider reported none.")
     if unpriced := sum(row.unpriced for row in rows):
+        subject, owner = ("1 call is", "its") if unpriced == 1 else (f"{unpriced} calls are", "their")
         st.caption(
-            f"{unpriced} calls are not included in the cost: the price of their model is unknown. An administrator "
-            "can enter a price in the configuration."
+            f"{subject} not included in the cost: the price of {owner} model is unknown. An administrator can enter a "
+            "price in the configuration."
         )
 
 

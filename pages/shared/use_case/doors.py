@@ -1,6 +1,6 @@
 """The three doors of a use case, named for the seed's operations.
 
-Each door previews the request, sends it, books the call, draws the answer, and returns the response, or None until
+Each door previews the request, sends it, records the call, draws the answer, and returns the response, or None until
 there is one. A page calls one of them. A background thread writes and stores the answers, so that each page shows the
 person's last answer, also after a reload.
 """
