@@ -168,7 +168,7 @@ def other_address() -> str | None:
 
 
 @pytest.mark.parametrize("host", ["localhost:{port}", "127.0.0.1:{port}", "[::1]:{port}", "LOCALHOST", "localhost"])
-def test_the_machine_itself_is_let_in_under_each_of_its_names(port: int, host: str) -> None:
+def test_requests_under_each_local_host_name_are_accepted(port: int, host: str) -> None:
     assert ask(port, "/_stcore/health", {"host": host.format(port=port)})[0] == 200
 
 
@@ -198,7 +198,9 @@ def test_the_machine_itself_is_let_in_under_each_of_its_names(port: int, host: s
     ids=str,
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_whatever_is_not_local_is_refused_with_a_sentence(port: int, headers: dict[str, str], method: str) -> None:
+def test_requests_that_are_not_local_are_refused_with_a_sentence(
+    port: int, headers: dict[str, str], method: str
+) -> None:
     for path in ("/", "/_stcore/health", "/_stcore/metrics", "/showcase/chat"):
         status, _, body = ask(port, path, headers, method)
         assert status == 403
@@ -213,12 +215,12 @@ def test_a_request_with_no_host_or_two_is_refused(port: int) -> None:
     assert say(port, "GET /_stcore/health HTTP/1.1", *["Host: localhost"] * 2) in refused
 
 
-def test_a_page_of_its_own_is_let_in(port: int) -> None:
+def test_a_request_from_the_app_s_own_page_is_accepted(port: int) -> None:
     assert ask(port, "/_stcore/health", {"origin": f"http://localhost:{port}"})[0] == 200
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]"])
-def test_a_websocket_of_its_own_page_is_let_in(port: int, name: str) -> None:
+def test_a_websocket_from_the_app_s_own_page_is_accepted(port: int, name: str) -> None:
     own = {"Host": f"{name}:{{port}}", "Origin": f"http://{name}:{{port}}"}
     assert shake_hands(port, own).startswith("HTTP/1.1 101")
 
@@ -257,7 +259,7 @@ def test_any_other_websocket_is_refused(port: int, headers: dict[str, str]) -> N
         (None, False),
     ],
 )
-def test_the_peer_is_this_machine_whatever_it_says(peer: str | None, is_local: bool) -> None:
+def test_a_request_is_local_only_when_its_peer_is_this_machine(peer: str | None, is_local: bool) -> None:
     client = None if peer is None else (peer, 1)
     scope = {"type": "http", "scheme": "http", "headers": [(b"host", b"localhost")], "client": client}
     assert is_from_this_machine(scope) is is_local
@@ -279,7 +281,7 @@ HOST, ORIGIN, FOREIGN = (b"host", b"localhost"), (b"origin", b"http://localhost"
         ("ws", [HOST, ORIGIN, FOREIGN], False),
     ],
 )
-def test_what_a_parser_would_refuse_is_refused_here_too(
+def test_requests_with_malformed_headers_are_refused(
     kind: str, headers: list[tuple[bytes, bytes]], is_local: bool
 ) -> None:
     scope = {"type": {"ws": "websocket"}.get(kind, kind), "scheme": kind, "headers": headers, "client": ("::1", 1)}
@@ -329,7 +331,7 @@ def test_every_answer_has_the_headers_once(port: int, path: str, status: int) ->
         }
 
 
-def test_the_headers_are_these() -> None:
+def test_the_security_headers_have_these_values() -> None:
     assert RESPONSE_HEADERS == {
         "Content-Security-Policy": CONTENT_SECURITY_POLICY,
         "X-Frame-Options": "DENY",
@@ -339,7 +341,7 @@ def test_the_headers_are_these() -> None:
     }
 
 
-def test_the_policy_allows_the_one_inline_script_of_streamlit_and_no_other() -> None:
+def test_the_policy_allows_only_streamlit_s_inline_script() -> None:
     index = Path(streamlit.__file__).with_name("static") / "index.html"
     scripts = re.findall(r"<script>(.*?)</script>", index.read_text(encoding="utf-8"), re.DOTALL)
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
@@ -347,7 +349,7 @@ def test_the_policy_allows_the_one_inline_script_of_streamlit_and_no_other() -> 
     assert policy()["script-src"] == ["'self'", "'wasm-unsafe-eval'", "blob:", f"'sha256-{digests[0]}'"]
 
 
-def test_the_policy_lets_nothing_be_carried_away() -> None:
+def test_the_policy_allows_no_requests_to_other_hosts() -> None:
     sources = policy()
     assert sources["default-src"] == sources["form-action"] == ["'self'"]
     assert sources["connect-src"] == ["'self'", "data:"]
@@ -362,7 +364,7 @@ def policy() -> dict[str, list[str]]:
     return {name: sources for name, *sources in directives}
 
 
-def test_an_address_with_the_folder_in_it_is_sent_on_with_its_query(port: int) -> None:
+def test_an_address_with_a_folder_name_is_redirected_with_its_query(port: int) -> None:
     status, headers, _ = ask(port, "/showcase/chat?chat=abc")
     assert (status, headers["location"]) == (307, f"http://localhost:{port}/chat?chat=abc")
 
@@ -370,7 +372,7 @@ def test_an_address_with_the_folder_in_it_is_sent_on_with_its_query(port: int) -
 # -- options
 
 
-def test_the_options_are_those_of_the_project(tmp_path: Path) -> None:
+def test_streamlit_reads_the_options_of_the_project(tmp_path: Path) -> None:
     code = f"from streamlit import config\nfor name in {list(OPTIONS)!r}: print(repr(config.get_option(name)))"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, check=True
@@ -381,13 +383,13 @@ def test_the_options_are_those_of_the_project(tmp_path: Path) -> None:
     }
 
 
-def test_a_running_server_has_them(served: tuple[int, list[ForwardMsg]]) -> None:
+def test_a_running_server_has_the_options_of_the_project(served: tuple[int, list[ForwardMsg]]) -> None:
     assert has_them(served[1])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("server", SERVERS)
-def test_it_has_them_wherever_it_was_started(server: str, tmp_path: Path) -> None:
+def test_a_server_has_the_options_whatever_folder_it_was_started_in(server: str, tmp_path: Path) -> None:
     with running(server, tmp_path, started_in=tmp_path) as (port, _), a_tab(port, "") as told:
         assert has_them(told)
 
@@ -402,7 +404,7 @@ def has_them(told: list[ForwardMsg]) -> bool:
 # -- what Streamlit adds
 
 
-def test_the_frame_is_around_the_page_that_is_asked_for_first(served: tuple[int, list[ForwardMsg]]) -> None:
+def test_the_frame_runs_for_the_first_requested_page(served: tuple[int, list[ForwardMsg]]) -> None:
     _, told = served
     [navigation] = [message.navigation for message in told if message.HasField("navigation")]
     [page] = [each for each in navigation.app_pages if each.page_script_hash == navigation.page_script_hash]
@@ -410,7 +412,7 @@ def test_the_frame_is_around_the_page_that_is_asked_for_first(served: tuple[int,
     assert "Configurations" in [message.delta.new_element.heading.body for message in told if message.HasField("delta")]
 
 
-def test_its_metrics_are_numbers_and_name_nobody(port: int) -> None:
+def test_the_metrics_are_numbers_without_session_ids(port: int) -> None:
     with a_tab(port, "configurations") as told:
         _, _, body = ask(port, "/_stcore/metrics")
     metrics, session_id = body.decode(), told[0].new_session.initialize.session_id
@@ -421,7 +423,7 @@ def test_its_metrics_are_numbers_and_name_nobody(port: int) -> None:
     assert [line for line in metrics.splitlines() if line[0] != "#" and not number.fullmatch(line)] == []
 
 
-def test_no_program_drives_the_pages(port: int) -> None:
+def test_other_programs_cannot_operate_the_pages(port: int) -> None:
     status, _, body = ask(port, "/_stcore/agent/interact", method="POST")
     assert (status, b"does not serve the agent API" in body) == (403, True)
 
@@ -513,7 +515,7 @@ def test_a_start_that_cannot_work_ends_in_one_sentence(
 @pytest.mark.parametrize(
     ("server", "name"), [("streamlit", "SIGTERM"), ("streamlit", "SIGINT"), ("uvicorn", "SIGTERM")]
 )
-def test_it_ends_in_order_while_a_tab_is_open(server: str, name: str, tmp_path: Path) -> None:
+def test_the_server_shuts_down_cleanly_while_a_tab_is_open(server: str, name: str, tmp_path: Path) -> None:
     with running(server, tmp_path) as (port, process), a_tab(port, "usage"):
         assert (tmp_path / "workbench.db-wal").exists()
         process.send_signal(getattr(signal, name))

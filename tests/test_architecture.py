@@ -250,18 +250,18 @@ def test_a_new_room_needs_a_floor(reports: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("path", our_files())
-def test_a_file_imports_only_what_lies_below_it(path: str) -> None:
+def test_a_file_imports_only_the_layers_below_it(path: str) -> None:
     assert list(violations(path, (ROOT / path).read_text(encoding="utf-8"))) == []
 
 
-def test_all_parts_are_looked_at() -> None:
+def test_the_rules_cover_all_parts() -> None:
     tops = {path.split("/")[0] for path in our_files()}
     assert {"app.py", "settings.py", "connector", "db", "demo", "pages"} <= tops
     on_disk = {file.parent.name for file in ROOT.glob("*/*.py") if not file.parent.name.startswith(".")}
     assert on_disk - {"tests", "benchmarks"} <= tops, "a new package needs a rule"
 
 
-def test_no_package_of_tests_stands_in_the_way_of_a_real_one() -> None:
+def test_no_test_package_shadows_a_real_package() -> None:
     assert [str(file) for file in (ROOT / "tests").rglob("__init__.py")] == []
 
 
@@ -299,7 +299,7 @@ def test_no_package_of_tests_stands_in_the_way_of_a_real_one() -> None:
         ("settings.py", "import pydantic"),
     ],
 )
-def test_what_is_forbidden_is_found(path: str, source: str) -> None:
+def test_forbidden_imports_are_found(path: str, source: str) -> None:
     assert len(list(violations(path, source))) == 1
 
 
@@ -329,10 +329,10 @@ def test_what_is_forbidden_is_found(path: str, source: str) -> None:
         ("settings.py", "import os\nfrom collections.abc import Mapping\nos.environ"),
     ],
 )
-def test_what_is_allowed_is_let_through(path: str, source: str) -> None:
+def test_allowed_imports_pass(path: str, source: str) -> None:
     assert list(violations(path, source)) == []
 
 
-def test_a_file_that_belongs_nowhere_is_refused() -> None:
+def test_a_file_that_no_rule_covers_is_refused() -> None:
     with pytest.raises(ValueError, match="belongs to no part"):
         list(violations("utils/helpers.py", ""))

@@ -87,7 +87,7 @@ def test_the_public_names_are_these() -> None:
     assert sorted(PUBLIC, key=in_order) == PUBLIC
 
 
-def test_every_public_name_is_there_and_explained() -> None:
+def test_every_public_name_exists_and_has_a_docstring() -> None:
     for name in PUBLIC:
         value = getattr(connector, name)
         is_ours = getattr(value, "__module__", "").startswith("connector")

@@ -150,7 +150,7 @@ def test_the_plain_lines_install_and_start_the_app_and_make_demo_starts_all(clon
 
 
 @pytest.mark.slow
-def test_the_commands_that_look_after_the_data_work(clone: Path) -> None:
+def test_the_maintenance_commands_work(clone: Path) -> None:
     """Behind the test above, which has started the app there."""
     commands = next(block for block in blocks("bash") if "-m db" in block).splitlines()
     assert [line.split()[3] for line in commands] == ["status", "backup", "restore", "rotate-key"]
@@ -180,7 +180,7 @@ print("".join(client.stream(ChatCompletionsRequest.of_prompts("Four"))))
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_the_connector_works_where_there_is_neither_streamlit_nor_a_database(clone: Path, tmp_path: Path) -> None:
+def test_the_connector_works_without_streamlit_and_a_database(clone: Path, tmp_path: Path) -> None:
     """In an environment of its own, with what pyproject.toml names for it and nothing else."""
     python = clone / "alone" / "bin" / "python"
     with ProviderServer() as server:
@@ -210,7 +210,7 @@ def test_ci_runs_make_test_and_nothing_else() -> None:
     assert commands == ["exec make test"]
 
 
-def test_the_python_of_the_readme_does_what_it_says() -> None:
+def test_the_python_code_of_the_readme_works() -> None:
     code = "\n".join(blocks("python"))
     with ProviderServer(models=["gpt-6-luna"]) as server:
         code = code.replace("https://api.openai.com/v1", server.openai_endpoint)
@@ -233,7 +233,7 @@ def test_the_python_of_the_readme_does_what_it_says() -> None:
     assert rest[-2:] == ["gpt-6-luna"] * 2
 
 
-def test_every_setting_is_in_the_readme_and_no_other() -> None:
+def test_the_readme_lists_exactly_the_settings() -> None:
     named = set(re.findall(r"^\| `([A-Z_]+)` \|", README, re.MULTILINE))
     read = set(re.findall(r'"([A-Z][A-Z_]{5,})"', (ROOT / "settings.py").read_text(encoding="utf-8")))
     assert named == read
@@ -248,7 +248,7 @@ def test_every_page_but_a_use_case_is_in_the_readme() -> None:
     assert needed <= named <= set(titles.values())
 
 
-def test_links_between_the_documents_lead_somewhere() -> None:
+def test_links_between_the_documents_have_targets() -> None:
     for name in ("README.md", "CONTRIBUTING.md", "DESIGN.md", "CHANGELOG.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):

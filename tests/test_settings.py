@@ -12,13 +12,13 @@ from settings import InvalidSetting, Settings
 ROOT = Path(__file__).parents[1]
 
 
-def test_nothing_set_gives_the_defaults() -> None:
+def test_without_variables_the_settings_are_the_defaults() -> None:
     assert Settings.from_environment({}) == Settings(
         database_url="sqlite:///data/workbench.db", encryption_key="", encryption_key_file="", demo_port=18080
     )
 
 
-def test_what_is_set_is_taken_without_the_blanks_around_it() -> None:
+def test_values_are_read_without_surrounding_blanks() -> None:
     environment = {
         "DATABASE_URL": " sqlite:///elsewhere/x.db ",
         "ENCRYPTION_KEY": " one,two\n",
@@ -41,7 +41,7 @@ def test_an_empty_variable_counts_as_not_set(name: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["", " \n"])
-def test_an_empty_encryption_key_is_a_mistake_and_not_a_wish_for_the_automatic_one(key: str) -> None:
+def test_an_empty_encryption_key_is_refused_and_not_replaced_by_an_automatic_key(key: str) -> None:
     with pytest.raises(InvalidSetting, match="ENCRYPTION_KEY is set but empty"):
         Settings.from_environment({"ENCRYPTION_KEY": key})
 
@@ -60,12 +60,12 @@ def test_a_database_that_is_not_supported_is_refused_without_its_password(url: s
 
 
 @pytest.mark.parametrize("name", ["ENCRYPTION_KEY", "OUTGOING_PROXY"])
-def test_what_is_secret_is_not_in_what_a_log_would_show(name: str) -> None:
+def test_secrets_are_not_in_the_text_that_a_log_would_show(name: str) -> None:
     settings = Settings.from_environment({name: "http://me:very-secret@proxy:3128"})
     assert "very-secret" not in f"{settings} {settings!r}"
 
 
-def test_only_what_is_passed_is_read() -> None:
+def test_only_the_passed_variables_are_read() -> None:
     code = "from settings import Settings; print(Settings.from_environment({}) == Settings())"
     environment = {
         "DATABASE_URL": "sqlite:///elsewhere.db",

@@ -69,7 +69,7 @@ def said_until_open(demo: subprocess.Popen[str]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_it_starts_model_and_app_and_stops_both(settings: Settings) -> None:
+def test_the_demo_starts_model_and_app_and_stops_both(settings: Settings) -> None:
     with start(settings) as demo:
         found = re.fullmatch(r"Open http://localhost:(\d+)\n", said_until_open(demo)[-1])
         assert found
@@ -85,7 +85,7 @@ def test_it_starts_model_and_app_and_stops_both(settings: Settings) -> None:
     assert not any(map(is_in_use, ports))
 
 
-def test_it_says_when_the_app_runs_on_another_port_than_usual_and_a_second_demo_is_told_what_to_do(
+def test_the_demo_names_an_unusual_port_of_the_app_and_a_second_demo_says_what_to_do(
     settings: Settings,
 ) -> None:
     with occupied(APP_PORTS[0]), start(settings) as first:
@@ -125,7 +125,9 @@ BEGUN: dict[str, Callable[[Settings], bool]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("begun", BEGUN.values(), ids=BEGUN)
-def test_it_ends_quietly_when_interrupted_while_starting(settings: Settings, begun: Callable[[Settings], bool]) -> None:
+def test_the_demo_ends_quietly_when_interrupted_while_starting(
+    settings: Settings, begun: Callable[[Settings], bool]
+) -> None:
     with start(settings) as demo:
         while not begun(settings) and demo.poll() is None:
             time.sleep(0.01)
@@ -137,7 +139,7 @@ def test_it_ends_quietly_when_interrupted_while_starting(settings: Settings, beg
 
 
 @pytest.mark.slow
-def test_a_port_that_another_program_uses_is_told_with_what_to_do(settings: Settings) -> None:
+def test_the_error_for_a_port_in_use_says_what_to_do(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", settings.demo_port)), start(settings) as demo:
         output, errors = demo.communicate(timeout=60)
     assert demo.returncode == 1
@@ -147,7 +149,9 @@ def test_a_port_that_another_program_uses_is_told_with_what_to_do(settings: Sett
     assert "Traceback" not in errors
 
 
-def test_the_key_is_made_once_beside_the_database_and_for_its_owner_only(settings: Settings, tmp_path: Path) -> None:
+def test_the_key_is_created_once_beside_the_database_and_readable_by_its_owner_only(
+    settings: Settings, tmp_path: Path
+) -> None:
     key_file = demo_key_file(settings.database_url)
     assert key_file == tmp_path / "demo.key"
     first = read_or_make_key(key_file)
@@ -158,7 +162,7 @@ def test_the_key_is_made_once_beside_the_database_and_for_its_owner_only(setting
         assert key_file.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_configuration_is_made_once(settings: Settings) -> None:
+def test_the_configuration_is_created_once(settings: Settings) -> None:
     make_configuration(settings, KEY)
     make_configuration(settings, SecretStr("sk-another"))
     [made] = configurations(settings)
@@ -167,13 +171,13 @@ def test_the_configuration_is_made_once(settings: Settings) -> None:
     assert made.endpoint == f"http://127.0.0.1:{settings.demo_port}/v1"
 
 
-def test_a_configuration_with_the_same_address_counts_as_made_whatever_its_name(settings: Settings) -> None:
+def test_a_configuration_with_the_same_address_is_not_created_again_under_another_name(settings: Settings) -> None:
     add(settings, "My own", f"http://127.0.0.1:{settings.demo_port}/v1")
     make_configuration(settings, KEY)
     assert [made.display_name for made in configurations(settings)] == ["My own"]
 
 
-def test_a_name_that_is_taken_gets_the_port(settings: Settings) -> None:
+def test_a_name_that_is_in_use_gets_the_port_as_a_suffix(settings: Settings) -> None:
     add(settings, CONFIGURATION_NAME, "http://127.0.0.1:1/v1")
     make_configuration(settings, KEY)
     names = {made.display_name for made in configurations(settings)}

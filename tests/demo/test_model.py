@@ -34,7 +34,7 @@ def ask(real: RealModel, key: str, **changes: Any) -> httpx2.Response:
     return httpx2.post(f"{real.base_url}/chat/completions", json=ASKED | changes, headers=headers, timeout=60)
 
 
-def test_it_answers_with_text_and_tokens(real: RealModel) -> None:
+def test_the_model_answers_with_text_and_tokens(real: RealModel) -> None:
     answer = ask(real, real.api_key).raise_for_status().json()
     assert answer["choices"][0]["message"]["content"].strip()
     assert answer["model"] == model.NAME
@@ -42,12 +42,12 @@ def test_it_answers_with_text_and_tokens(real: RealModel) -> None:
     assert 0 < answer["usage"]["completion_tokens"] <= 8
 
 
-def test_it_repeats_itself_with_temperature_zero_and_a_seed(real: RealModel) -> None:
+def test_the_model_repeats_its_answer_with_temperature_zero_and_a_seed(real: RealModel) -> None:
     first, second = (ask(real, real.api_key).json()["choices"][0]["message"]["content"] for _ in range(2))
     assert first == second
 
 
-def test_it_answers_with_two_choices(real: RealModel) -> None:
+def test_the_model_answers_with_two_choices(real: RealModel) -> None:
     assert len(ask(real, real.api_key, n=2).raise_for_status().json()["choices"]) == 2
 
 
@@ -57,7 +57,7 @@ def test_a_wrong_key_is_refused(real: RealModel) -> None:
     assert answer.json()["error"]["message"] == "Invalid API Key"
 
 
-def test_a_taken_port_is_told(real: RealModel, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported(real: RealModel, tmp_path: Path) -> None:
     key_file = tmp_path / "key"
     key_file.write_text("sk-second")
     command = [sys.executable, "-m", "demo.model", "--port", str(real.port), "--key-file", str(key_file)]
@@ -67,7 +67,7 @@ def test_a_taken_port_is_told(real: RealModel, tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+def test_the_model_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     key_file = tmp_path / "key"
     key_file.write_text("sk-orphan")
     command = [sys.executable, "-m", "demo.model", "--port", str(free_port()), "--key-file", str(key_file)]
@@ -76,7 +76,7 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
-def test_a_model_that_can_not_start_is_told(tmp_path: Path) -> None:
+def test_a_model_that_cannot_start_is_reported(tmp_path: Path) -> None:
     with (
         model.child(free_port(), tmp_path / "no key") as child,
         pytest.raises(DemoFailed, match="ended while starting"),

@@ -73,7 +73,7 @@ def script(server: ProviderServer, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TROUBLE)
-def test_each_trouble_is_told_in_place_and_nothing_typed_is_lost(
+def test_each_failure_is_reported_in_place_and_no_typed_text_is_lost(
     guest: Visitor, scripted: ProviderServer, name: str
 ) -> None:
     page, told = guest.page, re.compile(TROUBLE[name])
@@ -135,7 +135,7 @@ def test_an_empty_prompt_is_not_sent(guest: Visitor, scripted: ProviderServer) -
     assert len(scripted.requests) == before
 
 
-def test_a_form_that_cannot_be_saved_says_why_beside_each_field(guest: Visitor, scripted: ProviderServer) -> None:
+def test_a_form_with_errors_shows_each_error_beside_its_field(guest: Visitor, scripted: ProviderServer) -> None:
     page, key = guest.page, "sk-typed-\u2026-not-a-key"
     guest.open("configurations?edit=new")
     guest.fill("Name", "WRONG key")
@@ -153,7 +153,7 @@ def test_a_form_that_cannot_be_saved_says_why_beside_each_field(guest: Visitor, 
     assert b"sk-typed" not in b"".join(guest.received)
 
 
-def test_an_error_that_repeats_the_key_is_shown_without_it(guest: Visitor, scripted: ProviderServer) -> None:
+def test_an_error_that_contains_the_key_is_shown_without_the_key(guest: Visitor, scripted: ProviderServer) -> None:
     guest.open("chat")
     guest.pick("web page")
     scripted.scripted.clear()
@@ -173,7 +173,7 @@ def nothing_secret(guest: Visitor, server: ProviderServer) -> None:
     assert "Traceback" not in guest.page.content()
 
 
-def test_a_database_that_fails_is_a_sentence(context: BrowserContext, tmp_path: Path) -> None:
+def test_a_database_error_is_shown_as_a_sentence(context: BrowserContext, tmp_path: Path) -> None:
     with App(tmp_path) as app:
         visitor = Visitor(context.new_page(), app)
         visitor.open()

@@ -101,7 +101,7 @@ def begin_anew(visitor: Visitor) -> None:
     visitor.settle()
 
 
-def test_another_answer_is_a_version_beside_the_first_and_the_one_that_is_shown_is_sent(
+def test_another_answer_is_a_second_version_and_the_shown_version_is_sent(
     visitor: Visitor, provider: ProviderServer
 ) -> None:
     page = visitor.page
@@ -127,7 +127,7 @@ def test_another_answer_is_a_version_beside_the_first_and_the_one_that_is_shown_
     shown(page, "Which version?", "The second answer", "Sent with the second", "Answer 0 to: Sent with the second")
 
 
-def test_an_edited_message_goes_on_from_there_and_the_old_branch_stays(
+def test_an_edited_message_starts_a_new_branch_and_the_old_branch_is_kept(
     visitor: Visitor, provider: ProviderServer
 ) -> None:
     page = visitor.page
@@ -155,7 +155,7 @@ def test_an_edited_message_goes_on_from_there_and_the_old_branch_stays(
     ]
 
 
-def test_a_chat_is_found_by_its_words_and_its_address_and_has_the_name_that_one_gives_it(
+def test_a_chat_is_found_by_its_words_and_its_address_and_can_be_renamed(
     visitor: Visitor, context: BrowserContext
 ) -> None:
     page = visitor.page
@@ -186,7 +186,7 @@ def test_a_chat_is_found_by_its_words_and_its_address_and_has_the_name_that_one_
     expect(other.page.get_by_role("heading", level=1)).to_have_text("Chat")
 
 
-def test_the_system_prompt_goes_before_all_else_with_each_message(visitor: Visitor, provider: ProviderServer) -> None:
+def test_the_system_prompt_is_the_first_message_of_each_request(visitor: Visitor, provider: ProviderServer) -> None:
     page = visitor.page
     opened(page, "Chat settings")
     visitor.fill("System prompt", "Answer in rhymes.")
@@ -213,7 +213,7 @@ def test_the_system_prompt_goes_before_all_else_with_each_message(visitor: Visit
     assert sent(provider) == ["Without any"]
 
 
-def test_a_deleted_chat_is_brought_back(visitor: Visitor) -> None:
+def test_undo_restores_a_deleted_chat(visitor: Visitor) -> None:
     page = visitor.page
     ask(visitor, "Delete me")
     address = page.url
@@ -229,7 +229,7 @@ def test_a_deleted_chat_is_brought_back(visitor: Visitor) -> None:
     expect(page.get_by_text("Deleted “Delete me”.")).to_have_count(0)
 
 
-def test_a_chat_is_exported_to_read_to_process_and_to_train_with(visitor: Visitor) -> None:
+def test_a_chat_is_exported_as_markdown_json_and_jsonl(visitor: Visitor) -> None:
     page = visitor.page
     opened(page, "Chat settings")
     visitor.fill("System prompt", "Be brief.")
@@ -259,7 +259,7 @@ def download(page: Page, box: Locator, name: str) -> str:
     return loading.value.path().read_text(encoding="utf-8")
 
 
-def test_a_message_is_also_asked_on_its_own_and_either_answer_is_gone_on_with(
+def test_a_message_is_also_sent_without_history_and_the_chat_continues_with_either_answer(
     visitor: Visitor, provider: ProviderServer
 ) -> None:
     page = visitor.page
@@ -297,7 +297,7 @@ def test_a_message_is_also_asked_on_its_own_and_either_answer_is_gone_on_with(
     ]
 
 
-def test_no_earlier_message_is_sent_when_none_is_asked_for(visitor: Visitor, provider: ProviderServer) -> None:
+def test_with_zero_earlier_turns_no_earlier_message_is_sent(visitor: Visitor, provider: ProviderServer) -> None:
     page = visitor.page
     ask(visitor, "Left out")
     ask(visitor, "Left out, too")
@@ -323,7 +323,7 @@ def test_no_earlier_message_is_sent_when_none_is_asked_for(visitor: Visitor, pro
     assert sent(provider) == ["Alone again"]
 
 
-def test_a_picture_goes_along_with_its_message_and_is_shown(visitor: Visitor, provider: ProviderServer) -> None:
+def test_a_picture_is_sent_with_its_message_and_shown(visitor: Visitor, provider: ProviderServer) -> None:
     page = visitor.page
     picture(page, "pixel.png", PIXEL)
     visitor.say("What is this?")

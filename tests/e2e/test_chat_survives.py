@@ -169,7 +169,7 @@ def test_a_reload_in_the_middle_loses_no_word(visitor: Visitor, provider: Provid
     assert len(provider.requests) == 1
 
 
-def test_an_answer_goes_on_while_one_looks_at_another_page(
+def test_an_answer_continues_during_a_visit_to_another_page(
     visitor: Visitor, provider: ProviderServer, story: Story
 ) -> None:
     page = visitor.page
@@ -188,7 +188,7 @@ def test_an_answer_goes_on_while_one_looks_at_another_page(
     assert not provider.disconnected.is_set()
 
 
-def test_an_answer_outlives_its_tab(
+def test_an_answer_continues_after_its_tab_was_closed(
     context: BrowserContext, visitor: Visitor, provider: ProviderServer, story: Story
 ) -> None:
     address = ask(visitor, story, "Close the tab")
@@ -236,7 +236,7 @@ def ask_over(cable: Cable, visitor: Visitor, story: Story, question: str) -> Non
     expect(writing(visitor.page)).to_have_text(story.parts[0])
 
 
-def test_a_network_that_is_cut_and_mended_loses_no_word(visitor: Visitor, cable: Cable, story: Story) -> None:
+def test_an_interrupted_network_connection_loses_no_word(visitor: Visitor, cable: Cable, story: Story) -> None:
     ask_over(cable, visitor, story, "Cut the network")
     cable.cut()
     story.tell(1)
@@ -247,7 +247,7 @@ def test_a_network_that_is_cut_and_mended_loses_no_word(visitor: Visitor, cable:
     it_ends(visitor.page, story)
 
 
-def test_an_answer_that_ends_while_the_page_has_lost_the_app_is_shown_whole_when_it_is_back(
+def test_an_answer_that_ends_while_the_page_is_disconnected_is_shown_whole_after_reconnecting(
     visitor: Visitor, story: Story
 ) -> None:
     """A page has two connections: that of Streamlit may be away while the words still come."""
@@ -273,7 +273,7 @@ def test_an_answer_that_ends_while_the_page_has_lost_the_app_is_shown_whole_when
     it_is_whole(page, story)
 
 
-def test_an_event_stream_that_does_not_come_through_is_tried_again(visitor: Visitor, story: Story) -> None:
+def test_a_failed_event_stream_is_retried(visitor: Visitor, story: Story) -> None:
     refusals = iter(["connectionrefused", "connectionreset"])
     starts: list[str] = []
 
@@ -301,9 +301,7 @@ def test_an_event_stream_that_does_not_come_through_is_tried_again(visitor: Visi
     assert set(starts[3:]) == {"3"}
 
 
-def test_where_event_streams_are_held_back_the_answer_is_asked_for_again_and_again(
-    visitor: Visitor, story: Story
-) -> None:
+def test_the_page_polls_when_a_proxy_buffers_event_streams(visitor: Visitor, story: Story) -> None:
     held: list[Route] = []
     visitor.page.route(re.compile(r"/answers\?(?!.*[&?]now)"), lambda route: held.append(route))
     ask(visitor, story, "Hold the stream back")
@@ -314,7 +312,7 @@ def test_where_event_streams_are_held_back_the_answer_is_asked_for_again_and_aga
     assert any("/answers?" in url and "&now" in url for url in visitor.asked)
 
 
-def test_what_was_stopped_stays_after_a_reload_and_goes_along_with_the_next_message(
+def test_a_stopped_answer_stays_after_a_reload_and_is_sent_with_the_next_message(
     visitor: Visitor, provider: ProviderServer, story: Story
 ) -> None:
     page = visitor.page
@@ -354,7 +352,7 @@ def test_a_second_message_is_refused_while_an_answer_is_written_and_stays_in_the
     expect(page.get_by_text(REFUSED)).to_have_count(0)
 
 
-def test_nothing_that_a_model_writes_is_loaded_and_it_is_formatted_at_once(
+def test_the_browser_loads_nothing_that_a_model_writes_and_formats_the_text_while_streaming(
     visitor: Visitor, provider: ProviderServer
 ) -> None:
     page = visitor.page
@@ -384,7 +382,7 @@ def test_nothing_that_a_model_writes_is_loaded_and_it_is_formatted_at_once(
     assert len(page.context.pages) == 1
 
 
-def test_a_second_message_stands_there_once_from_its_sending_to_its_end(
+def test_a_second_message_is_shown_exactly_once_at_all_times(
     visitor: Visitor, provider: ProviderServer, story: Story
 ) -> None:
     page = visitor.page
@@ -410,7 +408,7 @@ def test_a_second_message_stands_there_once_from_its_sending_to_its_end(
     assert seen == sorted(seen)
 
 
-def test_in_a_long_chat_all_that_is_drawn_stays_where_it_is_while_one_goes_on(
+def test_in_a_long_chat_the_shown_messages_do_not_move_when_a_message_is_sent(
     visitor: Visitor, provider: ProviderServer, story: Story
 ) -> None:
     page = visitor.page
@@ -444,7 +442,7 @@ def lengthen(app: App, chat: str, number: int) -> None:
         connection.execute("UPDATE chat_sessions SET last_message_id = ? WHERE id = ?", (last + number, chat))
 
 
-def test_a_second_answer_that_is_stopped_leaves_the_page_as_it_is_for_any_stopped_answer(
+def test_a_stopped_second_answer_leaves_the_page_like_any_stopped_answer(
     visitor: Visitor, provider: ProviderServer, story: Story
 ) -> None:
     page = visitor.page

@@ -14,7 +14,7 @@ from tests.provider.server import Chunks, ProviderServer, Reply
 pytestmark = pytest.mark.browser
 
 
-def test_a_test_shows_each_step_as_it_comes(app: App, visitor: Visitor, provider: ProviderServer) -> None:
+def test_a_test_shows_each_step_as_soon_as_it_ends(app: App, visitor: Visitor, provider: ProviderServer) -> None:
     page, gate = visitor.page, threading.Event()
     visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
     to_the_way = Reply(404)
@@ -30,9 +30,7 @@ def test_a_test_shows_each_step_as_it_comes(app: App, visitor: Visitor, provider
     expect(page.get_by_text("Streaming with usage …")).to_have_count(0)
 
 
-def test_a_test_that_fails_says_at_which_step_and_what_to_do(
-    app: App, visitor: Visitor, provider: ProviderServer
-) -> None:
+def test_a_failed_test_names_the_step_and_what_to_do(app: App, visitor: Visitor, provider: ProviderServer) -> None:
     page = visitor.page
     visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-tset")
     visitor.press("Test")
@@ -56,7 +54,7 @@ def picky(provider: ProviderServer) -> ProviderServer:
     return provider
 
 
-def test_a_changed_request_is_told_learnt_and_taken_away_as_code(
+def test_a_changed_request_is_reported_learnt_and_included_in_the_code(
     app: App, visitor: Visitor, picky: ProviderServer
 ) -> None:
     page = visitor.page

@@ -46,13 +46,13 @@ def test_on_an_empty_database_every_page_opens_and_says_what_to_do_first(visitor
     assert errors == []
 
 
-def test_an_address_with_the_folder_in_it_leads_to_the_page(visitor: Visitor) -> None:
+def test_an_address_with_a_folder_name_leads_to_the_page(visitor: Visitor) -> None:
     visitor.open("showcase/product_description")
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Product description")
     assert visitor.page.url.endswith("/product_description")
 
 
-def test_pages_fit_a_phone_and_a_primary_button_can_be_read_in_the_dark(
+def test_pages_fit_a_phone_and_primary_buttons_have_contrast_in_the_dark_theme(
     browser: Browser, app: App, provider: ProviderServer
 ) -> None:
     with browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark") as phone:
@@ -81,7 +81,9 @@ def luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def test_the_end_of_a_talk_and_the_list_of_chats_stay_in_sight(visitor: Visitor, provider: ProviderServer) -> None:
+def test_the_end_of_a_conversation_and_the_list_of_chats_stay_visible(
+    visitor: Visitor, provider: ProviderServer
+) -> None:
     visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
     visitor.go("Chat")
     provider.next(Reply(200, completion("A line.\n\n" * 80)))
@@ -95,7 +97,7 @@ def test_the_end_of_a_talk_and_the_list_of_chats_stay_in_sight(visitor: Visitor,
     expect(visitor.page.get_by_role("button", name="New chat")).to_be_in_viewport()
 
 
-def test_pictures_and_scripts_in_an_answer_carry_nothing_away(visitor: Visitor, provider: ProviderServer) -> None:
+def test_pictures_and_scripts_in_an_answer_send_no_data_out(visitor: Visitor, provider: ProviderServer) -> None:
     """A model that was talked into it would send what it knows in the address of a picture."""
     asked: list[str] = []
     visitor.page.on("request", lambda request: asked.append(request.url))
@@ -123,7 +125,7 @@ def test_a_configuration_is_deleted_with_its_key(visitor: Visitor, provider: Pro
     database.close()
 
 
-def test_a_tab_whose_account_was_deleted_goes_on_with_another_and_loses_nothing(
+def test_a_tab_whose_configuration_was_deleted_continues_with_another_and_loses_nothing(
     visitor: Visitor, provider: ProviderServer, app: App
 ) -> None:
     page = visitor.page
@@ -148,7 +150,7 @@ def test_a_tab_whose_account_was_deleted_goes_on_with_another_and_loses_nothing(
     expect(visitor.text("Answer 0 to: Where does it go?")).to_be_visible()
 
 
-def test_back_leads_to_the_chat_before(visitor: Visitor, provider: ProviderServer) -> None:
+def test_back_opens_the_previous_chat(visitor: Visitor, provider: ProviderServer) -> None:
     page = visitor.page
     visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
     visitor.go("Chat")

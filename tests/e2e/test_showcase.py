@@ -134,7 +134,7 @@ def tab(browser: Browser, shared_app: App) -> Iterator[Tab]:
 
 
 @pytest.mark.parametrize("address", TITLES)
-def test_a_page_opens_fits_answers_and_can_be_read_by_everybody(
+def test_a_page_opens_fits_the_window_answers_and_is_accessible(
     tab: Tab, provider: ProviderServer, address: str
 ) -> None:
     page = tab.page
@@ -195,7 +195,7 @@ def writing(page: Page) -> Locator:
     return page.get_by_role("group", name="Answer being written")
 
 
-def test_an_answer_goes_on_whatever_becomes_of_the_page_and_is_asked_for_once(
+def test_an_answer_continues_without_its_page_and_is_requested_once(
     context: BrowserContext, visitor: Visitor, provider: ProviderServer, gate: threading.Event
 ) -> None:
     page = visitor.page
@@ -243,7 +243,7 @@ def test_three_answers_of_one_page_are_written_side_by_side(
     expect(page.get_by_test_id("stAlert")).to_have_count(0)
 
 
-def test_on_a_phone_an_answer_is_seen_from_its_first_word_on_and_what_came_before_stop_is_kept(
+def test_on_a_phone_an_answer_is_visible_from_its_first_word_and_stop_keeps_the_partial_text(
     visitor: Visitor, provider: ProviderServer, gate: threading.Event
 ) -> None:
     page = visitor.page
@@ -261,7 +261,7 @@ def test_on_a_phone_an_answer_is_seen_from_its_first_word_on_and_what_came_befor
         page.reload()
 
 
-def test_calls_of_functions_are_shown_run_when_confirmed_and_followed_by_the_answer(
+def test_function_calls_are_shown_run_after_confirmation_and_are_followed_by_the_answer(
     visitor: Tab, provider: ProviderServer
 ) -> None:
     page = visitor.page
@@ -289,7 +289,7 @@ def test_calls_of_functions_are_shown_run_when_confirmed_and_followed_by_the_ans
     expect(page.get_by_text("The answer appears here.")).to_be_visible()
 
 
-def test_a_photo_is_taken_and_goes_along(browser: Browser, shared_app: App, provider: ProviderServer) -> None:
+def test_a_photo_is_taken_and_sent(browser: Browser, shared_app: App, provider: ProviderServer) -> None:
     provider.next(Chunks([chunk("A green clock.", role="assistant"), chunk(finish_reason="stop")]))
     with browser.new_context(locale="en-GB", permissions=["camera"]) as context:
         context.set_default_timeout(20_000)
@@ -324,7 +324,7 @@ def asking_for(**calls: dict[str, str]) -> Chunks:
     )
 
 
-def test_the_search_on_the_home_page_leaves_the_cards_that_fit_and_they_lead_to_their_pages(visitor: Visitor) -> None:
+def test_the_search_on_the_home_page_shows_matching_cards_that_lead_to_their_pages(visitor: Visitor) -> None:
     page = visitor.page
     visitor.open()
     main = page.get_by_role("main")

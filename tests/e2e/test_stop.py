@@ -19,7 +19,7 @@ def half_an_answer(provider: ProviderServer) -> Chunks:
     return Chunks([chunk("Once upon", role="assistant"), chunk(" a time"), threading.Event(), chunk(" never")])
 
 
-def test_a_chat_answer_is_stopped_and_goes_along_later(
+def test_a_stopped_chat_answer_is_sent_with_the_next_message(
     app: App, visitor: Visitor, provider: ProviderServer, half_an_answer: Chunks
 ) -> None:
     page = visitor.page
@@ -40,7 +40,7 @@ def test_a_chat_answer_is_stopped_and_goes_along_later(
     assert said == ["Tell me a story", "Once upon a time", "Go on"]
 
 
-def test_a_use_case_is_stopped_by_its_button(
+def test_the_stop_button_stops_the_answer_of_a_use_case(
     app: App, visitor: Visitor, provider: ProviderServer, half_an_answer: Chunks
 ) -> None:
     page = visitor.page

@@ -20,7 +20,7 @@ from tests.provider.server import Reply
         ),
     ],
 )
-def test_what_a_configuration_did_not_take_is_told_before_sending_and_another_one_offered(
+def test_a_page_warns_before_sending_that_a_configuration_lacks_an_ability_and_offers_another_configuration(
     workbench: Workbench, page: str, refusal: str
 ) -> None:
     first = workbench.connect()
@@ -85,7 +85,7 @@ ANOTHER_TROUBLE = {
 
 
 @pytest.mark.parametrize("page", DOES_NOT_TAKE)
-def test_what_is_not_taken_is_known_by_the_words_of_many_providers(workbench: Workbench, page: str) -> None:
+def test_a_missing_ability_is_recognised_in_the_errors_of_many_providers(workbench: Workbench, page: str) -> None:
     workbench.connect()
     at = visit(page)
     for status, refusal in DOES_NOT_TAKE[page]:
@@ -96,7 +96,7 @@ def test_what_is_not_taken_is_known_by_the_words_of_many_providers(workbench: Wo
 
 
 @pytest.mark.parametrize("page", ANOTHER_TROUBLE)
-def test_another_refusal_says_nothing_of_what_it_can_do(workbench: Workbench, page: str) -> None:
+def test_an_unrelated_error_is_not_taken_for_a_missing_ability(workbench: Workbench, page: str) -> None:
     workbench.connect()
     at = visit(page)
     for refusal in ANOTHER_TROUBLE[page]:
@@ -106,7 +106,7 @@ def test_another_refusal_says_nothing_of_what_it_can_do(workbench: Workbench, pa
         assert "has refused" not in said(at), refusal
 
 
-def test_what_it_took_later_is_told_no_more(workbench: Workbench) -> None:
+def test_the_warning_disappears_when_a_later_request_succeeds(workbench: Workbench) -> None:
     workbench.connect()
     workbench.server.next(Reply(400, error("image input is not supported")))
     at = use(visit("vision"))
@@ -115,7 +115,9 @@ def test_what_it_took_later_is_told_no_more(workbench: Workbench) -> None:
     assert "has refused" not in said(use(at))
 
 
-def test_where_there_is_no_other_one_an_administrator_can_add_it_and_a_user_has_to_ask(workbench: Workbench) -> None:
+def test_without_another_configuration_an_administrator_can_add_one_and_a_user_is_told_to_ask(
+    workbench: Workbench,
+) -> None:
     workbench.connect(endpoint="http://127.0.0.1:18080/v1")
     (link,) = [link.proto for link in visit("vision").page_link if link.proto.label == "Add a configuration"]
     assert (link.page, link.query_string) == ("configurations", "edit=new")
@@ -126,6 +128,6 @@ def test_where_there_is_no_other_one_an_administrator_can_add_it_and_a_user_has_
 
 
 @pytest.mark.parametrize(("page", "told"), [("vision", True), ("function_calling", True), ("json_mode", False)])
-def test_what_the_built_in_model_cannot_do_is_told(workbench: Workbench, page: str, told: bool) -> None:
+def test_a_page_warns_of_what_the_built_in_model_cannot_do(workbench: Workbench, page: str, told: bool) -> None:
     workbench.connect(endpoint="http://127.0.0.1:18080/v1")
     assert ("The built-in demo model does not support" in said(visit(page))) is told

@@ -86,7 +86,7 @@ def test_a_chat_is_found_again_by_its_address_after_a_restart(workbench: Workben
     assert workbench.sql("SELECT count(*) FROM chat_sessions") == [(1,)]
 
 
-def test_what_will_be_sent_is_what_is_sent(workbench: Workbench, at: AppTest) -> None:
+def test_the_request_preview_shows_the_messages_that_are_sent(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
     announced = json.loads(press(at, "Preview request").json[0].value)
     assert "Sends 2 earlier messages with yours" in said(at)
@@ -94,7 +94,7 @@ def test_what_will_be_sent_is_what_is_sent(workbench: Workbench, at: AppTest) ->
     assert workbench.bodies()[-1]["messages"] == announced
 
 
-def test_a_new_chat_knows_nothing_of_the_last_one(workbench: Workbench, at: AppTest) -> None:
+def test_a_new_chat_sends_no_messages_of_the_previous_chat(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
     press(at, "New chat")
     assert at.query_params == {}
@@ -113,7 +113,7 @@ def test_an_earlier_chat_is_opened_from_the_list(workbench: Workbench, at: AppTe
     assert listed(at) == ["Two", ":primary[**One**]"]
 
 
-def test_a_chat_goes_on_after_a_visit_to_another_page(workbench: Workbench, at: AppTest) -> None:
+def test_a_chat_continues_after_a_visit_to_another_page(workbench: Workbench, at: AppTest) -> None:
     chat = str(say(at, "One").query_params["chat"])
     go(at, "usage")
     at.query_params["chat"] = chat
@@ -131,7 +131,7 @@ def test_a_blank_message_is_not_sent(workbench: Workbench, at: AppTest, blank: s
 # -- how it looks
 
 
-def test_what_a_person_wrote_is_shown_as_text(workbench: Workbench, at: AppTest) -> None:
+def test_a_user_message_is_shown_as_plain_text(workbench: Workbench, at: AppTest) -> None:
     written = '# *Bold* <script>alert(1)</script> ![x](http://evil/?d=1) :red[no] """ 🙂\nsecond line'
     workbench.server.next(answer_of("Fine."))
     say(at, written)
@@ -149,7 +149,7 @@ def test_an_answer_is_shown_as_markdown_without_html(workbench: Workbench, at: A
     assert (first.value, first.allow_html) == (text, False)
 
 
-def test_below_an_answer_stands_what_it_took(workbench: Workbench, at: AppTest) -> None:
+def test_model_tokens_and_price_are_shown_below_an_answer(workbench: Workbench, at: AppTest) -> None:
     say(at, "Say it in five words")
     (line,) = lines(at.chat_message[1].caption)
     assert line.startswith("gpt-test-2026-01-01  ·  ")
@@ -171,7 +171,7 @@ def test_a_duration_below_a_tenth_of_a_second_is_shown_in_milliseconds(workbench
         ("\n  First line\nsecond line", "First line"),
     ],
 )
-def test_a_chat_is_called_by_its_first_line_cut_at_sixty_characters(
+def test_the_title_of_a_chat_is_its_first_line_cut_at_sixty_characters(
     workbench: Workbench, at: AppTest, prompt: str, title: str
 ) -> None:
     say(at, prompt)
@@ -182,7 +182,7 @@ def test_a_chat_is_called_by_its_first_line_cut_at_sixty_characters(
 # -- the configuration and the model
 
 
-def test_the_model_that_was_typed_goes_along(workbench: Workbench, at: AppTest) -> None:
+def test_a_typed_model_name_is_sent(workbench: Workbench, at: AppTest) -> None:
     at.sidebar.text_input[0].set_value("chat-test")
     say(at, "One")
     assert workbench.bodies()[0]["model"] == "chat-test"
@@ -208,7 +208,7 @@ def test_each_page_remembers_its_configuration(workbench: Workbench, at: AppTest
     assert workbench.server.requests[-1].path == "/v1/chat/completions"
 
 
-def test_a_chat_goes_on_with_another_configuration(workbench: Workbench, at: AppTest) -> None:
+def test_a_chat_continues_with_another_configuration(workbench: Workbench, at: AppTest) -> None:
     azure = workbench.connect("Azure with a key")
     say(at, "One")
     at.sidebar.selectbox[0].set_value(azure.id).run()
@@ -228,7 +228,7 @@ def test_a_chat_stays_readable_when_its_configuration_is_deleted(workbench: Work
     assert sent(workbench) == [*turns("One"), ("user", "Two")]
 
 
-def test_an_opened_chat_goes_on_with_its_own_account_and_model(workbench: Workbench) -> None:
+def test_an_opened_chat_continues_with_its_own_configuration_and_model(workbench: Workbench) -> None:
     workbench.connect("OpenAI", display_name="A first one")
     own = workbench.connect("OpenAI", display_name="Its own")
     at = visit("chat")

@@ -39,7 +39,7 @@ def first_version(at: AppTest) -> AppTest:
 # -- how much
 
 
-def test_fewer_turns_go_along_when_fewer_are_asked_for(workbench: Workbench, at: AppTest) -> None:
+def test_the_person_can_reduce_the_number_of_earlier_turns_that_are_sent(workbench: Workbench, at: AppTest) -> None:
     for prompt in ("One", "Two", "Three"):
         say(at, prompt)
     press(at, "Preview request").slider[0].set_value(1).run()
@@ -52,9 +52,7 @@ def test_fewer_turns_go_along_when_fewer_are_asked_for(workbench: Workbench, at:
     assert workbench.sql("SELECT earlier_sent FROM messages WHERE role = 'assistant'") == [(0,), (2,), (4,), (2,)]
 
 
-def test_no_turn_goes_along_when_none_is_asked_for_but_the_system_prompt_does(
-    workbench: Workbench, at: AppTest
-) -> None:
+def test_with_zero_earlier_turns_the_system_prompt_is_still_sent(workbench: Workbench, at: AppTest) -> None:
     system(at, "Be brief.")
     say(at, "One")
     press(at, "Preview request").slider[0].set_value(0).run()
@@ -67,7 +65,9 @@ def test_no_turn_goes_along_when_none_is_asked_for_but_the_system_prompt_does(
     assert sent(workbench) == [("user", "Three")]
 
 
-def test_what_does_not_fit_is_left_out_and_said(workbench: Workbench, at: AppTest) -> None:
+def test_turns_that_do_not_fit_into_the_context_window_are_left_out_and_the_page_says_so(
+    workbench: Workbench, at: AppTest
+) -> None:
     for prompt in ("A" * 400, "B" * 400):
         workbench.server.next(Chunks([chunk("C" * 400), chunk(finish_reason="stop")]))  # nobody tells the tokens
         say(at, prompt)
@@ -86,7 +86,7 @@ def test_what_does_not_fit_is_left_out_and_said(workbench: Workbench, at: AppTes
 # -- how long, how dear
 
 
-def test_the_estimate_is_learnt_from_what_the_model_counted(workbench: Workbench, at: AppTest) -> None:
+def test_the_estimate_uses_the_token_counts_of_earlier_answers(workbench: Workbench, at: AppTest) -> None:
     saved = base.database().configurations.all(base.person())[0]
     base.database().configurations.change(base.person(), saved.id, {"price": Price(input=1000, output=0)})
     press(at, "Preview request")
@@ -114,7 +114,7 @@ def test_the_estimate_counts_the_system_prompt(workbench: Workbench, at: AppTest
 # -- with and without
 
 
-def test_the_same_question_is_asked_with_and_without_history(workbench: Workbench, at: AppTest) -> None:
+def test_one_message_can_be_sent_with_and_without_history(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
     at.toggle[0].set_value(True)
     say(at, "Two")
@@ -136,7 +136,7 @@ def test_the_same_question_is_asked_with_and_without_history(workbench: Workbenc
 # -- branches
 
 
-def test_another_answer_stands_beside_the_first_one(workbench: Workbench, at: AppTest) -> None:
+def test_ask_again_keeps_the_first_answer_as_another_version(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
     workbench.server.next(answer_of("Another one."))
     answered(press(at, "Ask again"))
@@ -149,7 +149,7 @@ def test_another_answer_stands_beside_the_first_one(workbench: Workbench, at: Ap
     assert workbench.sql("SELECT count(*) FROM messages WHERE content = 'Another one.'") == [(1,)]
 
 
-def test_an_edited_message_goes_on_from_there_and_the_old_branch_stays(workbench: Workbench, at: AppTest) -> None:
+def test_an_edited_message_starts_a_new_branch_and_the_old_branch_is_kept(workbench: Workbench, at: AppTest) -> None:
     say(say(at, "One"), "Two")
     press(at, "Edit")
     next(area for area in at.text_area if area.label == "Your message").set_value("Uno")
@@ -173,9 +173,7 @@ def test_an_edit_that_cannot_be_sent_stays_in_its_field(workbench: Workbench, at
 # -- one at a time
 
 
-def test_a_second_message_while_an_answer_is_written_is_refused_and_offered_again(
-    workbench: Workbench, at: AppTest
-) -> None:
+def test_a_second_message_during_an_answer_is_refused_and_kept_in_the_input(workbench: Workbench, at: AppTest) -> None:
     workbench.server.next(Hang())
     at.chat_input[0].set_value("One").run()
     at.chat_input[0].set_value("Two").run()
@@ -190,7 +188,7 @@ def test_a_second_message_while_an_answer_is_written_is_refused_and_offered_agai
 # -- what the filter stopped, pictures, reasoning
 
 
-def test_an_answer_that_the_filter_stopped_says_which_category(workbench: Workbench, at: AppTest) -> None:
+def test_an_answer_that_the_content_filter_stopped_names_the_category(workbench: Workbench, at: AppTest) -> None:
     last = chunk(finish_reason="content_filter")
     last["choices"][0]["content_filter_results"] = FILTERED
     workbench.server.next(Chunks([chunk("Half"), last]))
@@ -198,7 +196,7 @@ def test_an_answer_that_the_filter_stopped_says_which_category(workbench: Workbe
     assert "Filtered: self harm (medium)." in said(at.chat_message[1])
 
 
-def test_a_prompt_that_the_filter_stopped_says_which_category(workbench: Workbench, at: AppTest) -> None:
+def test_a_prompt_that_the_content_filter_blocked_names_the_category(workbench: Workbench, at: AppTest) -> None:
     inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": FILTERED}
     refusal = error("Filtered.", code="content_filter")
     refusal["error"]["innererror"] = inner
@@ -207,7 +205,7 @@ def test_a_prompt_that_the_filter_stopped_says_which_category(workbench: Workben
     assert "The content filter blocked this prompt (self harm: medium)" in lines(at.error)[0]
 
 
-def test_reasoning_is_shown_apart_and_not_sent_back(workbench: Workbench, at: AppTest) -> None:
+def test_reasoning_is_shown_separately_and_not_sent_back(workbench: Workbench, at: AppTest) -> None:
     thought = chunk()
     thought["choices"][0]["delta"]["reasoning_content"] = "Hm, let me see."
     workbench.server.next(Chunks([thought, chunk("Yes."), chunk(finish_reason="stop")]))
@@ -218,7 +216,9 @@ def test_reasoning_is_shown_apart_and_not_sent_back(workbench: Workbench, at: Ap
     assert sent(workbench) == [("user", "One"), ("assistant", "Yes."), ("user", "Two")]
 
 
-def test_a_file_that_is_no_picture_is_refused_and_the_text_offered_again(workbench: Workbench, at: AppTest) -> None:
+def test_a_file_that_is_not_a_picture_is_refused_and_the_text_is_kept_in_the_input(
+    workbench: Workbench, at: AppTest
+) -> None:
     at.chat_input[0].upload("notes.png", b"just text", "image/png").set_value("Look").run()
     assert lines(at.error) == ["notes.png is not a picture that models accept. Choose a PNG, JPEG, GIF or WebP file."]
     assert at.chat_input[0].proto.value == "Look"
@@ -256,7 +256,7 @@ def test_a_search_finds_titles_and_messages(workbench: Workbench, at: AppTest) -
     assert len(found("")) == 2
 
 
-def test_a_deleted_chat_is_brought_back(workbench: Workbench, at: AppTest) -> None:
+def test_undo_restores_a_deleted_chat(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
     press(at, "Delete chat")
     assert spoken(at) == []
@@ -265,13 +265,15 @@ def test_a_deleted_chat_is_brought_back(workbench: Workbench, at: AppTest) -> No
     assert spoken(at) == turns("One")
 
 
-def test_a_chat_gets_another_name(workbench: Workbench, at: AppTest) -> None:
+def test_a_chat_can_be_renamed(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
     next(field for field in at.text_input if field.label == "Title").set_value("Numbers").run()
     assert lines(at.title) == ["Numbers"]
 
 
-def test_a_long_chat_shows_its_end_and_the_rest_on_demand(workbench: Workbench, at: AppTest) -> None:
+def test_a_long_chat_shows_its_last_messages_and_the_earlier_messages_on_demand(
+    workbench: Workbench, at: AppTest
+) -> None:
     say(at, "The first")
     chat = str(at.query_params["chat"])
     ((last,),) = workbench.sql("SELECT max(id) FROM messages")
@@ -290,7 +292,7 @@ def test_a_long_chat_shows_its_end_and_the_rest_on_demand(workbench: Workbench, 
     assert "The first" in said(again)
 
 
-def test_pictures_are_shown_among_what_will_be_sent(workbench: Workbench, at: AppTest) -> None:
+def test_the_request_preview_shows_pictures(workbench: Workbench, at: AppTest) -> None:
     picture = b"\x89PNG\r\n\x1a\n" + b"x" * 3000
     at.chat_input[0].upload("cat.png", picture, "image/png").set_value("Look").run()
     answered(at)

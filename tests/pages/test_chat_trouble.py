@@ -40,7 +40,9 @@ def nothing_is_stored(workbench: Workbench) -> bool:
 # -- the provider fails
 
 
-def test_a_failed_call_says_why_and_offers_the_text_again(workbench: Workbench, at: AppTest) -> None:
+def test_a_failed_call_shows_the_reason_and_puts_the_text_back_into_the_input(
+    workbench: Workbench, at: AppTest
+) -> None:
     workbench.server.next(DOWN)
     say(at, "One")
     (sentence,) = lines(at.error)
@@ -52,7 +54,7 @@ def test_a_failed_call_says_why_and_offers_the_text_again(workbench: Workbench, 
     assert workbench.sql("SELECT error FROM calls") == [(sentence,)]
 
 
-def test_a_question_that_failed_does_not_go_along_with_the_next(workbench: Workbench, at: AppTest) -> None:
+def test_a_message_that_failed_is_not_sent_with_the_next_message(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
     workbench.server.next(DOWN)
     say(at, "Two")
@@ -62,7 +64,7 @@ def test_a_question_that_failed_does_not_go_along_with_the_next(workbench: Workb
     assert sent(workbench) == [*turns("One", "Two again"), ("user", "Three")]
 
 
-def test_what_failed_is_still_there_when_one_comes_back(workbench: Workbench, at: AppTest) -> None:
+def test_a_failed_message_is_still_shown_when_the_chat_is_opened_again(workbench: Workbench, at: AppTest) -> None:
     workbench.server.next(DOWN)
     say(at, "One")
     again = visit("chat", chat=str(at.query_params["chat"]))
@@ -71,7 +73,7 @@ def test_what_failed_is_still_there_when_one_comes_back(workbench: Workbench, at
     assert offered(again) == ""
 
 
-def test_an_offered_text_is_sent_once(workbench: Workbench, at: AppTest) -> None:
+def test_a_text_that_was_put_back_into_the_input_is_sent_once(workbench: Workbench, at: AppTest) -> None:
     workbench.server.next(DOWN)
     say(at, "One")
     say(at, offered(at))
@@ -81,7 +83,7 @@ def test_an_offered_text_is_sent_once(workbench: Workbench, at: AppTest) -> None
     assert len(workbench.server.requests) == 2
 
 
-def test_a_connection_that_breaks_before_the_answer_is_told(workbench: Workbench, at: AppTest) -> None:
+def test_a_connection_that_breaks_before_the_answer_is_reported(workbench: Workbench, at: AppTest) -> None:
     say(at, "Before")
     workbench.server.next(Drop(), Drop())  # the first meets the kept connection, which is replaced
     say(at, "One")
@@ -90,7 +92,7 @@ def test_a_connection_that_breaks_before_the_answer_is_told(workbench: Workbench
     assert statuses(workbench) == [("complete", "done"), ("failed", "failed")]
 
 
-def test_an_answer_that_breaks_off_is_kept_and_goes_along(workbench: Workbench, at: AppTest) -> None:
+def test_an_answer_that_was_cut_off_is_kept_and_sent_with_the_next_message(workbench: Workbench, at: AppTest) -> None:
     workbench.server.next(Chunks([chunk("Half an "), chunk("answer")], then="close"))
     say(at, "One")
     assert spoken(at) == [("user", "One"), ("assistant", "Half an answer")]
@@ -100,7 +102,7 @@ def test_an_answer_that_breaks_off_is_kept_and_goes_along(workbench: Workbench, 
     assert sent(workbench) == [("user", "One"), ("assistant", "Half an answer"), ("user", "Two")]
 
 
-def test_a_refused_key_is_told_without_the_key(workbench: Workbench, at: AppTest) -> None:
+def test_the_error_for_a_wrong_key_does_not_contain_the_key(workbench: Workbench, at: AppTest) -> None:
     key = workbench.server.key
     workbench.server.next(Reply(401, error(f"Incorrect API key provided: {key}")))
     say(at, "One")
@@ -112,7 +114,7 @@ def test_a_refused_key_is_told_without_the_key(workbench: Workbench, at: AppTest
 # -- nothing was sent
 
 
-def test_a_key_that_does_not_open_is_told_and_nothing_stored(workbench: Workbench, at: AppTest) -> None:
+def test_a_key_that_cannot_be_opened_is_reported_and_nothing_is_stored(workbench: Workbench, at: AppTest) -> None:
     workbench.break_keys()
     say(at, "One")
     assert lines(at.error) == [CANNOT_OPEN]
@@ -121,7 +123,7 @@ def test_a_key_that_does_not_open_is_told_and_nothing_stored(workbench: Workbenc
     assert nothing_is_stored(workbench)
 
 
-def test_a_missing_model_is_told_and_nothing_stored(workbench: Workbench) -> None:
+def test_a_missing_model_is_reported_and_nothing_is_stored(workbench: Workbench) -> None:
     workbench.connect(model_default="")
     at = say(visit("chat"), "One")
     assert lines(at.error) == ["Name a model: “OpenAI” has no default model."]
@@ -134,7 +136,7 @@ def test_a_missing_model_is_told_and_nothing_stored(workbench: Workbench) -> Non
     assert spoken(at) == turns("One")
 
 
-def test_a_database_that_fails_says_so_and_keeps_the_text(workbench: Workbench, at: AppTest) -> None:
+def test_a_database_error_is_reported_and_the_text_is_kept(workbench: Workbench, at: AppTest) -> None:
     workbench.sql("CREATE TRIGGER full BEFORE INSERT ON messages BEGIN SELECT RAISE(FAIL, 'no'); END")
     say(at, "One")
     assert lines(at.error) == [REFUSED]
@@ -142,7 +144,7 @@ def test_a_database_that_fails_says_so_and_keeps_the_text(workbench: Workbench, 
     assert workbench.server.requests == []
 
 
-def test_trouble_is_forgotten_in_another_chat(workbench: Workbench, at: AppTest) -> None:
+def test_an_error_is_not_shown_in_another_chat(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
     workbench.break_keys()
     say(at, "Two")
@@ -150,7 +152,7 @@ def test_trouble_is_forgotten_in_another_chat(workbench: Workbench, at: AppTest)
     assert lines(press(at, "New chat").error) == []
 
 
-def test_a_message_for_an_account_that_was_deleted_meanwhile_goes_to_no_other(
+def test_a_message_for_a_configuration_deleted_meanwhile_is_not_sent_to_another_configuration(
     workbench: Workbench, at: AppTest
 ) -> None:
     azure = workbench.connect("Azure with a key")
@@ -168,7 +170,7 @@ def test_a_message_for_an_account_that_was_deleted_meanwhile_goes_to_no_other(
 # -- a chat that is not there
 
 
-def test_an_unknown_chat_gives_a_sentence_and_a_new_one(workbench: Workbench) -> None:
+def test_an_unknown_chat_shows_a_warning_and_a_new_chat(workbench: Workbench) -> None:
     workbench.connect()
     at = visit("chat", chat="0" * 32)
     assert lines(at.warning) == ["This chat does not exist, or belongs to somebody else. This is a new chat."]
@@ -177,7 +179,7 @@ def test_an_unknown_chat_gives_a_sentence_and_a_new_one(workbench: Workbench) ->
     assert sent(workbench) == [("user", "One")]
 
 
-def test_the_chat_of_somebody_else_is_an_unknown_chat(workbench: Workbench, at: AppTest) -> None:
+def test_the_chat_of_another_person_counts_as_unknown(workbench: Workbench, at: AppTest) -> None:
     say(at, "My secret")
     other = base.database().people.add(base.person(), "Somebody", PersonRole.USER)
     workbench.sql("UPDATE chat_sessions SET owner_id = ?", other.id)
@@ -199,7 +201,7 @@ def test_the_chat_of_somebody_else_is_an_unknown_chat(workbench: Workbench, at: 
         ("content_filter", "The provider's content filter removed a part of the answer."),
     ],
 )
-def test_an_answer_that_did_not_simply_end_says_so(
+def test_the_page_says_why_an_answer_is_incomplete(
     workbench: Workbench, at: AppTest, finish_reason: str, hint: str
 ) -> None:
     workbench.server.next(answer_of("Half", finish_reason=finish_reason))
@@ -210,13 +212,13 @@ def test_an_answer_that_did_not_simply_end_says_so(
     assert workbench.sql("SELECT finish_reason FROM calls") == [(finish_reason,), ("stop",)]
 
 
-def test_a_reason_that_nobody_knows_yet_is_shown_as_it_is(workbench: Workbench, at: AppTest) -> None:
+def test_an_unknown_finish_reason_is_shown_unchanged(workbench: Workbench, at: AppTest) -> None:
     workbench.server.next(answer_of("Half", finish_reason="weird_new"))
     assert "weird_new" in said(say(at, "One").chat_message[1])
 
 
 @pytest.mark.parametrize("finish_reason", ["stop", "content_filter"])
-def test_an_answer_without_text_says_that_there_is_none(workbench: Workbench, at: AppTest, finish_reason: str) -> None:
+def test_the_page_says_that_an_answer_has_no_text(workbench: Workbench, at: AppTest, finish_reason: str) -> None:
     workbench.server.next(answer_of(finish_reason=finish_reason))
     say(at, "One")
     assert NO_TEXT in said(at.chat_message[1])
@@ -230,7 +232,7 @@ def test_an_answer_without_text_is_not_sent_back_to_the_provider(workbench: Work
     assert sent(workbench) == [("user", "Two")]
 
 
-def test_tokens_that_were_not_reported_are_said_to_be_unknown(workbench: Workbench, at: AppTest) -> None:
+def test_tokens_that_were_not_reported_are_shown_as_not_reported(workbench: Workbench, at: AppTest) -> None:
     workbench.server.next(Chunks([chunk("Hello"), chunk(finish_reason="stop")]))
     say(at, "One")
     (line,) = lines(at.chat_message[1].caption)
@@ -238,7 +240,7 @@ def test_tokens_that_were_not_reported_are_said_to_be_unknown(workbench: Workben
     assert workbench.sql("SELECT total_tokens FROM calls") == [(None,)]
 
 
-def test_a_provider_that_does_not_stream_is_read_all_the_same(workbench: Workbench, at: AppTest) -> None:
+def test_an_answer_that_is_not_streamed_is_shown_too(workbench: Workbench, at: AppTest) -> None:
     workbench.server.next(Reply(200, completion("All at once.")))
     assert spoken(say(at, "One")) == [("user", "One"), ("assistant", "All at once.")]
 
@@ -266,7 +268,7 @@ def instruct(at: AppTest) -> AppTest:
 
 
 @pytest.mark.parametrize("act", [retitle, instruct, lambda at: press(at, "Delete chat")])
-def test_what_the_database_refuses_is_told_and_the_page_stays(
+def test_a_change_that_the_database_refuses_is_reported_and_the_page_stays_usable(
     workbench: Workbench, at: AppTest, act: Callable[[AppTest], AppTest]
 ) -> None:
     say(at, "One")
@@ -278,7 +280,7 @@ def test_what_the_database_refuses_is_told_and_the_page_stays(
 
 
 @pytest.mark.parametrize("act", [retitle, instruct, lambda at: press(at, "Send")])
-def test_a_chat_that_is_deleted_in_another_tab_is_told_and_breaks_nothing(
+def test_a_chat_deleted_in_another_tab_is_reported_and_breaks_nothing(
     workbench: Workbench, at: AppTest, act: Callable[[AppTest], AppTest]
 ) -> None:
     press(say(at, "One"), "Edit")
@@ -289,7 +291,7 @@ def test_a_chat_that_is_deleted_in_another_tab_is_told_and_breaks_nothing(
     assert lines(at.toast) == ["This chat no longer exists."]
 
 
-def test_a_chat_that_cannot_be_brought_back_now_can_be_later(workbench: Workbench, at: AppTest) -> None:
+def test_a_chat_whose_restoring_failed_can_be_restored_later(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
     press(at, "Delete chat")
     refuse(workbench, "UPDATE ON chat_sessions")
@@ -299,7 +301,7 @@ def test_a_chat_that_cannot_be_brought_back_now_can_be_later(workbench: Workbenc
     assert spoken(at) == turns("One")
 
 
-def test_a_text_is_offered_again_when_the_configurations_cannot_be_read(workbench: Workbench, at: AppTest) -> None:
+def test_a_text_is_kept_in_the_input_when_the_configurations_cannot_be_read(workbench: Workbench, at: AppTest) -> None:
     workbench.sql("ALTER TABLE configurations RENAME TO gone")
     at.chat_input[0].set_value("One").run()
     workbench.sql("ALTER TABLE gone RENAME TO configurations")
@@ -307,9 +309,7 @@ def test_a_text_is_offered_again_when_the_configurations_cannot_be_read(workbenc
     assert offered(at.run()) == "One"
 
 
-def test_a_configuration_that_this_program_would_not_write_leaves_the_chat_usable(
-    workbench: Workbench, at: AppTest
-) -> None:
+def test_an_invalid_stored_configuration_leaves_the_chat_usable(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
     workbench.sql("UPDATE configurations SET endpoint = 'ftp://nowhere'")
     at = visit("chat", chat=str(at.query_params["chat"]))
@@ -319,7 +319,7 @@ def test_a_configuration_that_this_program_would_not_write_leaves_the_chat_usabl
     assert offered(at) == "Two"
 
 
-def test_asking_again_twice_is_asked_once(workbench: Workbench, at: AppTest) -> None:
+def test_a_double_click_on_ask_again_sends_one_request(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
     ((id,),) = workbench.sql("SELECT id FROM messages WHERE role = 'assistant'")
     workbench.sql("UPDATE chat_sessions SET lease_until = 9999999999999")  # the first click's answer
@@ -328,7 +328,7 @@ def test_asking_again_twice_is_asked_once(workbench: Workbench, at: AppTest) -> 
     assert workbench.sql("SELECT id FROM messages WHERE role = 'assistant'") == [(id,)]
 
 
-def test_pictures_that_were_not_sent_are_asked_for_again(workbench: Workbench, at: AppTest) -> None:
+def test_after_a_failure_the_page_asks_for_the_pictures_again(workbench: Workbench, at: AppTest) -> None:
     workbench.break_keys()
     at.chat_input[0].upload("cat.png", b"\x89PNG\r\n\x1a\n...", "image/png").set_value("Look").run()
     assert lines(at.error) == [f"{CANNOT_OPEN} Attach the pictures again."]

@@ -65,13 +65,13 @@ def test_azure_has_a_deployment_a_version_and_no_model(workbench: Workbench) -> 
     ]
 
 
-def test_the_providers_are_called_by_their_captions(workbench: Workbench) -> None:
+def test_the_providers_have_captions(workbench: Workbench) -> None:
     at = visit("configurations", edit="new")
     assert at.segmented_control(key="new:api_type").options == ["OpenAI", "Azure OpenAI"]
     assert at.segmented_control(key="new:api_type").value == ApiType.OPENAI
 
 
-def test_the_key_field_is_a_token_field_for_who_signs_in_with_one(workbench: Workbench) -> None:
+def test_the_key_field_becomes_a_token_field_for_entra_sign_in(workbench: Workbench) -> None:
     at = new("AzureOpenAI")
     at.selectbox(key="new:key_type").set_value(KeyType.ENTRA_TOKEN).run()
     assert fields(at)[-1] == "Token"
@@ -126,7 +126,7 @@ def test_an_endpoint_that_was_typed_stays_when_the_provider_changes(workbench: W
         ),
     ],
 )
-def test_the_form_links_to_where_a_key_is_from_and_to_the_reference(
+def test_the_form_links_to_the_key_page_and_the_reference(
     workbench: Workbench, api_type: str, links: list[str]
 ) -> None:
     text = said(new(api_type))
@@ -134,7 +134,7 @@ def test_the_form_links_to_where_a_key_is_from_and_to_the_reference(
         assert f"]({link})" in text
 
 
-def test_the_form_tells_how_to_find_a_deployment(workbench: Workbench) -> None:
+def test_the_form_explains_how_to_find_a_deployment(workbench: Workbench) -> None:
     at = new("AzureOpenAI")
     assert "Azure portal, Deployments" in at.text_input(key="new:deployment_name").help
 
@@ -145,7 +145,7 @@ def test_the_form_shows_the_address_that_will_be_called(workbench: Workbench) ->
     assert [code.value for code in at.code] == [f"POST {root}/my-dep.1/chat/completions?api-version={VERSION}"]
 
 
-def test_an_address_that_is_not_azures_is_warned_of_and_saved(workbench: Workbench) -> None:
+def test_an_address_outside_azure_gives_a_warning_and_is_saved(workbench: Workbench) -> None:
     at = new("AzureOpenAI", **GOOD["AzureOpenAI"] | {"endpoint": "https://gateway.example"}).run()
     assert NOT_AZURE in "\n".join(lines(at.warning))
     press(at, "Save")
@@ -153,14 +153,14 @@ def test_an_address_that_is_not_azures_is_warned_of_and_saved(workbench: Workben
 
 
 @pytest.mark.parametrize("api_type", GOOD)
-def test_a_usual_address_is_not_warned_of(workbench: Workbench, api_type: str) -> None:
+def test_a_usual_address_gives_no_warning(workbench: Workbench, api_type: str) -> None:
     assert not new(api_type, **GOOD[api_type]).run().warning
 
 
 # -- what cannot be saved
 
 
-def test_all_that_is_wrong_is_told_at_once_and_stays_as_it_was_typed(workbench: Workbench) -> None:
+def test_all_errors_of_the_form_are_shown_at_once_and_the_typed_text_stays(workbench: Workbench) -> None:
     wrong = {
         "display_name": " ",
         "endpoint": "ftp://here",
@@ -201,7 +201,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("api_type", "field", "value"), BAD)
-def test_a_field_that_cannot_work_is_refused_in_place(
+def test_an_invalid_field_shows_its_error_below_the_field(
     workbench: Workbench, api_type: str, field: str, value: str
 ) -> None:
     at = press(new(api_type, **GOOD[api_type] | {field: value}), "Save")
@@ -212,7 +212,7 @@ def test_a_field_that_cannot_work_is_refused_in_place(
     assert rows(workbench) == 1
 
 
-def test_a_name_that_is_taken_is_refused_in_whatever_case(workbench: Workbench) -> None:
+def test_a_name_that_is_in_use_is_refused_in_upper_and_lower_case(workbench: Workbench) -> None:
     workbench.connect(display_name="Straße")
     at = press(new("OpenAI", **GOOD["OpenAI"] | {"display_name": " STRASSE "}), "Save")
     assert problems(at) == ["Another configuration has this name already."]
@@ -222,7 +222,7 @@ def test_a_name_that_is_taken_is_refused_in_whatever_case(workbench: Workbench) 
 # -- leaving it
 
 
-def test_leaving_the_form_forgets_what_was_typed(workbench: Workbench) -> None:
+def test_leaving_the_form_discards_the_typed_text(workbench: Workbench) -> None:
     at = press(new("OpenAI", display_name="Draft", api_key=""), "Save")
     assert problems(at)
     at = press(press(at, "Back to list"), "New configuration")
@@ -231,14 +231,14 @@ def test_leaving_the_form_forgets_what_was_typed(workbench: Workbench) -> None:
     assert rows(workbench) == 0
 
 
-def test_the_address_of_a_configuration_that_is_gone_shows_the_list(workbench: Workbench) -> None:
+def test_the_address_of_a_deleted_configuration_shows_the_list(workbench: Workbench) -> None:
     at = visit("configurations", edit="0" * 32)
     assert lines(at.title) == ["Configurations"]
     assert at.query_params == {}
 
 
 @pytest.mark.parametrize("is_saved", [True, False])
-def test_what_is_typed_into_one_that_is_deleted_meanwhile_becomes_a_new_one(
+def test_saving_a_configuration_that_was_deleted_meanwhile_creates_a_new_configuration(
     workbench: Workbench, is_saved: bool
 ) -> None:
     saved = workbench.connect("Azure with a key")
@@ -259,7 +259,7 @@ def test_what_is_typed_into_one_that_is_deleted_meanwhile_becomes_a_new_one(
     assert saved.id not in str(at.session_state.to_dict())
 
 
-def test_what_a_browser_still_sends_of_a_form_that_was_left_breaks_nothing(workbench: Workbench) -> None:
+def test_late_events_of_a_closed_form_break_nothing(workbench: Workbench) -> None:
     """Its callbacks run before the page, where nothing would catch what they raise."""
 
     def late() -> None:
@@ -276,7 +276,7 @@ def test_what_a_browser_still_sends_of_a_form_that_was_left_breaks_nothing(workb
 # -- two at once
 
 
-def test_the_second_of_two_administrators_is_told_and_decides(workbench: Workbench) -> None:
+def test_the_second_of_two_administrators_sees_the_conflict_and_decides(workbench: Workbench) -> None:
     saved = workbench.connect()
     first, second = (visit("configurations", edit=saved.id) for _ in range(2))
     press(fill(first, saved.id, display_name="Theirs", model_default="gpt-theirs"), "Save")
@@ -293,7 +293,7 @@ def test_the_second_of_two_administrators_is_told_and_decides(workbench: Workben
     assert workbench.sql("SELECT display_name, model_default FROM configurations") == [("Mine", "gpt-test")]
 
 
-def test_all_that_saving_mine_would_overwrite_is_told_and_not_only_the_last_change(workbench: Workbench) -> None:
+def test_the_conflict_lists_all_changes_that_saving_would_overwrite(workbench: Workbench) -> None:
     saved = workbench.connect()
     at = fill(visit("configurations", edit=saved.id), saved.id, api_key="sk-mine-0123456789")
     changes: list[dict[str, object]] = [{"model_default": "gpt-2"}, {"price": Price(input=1, output=2)}]
@@ -305,7 +305,7 @@ def test_all_that_saving_mine_would_overwrite_is_told_and_not_only_the_last_chan
     assert "sk-mine-0123456789" not in said(at)
 
 
-def test_the_second_may_take_what_the_first_has_saved(workbench: Workbench) -> None:
+def test_the_second_administrator_can_discard_their_own_changes(workbench: Workbench) -> None:
     saved = workbench.connect()
     first, second = (visit("configurations", edit=saved.id) for _ in range(2))
     press(fill(first, saved.id, display_name="Theirs"), "Save")
@@ -316,7 +316,7 @@ def test_the_second_may_take_what_the_first_has_saved(workbench: Workbench) -> N
     assert workbench.sql("SELECT display_name, model_default FROM configurations") == [("Theirs", "gpt-both")]
 
 
-def test_who_comes_back_to_a_form_they_left_types_over_what_is_there_now(workbench: Workbench) -> None:
+def test_a_form_that_is_opened_again_edits_the_values_that_are_stored_now(workbench: Workbench) -> None:
     saved = workbench.connect()
     at = go(visit("configurations", edit=saved.id), "usage")
     base.database().configurations.change(base.person(), saved.id, {"display_name": "Theirs"})
@@ -351,7 +351,7 @@ PASTED = {
 
 
 @pytest.mark.parametrize(("text", "told"), PASTED.values(), ids=PASTED.keys())
-def test_what_is_pasted_fills_the_fields(workbench: Workbench, text: str, told: dict[str, str]) -> None:
+def test_pasted_text_fills_the_fields(workbench: Workbench, text: str, told: dict[str, str]) -> None:
     at = fill(visit("configurations", edit="new"), pasted=text, display_name="Mine").run()
     shown = {"api_type": str(at.segmented_control(key="new:api_type").value)}
     shown |= {name: str(at.text_input(key=f"new:{name}").value) for name in told if name != "api_type"}
@@ -361,7 +361,7 @@ def test_what_is_pasted_fills_the_fields(workbench: Workbench, text: str, told: 
     assert at.text_input(key="new:display_name").value == "Mine"
 
 
-def test_what_is_no_address_is_told_and_stays(workbench: Workbench) -> None:
+def test_pasted_text_without_an_address_is_reported_and_stays(workbench: Workbench) -> None:
     at = fill(visit("configurations", edit="new"), pasted="nothing of use").run()
     assert len(problems(at)) == 1
     assert at.text_input(key="new:pasted").value == "nothing of use"
@@ -372,7 +372,7 @@ def test_what_is_no_address_is_told_and_stays(workbench: Workbench) -> None:
 # -- the provider's models
 
 
-def test_the_models_of_the_provider_are_listed_and_one_is_picked(workbench: Workbench) -> None:
+def test_the_person_can_pick_a_model_from_the_provider_s_list(workbench: Workbench) -> None:
     saved = workbench.connect(model_default="")
     at = press(visit("configurations", edit=saved.id), "List models")
     options = at.selectbox(key=f"{saved.id}:model_picked").options
@@ -393,7 +393,7 @@ def test_models_are_listed_with_the_key_that_is_typed(workbench: Workbench) -> N
     assert "sk-wrong-key-0123456789" not in said(at)
 
 
-def test_the_day_of_retirement_is_told_where_the_provider_tells_it(workbench: Workbench) -> None:
+def test_the_retirement_date_is_shown_when_the_provider_gives_it(workbench: Workbench) -> None:
     saved, other = workbench.connect("Azure with a key"), workbench.connect()
     press(visit("configurations", edit=saved.id), "Test")
     at = visit("configurations", edit=saved.id)
@@ -406,7 +406,7 @@ def test_the_day_of_retirement_is_told_where_the_provider_tells_it(workbench: Wo
 # -- Test
 
 
-def test_what_is_only_typed_is_tested_with_the_key_that_is_typed(workbench: Workbench) -> None:
+def test_a_new_configuration_is_tested_with_the_typed_key(workbench: Workbench) -> None:
     server = workbench.server
     typed = {"endpoint": server.openai_endpoint, "model_default": "gpt-test", "api_key": server.key}
     at = press(fill(visit("configurations", edit="new"), display_name="Mine", **typed), "Test")
@@ -422,7 +422,7 @@ def test_what_is_only_typed_is_tested_with_the_key_that_is_typed(workbench: Work
     assert "Works, with 2 warnings" not in said(at), "it was about another address"
 
 
-def test_a_saved_one_is_tested_with_its_own_key_and_the_model_that_stands_there(workbench: Workbench) -> None:
+def test_a_saved_configuration_is_tested_with_its_stored_key_and_the_typed_model(workbench: Workbench) -> None:
     saved = workbench.connect()
     at = press(fill(visit("configurations", edit=saved.id), saved.id, model_default="chat-test"), "Test")
     assert "Works, with 2 warnings" in said(at)
@@ -432,7 +432,7 @@ def test_a_saved_one_is_tested_with_its_own_key_and_the_model_that_stands_there(
 
 
 @pytest.mark.parametrize("button", ["Test", "List models"])
-def test_a_stored_key_never_goes_to_an_address_that_is_only_typed(workbench: Workbench, button: str) -> None:
+def test_a_stored_key_is_never_sent_to_an_address_that_is_not_saved(workbench: Workbench, button: str) -> None:
     saved = workbench.connect()
     elsewhere = f"http://localhost:{workbench.server.port}/v1"
     at = fill(visit("configurations", edit=saved.id), saved.id, endpoint=elsewhere).run()
@@ -442,7 +442,7 @@ def test_a_stored_key_never_goes_to_an_address_that_is_only_typed(workbench: Wor
     assert workbench.server.requests == []
 
 
-def test_what_is_wrong_with_the_form_is_told_before_anything_is_tested(workbench: Workbench) -> None:
+def test_errors_of_the_form_are_shown_before_a_test_sends_anything(workbench: Workbench) -> None:
     at = press(fill(visit("configurations", edit="new"), endpoint="ftp://here", api_key="sk-typed-0123"), "Test")
     assert problems(at) == ["The endpoint must start with https:// or http://."]
     at = press(fill(visit("configurations", edit="new")), "Test")
@@ -450,7 +450,7 @@ def test_what_is_wrong_with_the_form_is_told_before_anything_is_tested(workbench
     assert workbench.server.requests == []
 
 
-def test_a_test_of_a_key_that_does_not_open_asks_for_it_in_its_field(workbench: Workbench) -> None:
+def test_a_test_with_a_key_that_cannot_be_opened_asks_for_the_key(workbench: Workbench) -> None:
     saved = workbench.connect()
     workbench.break_keys()
     at = press(visit("configurations", edit=saved.id), "Test")

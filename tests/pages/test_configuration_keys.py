@@ -76,7 +76,7 @@ def test_another_path_at_the_same_host_keeps_the_key(workbench: Workbench, saved
     assert workbench.server.requests[-1].path == "/gateway/v1/chat/completions"
 
 
-def test_a_deployment_plays_no_part_once_the_account_is_at_openai(workbench: Workbench) -> None:
+def test_a_deployment_is_ignored_after_a_change_to_openai(workbench: Workbench) -> None:
     saved = workbench.connect("Azure with a key", deployment_name="chat-test")
     at = choose_provider(visit("configurations", edit=saved.id), "OpenAI", saved.id)
     press(fill(at, saved.id, model_default="gpt-test"), "Save")
@@ -104,7 +104,9 @@ def test_with_a_lost_encryption_key_list_and_form_work_and_ask_for_the_key(
     assert key_on_the_wire(workbench) == NEW_KEY
 
 
-def test_the_home_page_says_whose_keys_do_not_open(workbench: Workbench, saved: SavedConfiguration) -> None:
+def test_the_home_page_names_the_configurations_whose_keys_cannot_be_opened(
+    workbench: Workbench, saved: SavedConfiguration
+) -> None:
     say(visit("chat"), "Hello")
     assert "Encryption key" not in said(visit()), "all is set up"
     workbench.break_keys()
@@ -113,7 +115,7 @@ def test_the_home_page_says_whose_keys_do_not_open(workbench: Workbench, saved: 
     assert lines(press(at, "Open Configurations").title) == ["Configurations"]
 
 
-def test_a_key_of_another_type_does_not_stay(workbench: Workbench) -> None:
+def test_changing_the_type_of_key_removes_the_old_key(workbench: Workbench) -> None:
     saved = workbench.connect("Azure with a key")
     at = visit("configurations", edit=saved.id)
     at.selectbox(key=f"{saved.id}:key_type").set_value(KeyType.ENTRA_TOKEN).run()
@@ -133,7 +135,7 @@ def test_two_configurations_with_one_key_are_sealed_differently(workbench: Workb
 # -- never shown
 
 
-def test_the_key_is_on_no_page_and_in_no_state_after_it_was_saved(
+def test_a_saved_key_is_on_no_page_and_in_no_session_state(
     workbench: Workbench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -145,14 +147,14 @@ def test_the_key_is_on_no_page_and_in_no_state_after_it_was_saved(
     assert NEW_KEY not in caplog.text
 
 
-def test_the_key_is_in_no_element_while_something_else_is_wrong(workbench: Workbench) -> None:
+def test_no_element_contains_the_key_while_another_field_has_an_error(workbench: Workbench) -> None:
     at = press(fill(visit("configurations", edit="new"), api_key=NEW_KEY), "Save")
     assert "Enter a name." in said(at)
     assert NEW_KEY not in "\n".join(str(getattr(node, "proto", "")) for node in at)
     assert at.text_input(key="new:api_key").value == NEW_KEY
 
 
-def test_leaving_the_form_forgets_the_key(workbench: Workbench) -> None:
+def test_leaving_the_form_discards_the_typed_key(workbench: Workbench) -> None:
     at = fill(visit("configurations", edit="new"), api_key=NEW_KEY).run()
     assert NEW_KEY not in everything(press(at, "Back to list"))
 
@@ -172,7 +174,7 @@ def test_no_page_shows_the_key_after_a_call(workbench: Workbench, saved: SavedCo
     assert workbench.server.key not in everything(visit(page))
 
 
-def test_the_key_is_nowhere_in_the_files_of_the_database(workbench: Workbench, saved: SavedConfiguration) -> None:
+def test_the_files_of_the_database_do_not_contain_the_key(workbench: Workbench, saved: SavedConfiguration) -> None:
     change(saved, api_key=NEW_KEY)
     running = workbench.bytes_on_disk()
     assert (workbench.path.parent / "workbench.db-wal").stat().st_size > 0

@@ -63,7 +63,7 @@ def test_an_openai_account_is_added_and_used_at_once(workbench: Workbench) -> No
     assert authorisation(server) == {"authorization": f"Bearer {server.key}"}
 
 
-def test_what_was_added_is_there_after_a_restart(workbench: Workbench) -> None:
+def test_an_added_configuration_survives_a_restart(workbench: Workbench) -> None:
     server = workbench.server
     add(display_name="Mine", endpoint=server.openai_endpoint, model_default="gpt-test", api_key=server.key)
     workbench.start()
@@ -102,7 +102,7 @@ COPIED = {
 
 
 @pytest.mark.parametrize("path", COPIED.values(), ids=COPIED.keys())
-def test_an_azure_address_is_stored_as_typed_and_called_right(workbench: Workbench, path: str) -> None:
+def test_an_azure_address_is_stored_as_typed_and_called_correctly(workbench: Workbench, path: str) -> None:
     server = workbench.server
     own = {"endpoint": f"{server.url}{path}", "deployment_name": "gpt-test", "api_version": VERSION}
     add("AzureOpenAI", display_name="Ours", **own, api_key=server.key)
@@ -126,7 +126,7 @@ def test_the_list_has_a_card_for_every_row(workbench: Workbench) -> None:
     assert [menu.label for menu in at.menu_button] == ["More"] * len(FORMS)
 
 
-def test_a_card_tells_where_it_leads_and_how_its_key_ends(workbench: Workbench) -> None:
+def test_a_card_shows_the_host_and_the_end_of_the_key(workbench: Workbench) -> None:
     workbench.connect(model_default="")
     at = visit("configurations")
     assert f"127.0.0.1:{workbench.server.port} · no default model · key ••••{workbench.server.key[-4:]}" in said(at)
@@ -134,7 +134,7 @@ def test_a_card_tells_where_it_leads_and_how_its_key_ends(workbench: Workbench) 
     assert workbench.server.key not in everything(at)
 
 
-def test_the_empty_list_says_what_one_needs(workbench: Workbench) -> None:
+def test_the_empty_list_says_how_to_add_a_configuration(workbench: Workbench) -> None:
     at = visit("configurations")
     assert "You need an account at OpenAI or Azure OpenAI: its endpoint and a key." in said(at)
     assert "[OpenAI](https://platform.openai.com/), [Azure OpenAI](https://oai.azure.com/)" in said(at)
@@ -162,7 +162,7 @@ def names(at: AppTest) -> list[str]:
         ("Last changed", ["B", "C", "A"]),
     ],
 )
-def test_the_list_is_sorted_as_one_likes(workbench: Workbench, order: str, expected: list[str]) -> None:
+def test_the_person_chooses_the_order_of_the_list(workbench: Workbench, order: str, expected: list[str]) -> None:
     workbench.connect("Azure with a key", display_name="A")
     workbench.connect("Azure with a key", display_name="C")
     workbench.connect(display_name="B")
@@ -177,7 +177,7 @@ def test_the_list_is_sorted_as_one_likes(workbench: Workbench, order: str, expec
     assert names(at.segmented_control(key="sorted_by").set_value(order).run()) == expected
 
 
-def test_a_row_that_this_program_would_not_write_leaves_the_list_whole(workbench: Workbench) -> None:
+def test_an_invalid_stored_row_does_not_break_the_list(workbench: Workbench) -> None:
     saved, _ = workbench.connect(display_name="Ruined"), workbench.connect(display_name="Whole")
     workbench.sql("UPDATE configurations SET endpoint = 'ftp://nowhere' WHERE id = ?", saved.id)
     at = visit("configurations")
@@ -196,7 +196,7 @@ def more(at: AppTest, what: str, *, nth: int = 0) -> AppTest:
     return at.menu_button[nth].click(what).run()
 
 
-def test_a_copy_has_the_key_and_a_name_of_its_own_and_opens_for_editing(workbench: Workbench) -> None:
+def test_a_copy_has_the_same_key_and_a_new_name_and_opens_for_editing(workbench: Workbench) -> None:
     saved = workbench.connect()
     at = more(visit("configurations"), "Duplicate")
     assert lines(at.title) == ["OpenAI (copy)"]
@@ -207,7 +207,7 @@ def test_a_copy_has_the_key_and_a_name_of_its_own_and_opens_for_editing(workbenc
     assert lines(more(visit("configurations"), "Duplicate").title) == ["OpenAI (copy 2)"]
 
 
-def test_one_whose_key_does_not_open_is_not_copied_and_says_so(workbench: Workbench) -> None:
+def test_copying_a_configuration_whose_key_cannot_be_opened_is_refused(workbench: Workbench) -> None:
     workbench.connect()
     workbench.break_keys()
     at = more(visit("configurations"), "Duplicate")
@@ -228,7 +228,7 @@ def test_pages_begin_with_the_default(workbench: Workbench) -> None:
     assert workbench.sql("SELECT display_name FROM configurations WHERE is_default") == [("A",)]
 
 
-def test_one_that_is_switched_off_is_offered_nowhere_until_it_is_on_again(workbench: Workbench) -> None:
+def test_a_disabled_configuration_is_not_offered_until_it_is_enabled_again(workbench: Workbench) -> None:
     workbench.connect(display_name="A")
     workbench.connect(display_name="B")
     at = more(visit("configurations"), "Switch off")
@@ -239,7 +239,7 @@ def test_one_that_is_switched_off_is_offered_nowhere_until_it_is_on_again(workbe
     assert visit("chat").sidebar.selectbox[0].options == ["A", "B"]
 
 
-def test_with_all_of_them_switched_off_a_page_says_that_there_is_nothing_to_send_to(workbench: Workbench) -> None:
+def test_with_all_configurations_disabled_a_page_says_so(workbench: Workbench) -> None:
     workbench.connect()
     more(visit("configurations"), "Switch off")
     for page in ("chat", "product_description", "tuner"):
@@ -248,7 +248,7 @@ def test_with_all_of_them_switched_off_a_page_says_that_there_is_nothing_to_send
         assert not at.exception
 
 
-def test_what_is_switched_off_under_an_open_page_is_sent_to_no_more(workbench: Workbench) -> None:
+def test_an_open_page_sends_nothing_to_a_configuration_disabled_meanwhile(workbench: Workbench) -> None:
     workbench.connect(display_name="A")
     workbench.connect(display_name="B")
     at = visit("chat")
@@ -258,7 +258,7 @@ def test_what_is_switched_off_under_an_open_page_is_sent_to_no_more(workbench: W
     assert workbench.server.requests == []
 
 
-def test_one_is_deleted_after_a_question_only(workbench: Workbench) -> None:
+def test_a_configuration_is_deleted_only_after_confirmation(workbench: Workbench) -> None:
     workbench.connect()
     at = more(visit("configurations"), "Delete")
     assert "Its chats and its usage stay." in said(at)
@@ -266,7 +266,7 @@ def test_one_is_deleted_after_a_question_only(workbench: Workbench) -> None:
     assert {"Delete configuration", "Cancel"} <= set(labels(at))
 
 
-def test_chats_and_usage_of_a_deleted_one_stay_readable(workbench: Workbench) -> None:
+def test_chats_and_usage_of_a_deleted_configuration_stay_readable(workbench: Workbench) -> None:
     saved = workbench.connect(display_name="Gone")
     chat = say(visit("chat"), "Remember me").query_params["chat"]
     base.database().configurations.delete(base.person(), saved.id)
@@ -303,7 +303,7 @@ def test_the_overview_can_be_placed_on_another_page(workbench: Workbench) -> Non
 # -- what was done
 
 
-def test_what_administrators_did_is_listed_without_a_secret(workbench: Workbench) -> None:
+def test_the_activity_list_shows_changes_without_secrets(workbench: Workbench) -> None:
     server = workbench.server
     at = add(display_name="Mine", endpoint=server.openai_endpoint, model_default="gpt-test", api_key=server.key)
     at = press(at, "Test")
@@ -323,7 +323,7 @@ def test_what_administrators_did_is_listed_without_a_secret(workbench: Workbench
     assert "sk-replaced-0123456789" not in frame.to_csv()
 
 
-def test_the_form_tells_what_was_done_to_its_configuration(workbench: Workbench) -> None:
+def test_the_form_lists_the_activity_of_its_configuration(workbench: Workbench) -> None:
     saved, other = workbench.connect(), workbench.connect("Azure with a key")
     base.database().configurations.change(base.person(), saved.id, {"model_default": "gpt-2"})
     base.database().configurations.change(base.person(), other.id, {"deployment_name": "another"})
@@ -336,7 +336,7 @@ def test_the_form_tells_what_was_done_to_its_configuration(workbench: Workbench)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_test_examines_step_by_step_and_shows_what_it_found(workbench: Workbench, form: str) -> None:
+def test_a_connection_test_shows_the_result_of_each_step(workbench: Workbench, form: str) -> None:
     saved = workbench.connect(form)
     at = press(visit("configurations"), "Test")
     assert "Answered in" in said(at)
@@ -349,7 +349,7 @@ def test_test_examines_step_by_step_and_shows_what_it_found(workbench: Workbench
     assert steps_shown(at) == []
 
 
-def test_a_test_that_fails_shows_the_sentence_without_the_key(workbench: Workbench) -> None:
+def test_the_error_of_a_failed_test_does_not_contain_the_key(workbench: Workbench) -> None:
     workbench.connect()
     key = workbench.server.key
     workbench.server.next(WAY, Reply(401, error(f"Incorrect API key provided: {key}.", code="invalid_api_key")))
@@ -365,7 +365,7 @@ def test_a_test_that_fails_shows_the_sentence_without_the_key(workbench: Workben
     assert "Key refused" in said(visit("configurations")), "for the next visitor, too"
 
 
-def test_the_state_of_a_card_is_that_of_its_own_last_call(workbench: Workbench) -> None:
+def test_a_card_shows_the_state_of_the_last_call_of_its_configuration(workbench: Workbench) -> None:
     workbench.connect()
     workbench.connect("Azure with a key")
     workbench.server.next(WAY, Reply(501, error("Down.")))
@@ -375,7 +375,7 @@ def test_the_state_of_a_card_is_that_of_its_own_last_call(workbench: Workbench) 
     assert said(press(at, "Test", nth=1)).count("Answered in") == 1
 
 
-def test_a_key_that_does_not_open_is_told_when_it_is_tested(workbench: Workbench) -> None:
+def test_a_test_reports_a_key_that_cannot_be_opened(workbench: Workbench) -> None:
     workbench.connect()
     workbench.break_keys()
     at = press(visit("configurations"), "Test")
@@ -384,7 +384,7 @@ def test_a_key_that_does_not_open_is_told_when_it_is_tested(workbench: Workbench
     assert workbench.sql("SELECT count(*) FROM calls") == [(0,)]
 
 
-def test_a_missing_model_is_told_when_it_is_tested(workbench: Workbench) -> None:
+def test_a_test_reports_a_missing_model(workbench: Workbench) -> None:
     workbench.connect(model_default="")
     at = press(visit("configurations"), "Test")
     assert "No model is set." in said(at)
@@ -393,7 +393,7 @@ def test_a_missing_model_is_told_when_it_is_tested(workbench: Workbench) -> None
     assert "Test failed: deployment or model" in said(at)
 
 
-def test_an_answer_without_a_word_is_an_answer(workbench: Workbench) -> None:
+def test_an_empty_answer_passes_the_test(workbench: Workbench) -> None:
     workbench.connect()
     workbench.server.next(WAY, Reply(200, completion("")))
     assert "Answered in" in said(press(visit("configurations"), "Test"))
@@ -403,7 +403,7 @@ def test_an_answer_without_a_word_is_an_answer(workbench: Workbench) -> None:
 
 
 @pytest.mark.parametrize("edit", ["", "new"])
-def test_a_user_sees_a_refusal_and_no_configuration(workbench: Workbench, edit: str) -> None:
+def test_a_user_sees_a_refusal_instead_of_the_configurations(workbench: Workbench, edit: str) -> None:
     workbench.connect(display_name="Ours")
     workbench.demote()
     at = visit("configurations", **({"edit": edit} if edit else {}))
@@ -412,7 +412,7 @@ def test_a_user_sees_a_refusal_and_no_configuration(workbench: Workbench, edit: 
     assert not at.text_input
 
 
-def test_a_form_that_was_open_saves_nothing_for_somebody_who_is_a_user_by_now(workbench: Workbench) -> None:
+def test_an_open_form_saves_nothing_after_its_administrator_became_a_user(workbench: Workbench) -> None:
     saved = workbench.connect(display_name="Ours")
     before = workbench.sql("SELECT * FROM configurations")
     at = visit("configurations", edit=saved.id)

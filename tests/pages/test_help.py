@@ -57,7 +57,7 @@ def picky_server(server: ProviderServer) -> Iterator[ProviderServer]:
 GUIDE = "[How to write a prompt](https://platform.openai.com/docs/guides/prompt-engineering)"
 
 
-def test_where_prompts_are_written_a_guide_to_it_is_linked(workbench: Workbench) -> None:
+def test_pages_with_a_prompt_field_link_to_a_prompting_guide(workbench: Workbench) -> None:
     workbench.connect()
     assert GUIDE in said(visit("product_description"))
     assert GUIDE in visit("tuner").text_area(key="tuner:system").help
@@ -99,14 +99,14 @@ def test_only_the_last_answer_of_a_chat_has_its_code(workbench: Workbench) -> No
     assert labels(say(at, "Two")).count("View code") == 1
 
 
-def test_a_request_that_failed_has_its_code_too(workbench: Workbench) -> None:
+def test_the_code_of_a_failed_request_is_shown_too(workbench: Workbench) -> None:
     workbench.connect()
     workbench.server.next(Reply(501, error("Down.")))
     assert "What is a heap?" in code_of(press(say(visit("chat"), "What is a heap?"), "View code"))[0]
 
 
 @pytest.mark.parametrize("page", SENT)
-def test_where_the_configuration_is_gone_there_is_no_code(workbench: Workbench, page: str) -> None:
+def test_the_code_is_not_offered_after_its_configuration_was_deleted(workbench: Workbench, page: str) -> None:
     saved, _ = workbench.connect(), workbench.connect("Azure with a key")
     at = visit(page)
     at.sidebar.selectbox[0].select(saved.display_name).run()
@@ -116,7 +116,7 @@ def test_where_the_configuration_is_gone_there_is_no_code(workbench: Workbench, 
     assert "View code" not in labels(at.run())
 
 
-def test_azure_s_code_has_azure_s_key_and_address(workbench: Workbench) -> None:
+def test_the_code_for_azure_has_its_key_variable_and_address(workbench: Workbench) -> None:
     workbench.connect("Azure with a key")
     connector, sdk, curl = code_of(press(SENT["product_description"](), "View code"))
     assert all("AZURE_OPENAI_API_KEY" in code for code in (connector, sdk, curl))
@@ -134,7 +134,7 @@ def test_the_code_works_where_the_request_was_changed(workbench: Workbench, pick
 # -- what was changed
 
 
-def test_below_an_answer_stands_what_was_changed(workbench: Workbench, picky_server: ProviderServer) -> None:
+def test_changes_to_the_request_are_shown_below_the_answer(workbench: Workbench, picky_server: ProviderServer) -> None:
     workbench.connect()
     at = tuned(temperature=0.2, max_tokens=50)
     assert "max_tokens sent as max_completion_tokens: “Unsupported parameter: 'max_tokens'" in said(at)
@@ -145,7 +145,7 @@ def test_below_an_answer_stands_what_was_changed(workbench: Workbench, picky_ser
     assert "1 parameter changed" in everything(tuned(temperature=0.2))
 
 
-def test_it_is_changed_at_once_from_then_on_and_after_a_restart(
+def test_later_requests_are_changed_before_sending_also_after_a_restart(
     workbench: Workbench, picky_server: ProviderServer
 ) -> None:
     workbench.connect()
@@ -155,7 +155,7 @@ def test_it_is_changed_at_once_from_then_on_and_after_a_restart(
     assert ["max_tokens" in body for body in workbench.bodies()] == [True, False, False]
 
 
-def test_what_was_learnt_stands_with_the_configuration_and_can_be_forgotten(
+def test_learnt_changes_are_shown_with_the_configuration_and_can_be_forgotten(
     workbench: Workbench, picky_server: ProviderServer
 ) -> None:
     saved = workbench.connect()
@@ -170,7 +170,7 @@ def test_what_was_learnt_stands_with_the_configuration_and_can_be_forgotten(
     assert "max_tokens" in workbench.bodies()[-2]
 
 
-def test_what_a_provider_says_is_no_markdown(workbench: Workbench) -> None:
+def test_error_texts_of_a_provider_are_not_formatted_as_markdown(workbench: Workbench) -> None:
     saved = workbench.connect()
     hostile = "![x](https://evil.example/x.png) 'top_p' **is** not supported"
     workbench.server.next(
@@ -186,14 +186,14 @@ def test_what_a_provider_says_is_no_markdown(workbench: Workbench) -> None:
 # -- what it cost
 
 
-def test_below_an_answer_stands_what_it_cost(workbench: Workbench) -> None:
+def test_the_cost_is_shown_below_an_answer(workbench: Workbench) -> None:
     saved = workbench.connect()
     base.database().configurations.change(base.person(), saved.id, {"price": Price(input=1000, output=2000)})
     at = say(visit("chat"), "Say it in five words")
     assert lines(at.chat_message[1].caption)[0].endswith("5 in, 8 out  ·  $0.021")
 
 
-def test_a_price_of_nothing_is_no_unknown_one(workbench: Workbench) -> None:
+def test_a_price_of_zero_is_not_an_unknown_price(workbench: Workbench) -> None:
     saved = workbench.connect()
     base.database().configurations.change(base.person(), saved.id, {"price": Price(input=0, output=0)})
     # Of the answer, and of what goes along with the next message.
@@ -213,7 +213,7 @@ def price_of(saved: SavedConfiguration) -> Price | None:
     return base.database().configurations.get(base.person(), saved.id).price
 
 
-def test_an_own_price_is_entered_with_the_configuration(workbench: Workbench) -> None:
+def test_an_own_price_can_be_entered_in_the_configuration(workbench: Workbench) -> None:
     saved = workbench.connect()
     at = price_typed(saved, input=2.5, output=10.0)
     assert lines(at.title) == ["Configurations"]
@@ -228,7 +228,7 @@ def test_an_own_price_is_entered_with_the_configuration(workbench: Workbench) ->
     assert price_of(saved) is None
 
 
-def test_a_new_configuration_may_have_its_price_at_once(workbench: Workbench) -> None:
+def test_a_new_configuration_can_be_saved_with_its_price(workbench: Workbench) -> None:
     at = visit("configurations", edit="new")
     for name, value in {"display_name": "Mine", "endpoint": "http://localhost:1/v1", "api_key": "key"}.items():
         at.text_input(key=f"new:{name}").set_value(value)
@@ -239,7 +239,7 @@ def test_a_new_configuration_may_have_its_price_at_once(workbench: Workbench) ->
     assert saved.price
 
 
-def test_half_a_price_is_told_at_its_field_and_saves_nothing(workbench: Workbench) -> None:
+def test_an_incomplete_price_shows_an_error_at_its_field_and_is_not_saved(workbench: Workbench) -> None:
     saved = workbench.connect()
     at = price_typed(saved, input=2.5)
     assert "Output is needed." in said(at)

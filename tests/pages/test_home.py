@@ -67,23 +67,23 @@ def test_every_link_of_the_home_page_leads_to_a_page(workbench: Workbench) -> No
         assert lines(there.title) == [title_of(address)]
 
 
-def test_home_says_what_is_not_in_it(workbench: Workbench) -> None:
+def test_the_home_page_says_what_the_product_does_not_include(workbench: Workbench) -> None:
     assert "no embeddings, speech or image generation" in said(visit())
 
 
-def test_an_empty_workbench_lacks_a_provider_and_a_first_answer(workbench: Workbench) -> None:
+def test_on_an_empty_workbench_the_steps_for_provider_and_first_answer_are_open(workbench: Workbench) -> None:
     at = visit()
     assert steps(at) == {"Encryption key": True, "Provider": False, "First answer": False}
     assert "1 of 3 done" in said(at)
     assert labels(at) == ["Add a configuration"]
 
 
-def test_the_check_list_tells_where_the_encryption_key_is_from(workbench: Workbench) -> None:
+def test_the_check_list_names_the_source_of_the_encryption_key(workbench: Workbench) -> None:
     assert "encryption.key" in said(visit())
     assert (workbench.path.parent / "encryption.key").exists()
 
 
-def test_its_button_opens_the_form_of_a_new_configuration(workbench: Workbench) -> None:
+def test_the_button_of_the_check_list_opens_the_form_of_a_new_configuration(workbench: Workbench) -> None:
     at = press(visit(), "Add a configuration")
     assert lines(at.title) == ["New configuration"]
     assert at.query_params == {"edit": "new"}
@@ -97,7 +97,7 @@ def test_with_a_provider_the_next_step_is_a_first_answer(workbench: Workbench) -
     assert lines(press(at, "Open Chat").title) == ["Chat"]
 
 
-def test_the_check_list_goes_when_everything_is_there(workbench: Workbench) -> None:
+def test_the_check_list_disappears_when_all_steps_are_done(workbench: Workbench) -> None:
     workbench.connect()
     say(visit("chat"), "Hello")
     at = visit()
@@ -106,14 +106,14 @@ def test_the_check_list_goes_when_everything_is_there(workbench: Workbench) -> N
     assert addresses(at) == {*USE_CASES, "tuner", "usage"}
 
 
-def test_a_first_call_that_failed_is_no_first_answer(workbench: Workbench) -> None:
+def test_a_failed_call_does_not_complete_the_step_of_the_first_answer(workbench: Workbench) -> None:
     workbench.connect()
     workbench.server.next(Reply(501, error("Down.")))
     say(visit("chat"), "Hello")
     assert steps(visit()).get("First answer") is False
 
 
-def test_the_built_in_model_is_no_provider(workbench: Workbench) -> None:
+def test_the_built_in_model_does_not_complete_the_provider_step(workbench: Workbench) -> None:
     workbench.connect(endpoint=DEMO)
     at = visit()
     assert steps(at) == {
@@ -131,7 +131,7 @@ def test_a_page_that_sends_to_the_built_in_model_says_so(workbench: Workbench) -
     assert "This is the built-in demo model" not in said(visit())
 
 
-def test_nothing_leads_a_user_to_the_configurations(workbench: Workbench) -> None:
+def test_a_user_sees_no_link_to_the_configurations(workbench: Workbench) -> None:
     workbench.demote()
     at = visit()
     assert steps(at)["Provider"] is False
@@ -139,7 +139,7 @@ def test_nothing_leads_a_user_to_the_configurations(workbench: Workbench) -> Non
     assert "configurations" not in addresses(at)
 
 
-def test_the_cards_stand_in_their_groups_and_name_what_they_need(workbench: Workbench) -> None:
+def test_the_cards_are_grouped_and_name_the_abilities_they_need(workbench: Workbench) -> None:
     found: dict[str, list[str]] = {}
     needs: dict[str, str] = {}
     for node in visit().main:
@@ -158,7 +158,7 @@ def test_the_cards_stand_in_their_groups_and_name_what_they_need(workbench: Work
     assert (needs["vision"], needs["function_calling"]) == ("image input", "tool calls")
 
 
-def test_home_has_the_last_chats_and_the_calls_of_this_month_once_something_was_said(workbench: Workbench) -> None:
+def test_the_home_page_shows_the_last_chats_and_the_calls_of_this_month(workbench: Workbench) -> None:
     workbench.connect()
     assert not visit().metric
     for text in ("One", "Two", "Three *stars*", "Four", "Five"):
@@ -174,7 +174,7 @@ def test_home_has_the_last_chats_and_the_calls_of_this_month_once_something_was_
     assert {metric.label: metric.value for metric in at.metric} == {"Calls": "7", "Cost": "–"}
 
 
-def test_after_a_use_case_alone_there_is_no_chat_yet(workbench: Workbench) -> None:
+def test_a_use_case_alone_adds_no_chat_to_the_home_page(workbench: Workbench) -> None:
     workbench.connect()
     send(visit("translate"), "Translate")
     at = visit()

@@ -56,14 +56,14 @@ def test_a_page_opens_with_many_configurations(workbench: Workbench, address: st
 
 
 @each_page
-def test_a_page_opens_with_a_stored_key_that_does_not_open(workbench: Workbench, address: str) -> None:
+def test_a_page_opens_with_a_stored_key_that_cannot_be_opened(workbench: Workbench, address: str) -> None:
     workbench.connect()
     workbench.break_keys()
     assert_opens(opened(address), TITLES[address])
 
 
 @each_page
-def test_a_page_opens_for_somebody_who_is_no_administrator(workbench: Workbench, address: str) -> None:
+def test_a_page_opens_for_a_user_without_administrator_rights(workbench: Workbench, address: str) -> None:
     workbench.connect()
     workbench.demote()
     at = opened(address)
@@ -72,7 +72,7 @@ def test_a_page_opens_for_somebody_who_is_no_administrator(workbench: Workbench,
 
 
 @each_page
-def test_opening_a_page_sends_and_books_nothing(workbench: Workbench, address: str) -> None:
+def test_opening_a_page_sends_and_records_nothing(workbench: Workbench, address: str) -> None:
     workbench.connect()
     opened(address)
     assert workbench.server.requests == []
@@ -114,7 +114,7 @@ def test_without_a_configuration_a_page_that_sends_says_what_to_do_first(workben
 
 
 @each_sending_page
-def test_without_a_configuration_there_is_nothing_to_send_with(workbench: Workbench, page: str) -> None:
+def test_without_a_configuration_a_page_has_no_send_button(workbench: Workbench, page: str) -> None:
     at = visit(page)
     assert set(labels(at)) <= {"New chat"}
     assert not at.chat_input
@@ -130,7 +130,7 @@ def test_without_a_configuration_a_user_is_sent_to_the_administrator(workbench: 
 
 
 @each_sending_page
-def test_with_a_configuration_there_is_one_way_to_send(workbench: Workbench, page: str) -> None:
+def test_with_a_configuration_a_page_has_exactly_one_way_to_send(workbench: Workbench, page: str) -> None:
     workbench.connect()
     at = visit(page)
     primary = [button for button in at.button if button.proto.type == "primary"]
@@ -146,7 +146,7 @@ def test_pages_without_a_started_app_say_how_to_start_it() -> None:
 
 
 @pytest.mark.parametrize("table", ["people", "configurations", "calls", "chat_sessions"])
-def test_a_database_that_fails_under_a_page_is_told_in_a_sentence(workbench: Workbench, table: str) -> None:
+def test_a_page_reports_a_database_error_in_a_sentence(workbench: Workbench, table: str) -> None:
     workbench.connect()
     workbench.sql(f"ALTER TABLE {table} RENAME TO lost")
     at = visit("usage" if table == "calls" else "chat")
@@ -157,7 +157,7 @@ def test_a_database_that_fails_under_a_page_is_told_in_a_sentence(workbench: Wor
     ]
 
 
-def test_what_nobody_expected_has_a_reference_that_the_log_knows(
+def test_an_unexpected_error_shows_a_reference_that_is_in_the_log(
     workbench: Workbench, caplog: pytest.LogCaptureFixture
 ) -> None:
     workbench.connect()

@@ -63,7 +63,7 @@ def test_a_use_case_is_answered_by_the_built_in_model(workbench: Workbench, real
     assert real.name in said(at)
 
 
-def test_json_of_the_built_in_model_is_json(workbench: Workbench, real: RealModel) -> None:
+def test_the_built_in_model_returns_valid_json(workbench: Workbench, real: RealModel) -> None:
     """Its grammar sees to that, up to where the answer is cut off."""
     connect(real)
     at = visit("natural_language_interface")

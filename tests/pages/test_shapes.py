@@ -38,7 +38,7 @@ def as_json(rows: list[dict[str, Any]]) -> str:
     return json.dumps(rows, indent=2).replace('": ', '":')
 
 
-def test_a_translation_stands_beside_the_original_that_was_sent(workbench: Workbench) -> None:
+def test_a_translation_is_shown_beside_the_original_that_was_sent(workbench: Workbench) -> None:
     workbench.connect()
     at = visit("translate")
     text_field(at).set_value("Good morning").run()
@@ -49,7 +49,7 @@ def test_a_translation_stands_beside_the_original_that_was_sent(workbench: Workb
     assert "Goeden morgen" in said(at)
 
 
-def test_a_simplified_text_tells_its_words_and_those_asked_for(workbench: Workbench) -> None:
+def test_a_simplified_text_shows_its_word_count_and_the_requested_count(workbench: Workbench) -> None:
     workbench.connect()
     at = visit("complexity_reduction")
     text_field(at).set_value("One two three four five six").run()
@@ -90,7 +90,7 @@ def test_json_becomes_a_table(workbench: Workbench) -> None:
         ("natural_language_interface", '{"commands": [{"device": "door"}], "remark": ""}', "commands, 1, device:"),
     ],
 )
-def test_what_is_not_of_its_shape_is_a_sentence_beside_the_text(
+def test_an_answer_of_the_wrong_shape_shows_an_error_beside_the_text(
     workbench: Workbench, page: str, answer: str, sentence: str
 ) -> None:
     workbench.connect()
@@ -102,7 +102,7 @@ def test_what_is_not_of_its_shape_is_a_sentence_beside_the_text(
         assert answer in [code.value for code in at.main.code]
 
 
-def test_records_are_checked_against_the_schema_that_was_sent_and_those_that_are_there_go_along(
+def test_records_are_validated_against_the_sent_schema_and_existing_records_are_sent(
     workbench: Workbench,
 ) -> None:
     workbench.connect()
@@ -143,7 +143,7 @@ def test_code_is_shown_with_its_language(
     assert len(at.get("download_button")) == len(blocks)
 
 
-def test_the_operations_show_what_went_over_the_wire(workbench: Workbench) -> None:
+def test_the_operations_show_request_and_response_as_transferred(workbench: Workbench) -> None:
     workbench.connect()
     at = use(visit("operations"))
     shown = [json.loads(code.value) for code in at.main.code]
@@ -171,7 +171,7 @@ def test_a_text_that_ends_with_a_quote_is_shown_whole(workbench: Workbench) -> N
     assert [text.value for text in send(at, "Translate").main.text] == ['"" She said "no"']
 
 
-def test_a_number_of_words_in_the_text_is_not_taken_for_the_one_that_was_asked_for(workbench: Workbench) -> None:
+def test_a_word_count_within_the_text_is_not_taken_for_the_requested_count(workbench: Workbench) -> None:
     workbench.connect()
     at = visit("complexity_reduction")
     text_field(at).set_value("In about 7 words, that is it.")
@@ -181,7 +181,7 @@ def test_a_number_of_words_in_the_text_is_not_taken_for_the_one_that_was_asked_f
     assert "3 words; the original has 7." in said(send(at, "Simplify"))
 
 
-def test_a_summary_tells_how_many_words_it_has_instead_of_those_of_the_text(workbench: Workbench) -> None:
+def test_a_summary_shows_its_word_count_and_that_of_the_sent_text(workbench: Workbench) -> None:
     workbench.connect()
     at = visit("summarise")
     text_field(at).set_value("one two\n\nthree  four " * 400)
@@ -194,7 +194,7 @@ def test_a_summary_tells_how_many_words_it_has_instead_of_those_of_the_text(work
     assert "2 words instead of 1,600." in lines(at.caption)
 
 
-def test_files_are_made_of_a_table_as_it_was_edited(workbench: Workbench) -> None:
+def test_downloads_of_a_table_contain_its_edits(workbench: Workbench) -> None:
     workbench.connect()
     commands: list[dict[str, Any]] = [
         {"device": "light", "room": "@kitchen", "action": "set", "value": 30},
@@ -214,7 +214,7 @@ def test_files_are_made_of_a_table_as_it_was_edited(workbench: Workbench) -> Non
     ]
 
 
-def test_each_block_of_code_is_a_file_named_by_its_language(workbench: Workbench) -> None:
+def test_each_code_block_is_a_download_named_by_its_language(workbench: Workbench) -> None:
     workbench.connect()
     reply(workbench, "```python\nprint('ä')\n```\nor\n```c++\nint a;\n```\nor\n```\n1\n")
     assert downloads(use(visit("write_code"))) == [
@@ -224,7 +224,7 @@ def test_each_block_of_code_is_a_file_named_by_its_language(workbench: Workbench
     ]
 
 
-def test_a_draft_can_be_taken_away_as_it_came(workbench: Workbench) -> None:
+def test_a_draft_can_be_downloaded_unchanged(workbench: Workbench) -> None:
     workbench.connect()
     reply(workbench, "# Heating\n\n*Repaired* on Friday.")
     at = use(visit("draft_document"))
@@ -242,7 +242,7 @@ def test_an_analysis_names_tone_themes_and_names(workbench: Workbench) -> None:
     assert workbench.bodies()[0]["response_format"]["json_schema"]["strict"] is True
 
 
-def test_a_question_goes_along_with_the_articles_that_its_answer_is_to_come_from(workbench: Workbench) -> None:
+def test_a_question_is_sent_with_the_articles_of_the_knowledge_base(workbench: Workbench) -> None:
     workbench.connect()
     at = visit("knowledge_base")
     at.main.text_area[0].set_value("Doors. They open at nine.")
@@ -255,7 +255,7 @@ def test_a_question_goes_along_with_the_articles_that_its_answer_is_to_come_from
     assert prompt["content"] == 'Articles: """Doors. They open at nine."""\nQuestion: """When?"""'
 
 
-def test_the_operations_show_a_request_that_is_new_beside_the_one_that_was_answered(workbench: Workbench) -> None:
+def test_the_operations_show_a_changed_request_beside_the_answered_request(workbench: Workbench) -> None:
     workbench.connect()
     at = visit("operations")
     assert lines(at.caption).count("Will be sent") == 3

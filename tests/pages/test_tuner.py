@@ -76,9 +76,7 @@ def test_with_nothing_set_only_model_and_messages_are_sent(workbench: Workbench,
         ("frequency_penalty", 0.0),
     ],
 )
-def test_a_parameter_that_was_set_is_sent_as_it_was_set(
-    workbench: Workbench, at: AppTest, name: str, value: float
-) -> None:
+def test_a_parameter_is_sent_with_its_value(workbench: Workbench, at: AppTest, name: str, value: float) -> None:
     send(tune(at, **{name: value}), "Send")
     (body,) = workbench.bodies()
     assert set(body) == {"model", "messages", name}
@@ -87,7 +85,7 @@ def test_a_parameter_that_was_set_is_sent_as_it_was_set(
     assert "1 of 14 parameters are sent." in said(at)
 
 
-def test_a_parameter_that_was_emptied_is_not_sent_any_more(workbench: Workbench, at: AppTest) -> None:
+def test_a_cleared_parameter_is_no_longer_sent(workbench: Workbench, at: AppTest) -> None:
     send(tune(at, temperature=0.5), "Send")
     at.number_input(key="option:temperature").set_value(None)
     send(at, "Send")
@@ -99,7 +97,7 @@ def test_every_parameter_is_explained(at: AppTest) -> None:
     assert all(field.help for field in at.number_input)
 
 
-def test_temperature_and_top_p_together_are_advised_against_and_sent(workbench: Workbench, at: AppTest) -> None:
+def test_temperature_and_top_p_together_give_a_warning_and_are_sent(workbench: Workbench, at: AppTest) -> None:
     assert ADVICE not in said(tune(at, temperature=0.5))
     assert ADVICE in said(tune(at, top_p=0.5))
     send(at, "Send")
@@ -107,7 +105,7 @@ def test_temperature_and_top_p_together_are_advised_against_and_sent(workbench: 
     assert (body["temperature"], body["top_p"]) == (0.5, 0.5)
 
 
-def test_more_than_one_choice_has_its_price_beside_it(at: AppTest) -> None:
+def test_a_note_about_the_cost_is_shown_for_more_than_one_choice(at: AppTest) -> None:
     assert COST not in said(tune(at, n=1))
     assert COST in said(tune(at, n=2))
 
@@ -115,7 +113,7 @@ def test_more_than_one_choice_has_its_price_beside_it(at: AppTest) -> None:
 @pytest.mark.parametrize(
     ("system", "user", "roles"), [("Be kind.", "", ["system"]), (" ", "Hello", ["user"])], ids=["system", "user"]
 )
-def test_one_prompt_alone_is_sent_alone(
+def test_a_blank_prompt_is_left_out_of_the_request(
     workbench: Workbench, at: AppTest, system: str, user: str, roles: list[str]
 ) -> None:
     send(prompts(at, system=system, user=user), "Send")
@@ -125,7 +123,7 @@ def test_one_prompt_alone_is_sent_alone(
     assert len(choices(at)) == 1
 
 
-def test_two_blank_prompts_are_not_sent_and_stay_as_they_were_typed(workbench: Workbench, at: AppTest) -> None:
+def test_two_blank_prompts_are_not_sent_and_stay_in_their_fields(workbench: Workbench, at: AppTest) -> None:
     send(prompts(tune(at, temperature=0.5), system=" ", user="\n"), "Send")
     assert lines(at.warning) == ["Write a prompt first: there is nothing to send."]
     assert [area.value for area in at.text_area] == [" ", "\n"]
@@ -146,7 +144,7 @@ def test_choices_are_shown_in_the_order_of_their_index(workbench: Workbench, at:
     assert choices(at) == [("Choice 0", "First"), ("Choice 1", "Second")]
 
 
-def test_the_response_is_told_in_a_table(workbench: Workbench, at: AppTest) -> None:
+def test_a_table_shows_the_fields_of_the_response(workbench: Workbench, at: AppTest) -> None:
     assert told(answered(workbench, at, completion("Two words"))) == {
         "Prompt tokens": "0",
         "Completion tokens": "2",
@@ -159,7 +157,7 @@ def test_the_response_is_told_in_a_table(workbench: Workbench, at: AppTest) -> N
 
 
 @pytest.mark.parametrize("absent", [True, False])
-def test_what_was_not_reported_is_a_dash_and_not_zero(workbench: Workbench, at: AppTest, absent: bool) -> None:
+def test_values_that_were_not_reported_are_shown_as_a_dash(workbench: Workbench, at: AppTest, absent: bool) -> None:
     answer = completion("Hello", usage=None, system_fingerprint=None)
     if absent:
         del answer["usage"], answer["system_fingerprint"]
@@ -171,12 +169,12 @@ def test_what_was_not_reported_is_a_dash_and_not_zero(workbench: Workbench, at: 
     assert workbench.sql("SELECT total_tokens, usage_source FROM calls") == [(None, "unknown")]
 
 
-def test_a_model_that_answered_for_another_is_shown_and_booked_beside_it(workbench: Workbench, at: AppTest) -> None:
+def test_the_requested_and_the_answering_model_are_both_shown_and_recorded(workbench: Workbench, at: AppTest) -> None:
     assert told(send(at, "Send"))["Model"] == "gpt-test-2026-01-01"
     assert workbench.sql("SELECT model_asked, model_answered FROM calls") == [("gpt-test", "gpt-test-2026-01-01")]
 
 
-def test_request_and_response_are_shown_as_they_were(workbench: Workbench, at: AppTest) -> None:
+def test_request_and_response_are_shown_unchanged(workbench: Workbench, at: AppTest) -> None:
     answer = completion("Größe 🙂", new_field={"of": ["tomorrow"]})
     answered(workbench, tune(at, seed=7), answer)
     request, response = (json.loads(code.value) for code in at.code)
@@ -184,7 +182,7 @@ def test_request_and_response_are_shown_as_they_were(workbench: Workbench, at: A
     assert response == answer
 
 
-def test_an_answer_without_text_says_so(workbench: Workbench, at: AppTest) -> None:
+def test_the_page_says_that_the_model_returned_no_text(workbench: Workbench, at: AppTest) -> None:
     answer = completion("", choices=[{"index": 0, "message": {"role": "assistant"}, "finish_reason": "length"}])
     answered(workbench, at, answer)
     assert choices(at) == []
@@ -192,12 +190,12 @@ def test_an_answer_without_text_says_so(workbench: Workbench, at: AppTest) -> No
     assert "The answer was cut off: it reached the token limit." in said(at)
 
 
-def test_a_choice_without_text_stands_beside_one_that_has_it(workbench: Workbench, at: AppTest) -> None:
+def test_a_choice_without_text_is_shown_beside_a_choice_with_text(workbench: Workbench, at: AppTest) -> None:
     answered(workbench, at, completion("Yes.", ""))
     assert choices(at) == [("Choice 0", "Yes."), ("Choice 1", ":gray[No text.]")]
 
 
-def test_what_the_tokens_are_is_linked(workbench: Workbench, at: AppTest) -> None:
+def test_the_page_links_to_an_explanation_of_tokens(workbench: Workbench, at: AppTest) -> None:
     (link,) = send(at, "Send").link_button
     assert (link.label, "managing-tokens" in link.proto.url) == ("Managing tokens", True)
 
@@ -205,7 +203,7 @@ def test_what_the_tokens_are_is_linked(workbench: Workbench, at: AppTest) -> Non
 # -- what went wrong
 
 
-def test_an_error_shows_its_sentence_and_leaves_what_was_set(workbench: Workbench, at: AppTest) -> None:
+def test_an_error_is_shown_and_the_parameters_stay(workbench: Workbench, at: AppTest) -> None:
     workbench.server.next(Reply(400, error("Unsupported value: temperature.", param="temperature")))
     send(prompts(tune(at, temperature=0.5, n=2), system="Be kind.", user="Hello"), "Send")
     (sentence,) = lines(at.error)
@@ -226,7 +224,7 @@ def test_a_refused_key_that_the_provider_repeats_is_not_shown(workbench: Workben
     assert key not in everything(at)
 
 
-def test_a_key_that_does_not_open_is_told_and_nothing_booked(workbench: Workbench, at: AppTest) -> None:
+def test_a_key_that_cannot_be_opened_is_reported_and_no_call_is_recorded(workbench: Workbench, at: AppTest) -> None:
     workbench.break_keys()
     send(tune(at, temperature=0.5), "Send")
     assert lines(at.error) == [CANNOT_OPEN]
@@ -234,7 +232,7 @@ def test_a_key_that_does_not_open_is_told_and_nothing_booked(workbench: Workbenc
     assert workbench.sql("SELECT count(*) FROM calls") == [(0,)]
 
 
-def test_a_missing_model_is_told_and_nothing_booked(workbench: Workbench) -> None:
+def test_a_missing_model_is_reported_and_no_call_is_recorded(workbench: Workbench) -> None:
     workbench.connect(model_default="")
     at = send(visit("tuner"), "Send")
     assert lines(at.warning) == ["Name a model: “OpenAI” has no default model."]
@@ -244,7 +242,7 @@ def test_a_missing_model_is_told_and_nothing_booked(workbench: Workbench) -> Non
 # -- what stays
 
 
-def test_what_was_set_and_answered_stays_while_one_looks_elsewhere(workbench: Workbench, at: AppTest) -> None:
+def test_parameters_and_answer_stay_during_a_visit_to_another_page(workbench: Workbench, at: AppTest) -> None:
     answered(workbench, prompts(tune(at, temperature=0.5), system="", user="Hello"), completion("Kept."))
     go(go(at, "usage"), "tuner")
     assert at.number_input(key="option:temperature").value == 0.5

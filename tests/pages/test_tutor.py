@@ -14,7 +14,7 @@ def system_prompt(at: AppTest) -> str:
 
 
 @pytest.mark.parametrize(("page", "in_it"), [("tutor", "fractions"), ("game_character", "lighthouse")])
-def test_the_role_is_the_first_message_of_every_turn_and_its_chats_stay_on_its_page(
+def test_the_role_is_the_first_message_of_every_request_and_the_chats_stay_on_their_page(
     workbench: Workbench, page: str, in_it: str
 ) -> None:
     workbench.connect()
@@ -31,7 +31,7 @@ def test_the_role_is_the_first_message_of_every_turn_and_its_chats_stay_on_its_p
 
 
 @pytest.mark.parametrize(("page", "chosen"), [("tutor", "chess openings"), ("game_character", "a ghost who")])
-def test_the_settings_of_the_chat_show_the_role_that_it_is_told(workbench: Workbench, page: str, chosen: str) -> None:
+def test_the_chat_settings_show_the_role_as_the_system_prompt(workbench: Workbench, page: str, chosen: str) -> None:
     workbench.connect()
     at = visit(page)
     box = at.main.selectbox[0]
@@ -58,7 +58,7 @@ def test_a_role_can_be_typed(workbench: Workbench, page: str, typed: str) -> Non
 
 
 @pytest.mark.parametrize("page", ["tutor", "game_character"])
-def test_what_the_chat_page_tells_a_new_chat_is_told_there_only(workbench: Workbench, page: str) -> None:
+def test_a_system_prompt_typed_on_the_chat_page_is_used_only_there(workbench: Workbench, page: str) -> None:
     workbench.connect()
     at = visit("chat")
     at.text_area(key="system:new:chat:field").set_value("Answer in Latin.").run()
@@ -70,7 +70,7 @@ def test_what_the_chat_page_tells_a_new_chat_is_told_there_only(workbench: Workb
     assert plain(titles["chat"]) not in labels(go(at, page))
 
 
-def test_another_subject_is_told_to_the_next_chat_only(workbench: Workbench) -> None:
+def test_a_new_subject_applies_to_the_next_chat_only(workbench: Workbench) -> None:
     workbench.connect()
     at = use(visit("tutor"))
     at = press(at, "New chat")

@@ -109,7 +109,7 @@ def test_the_totals_are_those_of_all_rows(used: Workbench) -> None:
     }
 
 
-def test_large_numbers_have_their_thousands_apart(used: Workbench) -> None:
+def test_large_numbers_have_thousands_separators(used: Workbench) -> None:
     used.sql("UPDATE calls SET total_tokens = 1234567 WHERE id = 1")
     used.sql("UPDATE calls SET total_tokens = 0 WHERE id > 1")
     assert metrics(visit("usage"))["Total tokens"] == "1,234,567"
@@ -118,7 +118,7 @@ def test_large_numbers_have_their_thousands_apart(used: Workbench) -> None:
 # -- what is unknown
 
 
-def test_calls_without_tokens_are_counted_and_said(used: Workbench) -> None:
+def test_the_page_says_how_many_calls_have_no_token_usage(used: Workbench) -> None:
     assert used.sql("SELECT count(*) FROM calls WHERE total_tokens IS NULL") == [(2,)]
     at = visit("usage")
     assert "2 of these calls have no token usage: they failed, were stopped, or" in said(at)
@@ -126,7 +126,7 @@ def test_calls_without_tokens_are_counted_and_said(used: Workbench) -> None:
     assert "4 calls are not included in the cost: the price of their model is unknown." in said(at)
 
 
-def test_where_every_call_is_unknown_there_is_a_dash_and_no_zero(workbench: Workbench) -> None:
+def test_totals_without_any_token_usage_are_a_dash(workbench: Workbench) -> None:
     workbench.connect()
     workbench.server.next(Reply(501, error("Down.")))
     send(visit("tuner"), "Send")
@@ -137,7 +137,7 @@ def test_where_every_call_is_unknown_there_is_a_dash_and_no_zero(workbench: Work
     assert "1 of these calls has no token usage: it failed, was stopped, or" in said(at)
 
 
-def test_no_tokens_at_all_are_a_zero(workbench: Workbench) -> None:
+def test_a_reported_total_of_zero_tokens_is_a_zero(workbench: Workbench) -> None:
     workbench.connect()
     workbench.server.next(Reply(200, completion("")))
     send(visit("tuner"), "Send")
@@ -147,7 +147,7 @@ def test_no_tokens_at_all_are_a_zero(workbench: Workbench) -> None:
     assert "1 call is not included in the cost: the price of its model is unknown." in said(at)
 
 
-def test_a_call_with_a_price_and_no_total_is_not_said_to_have_none(workbench: Workbench) -> None:
+def test_a_call_with_a_price_and_without_a_total_counts_as_priced(workbench: Workbench) -> None:
     saved = workbench.connect()
     base.database().configurations.change(base.person(), saved.id, {"price": Price(input=1, output=1)})
     usage = {"prompt_tokens": 1, "completion_tokens": 1}
@@ -172,19 +172,19 @@ def test_a_call_with_a_price_and_no_total_is_not_said_to_have_none(workbench: Wo
         ("Not/AZone", "Sun 1 Mar 2026"),
     ],
 )
-def test_days_are_those_of_the_viewer(workbench: Workbench, zone: str, day: str) -> None:
+def test_days_follow_the_time_zone_of_the_viewer(workbench: Workbench, zone: str, day: str) -> None:
     workbench.connect()
     press(visit("configurations"), "Test")
     workbench.sql("UPDATE calls SET started_at = ?", EVENING)
     assert list(table(visit("usage", zone=zone), "day")) == [day]
 
 
-def test_days_stand_in_their_order(used: Workbench) -> None:
+def test_days_are_in_chronological_order(used: Workbench) -> None:
     used.sql("UPDATE calls SET started_at = ? - id * 86400000", EVENING)
     assert list(table(visit("usage"), "day"))[:3] == ["Thu 19 Feb 2026", "Fri 20 Feb 2026", "Sat 21 Feb 2026"]
 
 
-def test_a_user_sees_their_own_calls_and_an_administrator_all(used: Workbench) -> None:
+def test_a_user_sees_their_own_calls_and_an_administrator_sees_all_calls(used: Workbench) -> None:
     other = base.database().people.add(base.person(), "Somebody", PersonRole.USER)
     used.sql("UPDATE calls SET person_id = ? WHERE page = 'chat'", other.id)
     assert metrics(visit("usage"))["Calls"] == "10"
@@ -213,14 +213,14 @@ def test_before_the_first_call_the_page_says_what_to_do(workbench: Workbench) ->
     assert not at.dataframe
 
 
-def test_a_call_that_is_under_way_is_not_counted(used: Workbench) -> None:
+def test_a_running_call_is_not_counted(used: Workbench) -> None:
     used.sql("UPDATE calls SET status = 'running' WHERE id = 1")
     at = visit("usage")
     assert metrics(at)["Calls"] == "9"
     assert table(at, "page") == sums(used, PAGE)
 
 
-def test_only_the_answer_keeps_its_tokens_when_a_chat_is_deleted(used: Workbench) -> None:
+def test_usage_keeps_the_tokens_of_a_deleted_chat(used: Workbench) -> None:
     before = metrics(visit("usage"))
     ((id,),) = used.sql("SELECT id FROM chat_sessions WHERE page = 'chat'")
     base.database().chat_sessions.delete(base.person(), id)

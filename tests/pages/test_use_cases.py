@@ -69,7 +69,7 @@ def _short(content: Any) -> Any:
 
 
 @pytest.mark.parametrize("page", USE_CASES)
-def test_a_use_case_answers_when_its_button_is_pressed_at_once(workbench: Workbench, page: str) -> None:
+def test_a_use_case_answers_with_its_default_inputs(workbench: Workbench, page: str) -> None:
     workbench.connect()
     at = visit(page)
     messages, others = previewed(at)
@@ -93,7 +93,7 @@ def test_a_use_case_answers_when_its_button_is_pressed_at_once(workbench: Workbe
 
 
 @pytest.mark.parametrize("page", sorted(TALKING))
-def test_what_was_talked_about_is_there_again_after_a_reload(workbench: Workbench, page: str) -> None:
+def test_a_conversation_is_restored_after_a_reload(workbench: Workbench, page: str) -> None:
     workbench.connect()
     at = use(visit(page))
     there = [lines(message.markdown) + lines(message.text) for message in at.chat_message]
@@ -113,7 +113,7 @@ def test_an_azure_deployment_answers_a_use_case_too(workbench: Workbench, page: 
 
 
 @pytest.mark.parametrize("page", sorted(TALKING))
-def test_a_refused_message_of_a_talk_ends_in_a_sentence(workbench: Workbench, page: str) -> None:
+def test_a_refused_message_of_a_conversation_shows_an_error(workbench: Workbench, page: str) -> None:
     workbench.connect()
     workbench.server.next(Reply(400, error("This is not taken.", code="odd")))
     at = use(visit(page))
@@ -124,7 +124,7 @@ def test_a_refused_message_of_a_talk_ends_in_a_sentence(workbench: Workbench, pa
 
 @pytest.mark.parametrize("page", ALONE)
 @pytest.mark.parametrize("statuses", [(400,), pytest.param((400, 401, 501), marks=pytest.mark.soak)], ids=len)
-def test_a_refused_request_ends_in_a_sentence_and_what_was_typed_can_be_sent_again(
+def test_a_refused_request_shows_an_error_and_its_inputs_can_be_sent_again(
     workbench: Workbench, page: str, statuses: tuple[int, ...]
 ) -> None:
     workbench.connect()
@@ -147,7 +147,7 @@ def test_a_refused_request_ends_in_a_sentence_and_what_was_typed_can_be_sent_aga
 
 
 @pytest.mark.parametrize("page", USE_CASES)
-def test_a_stored_key_that_does_not_open_sends_nothing(workbench: Workbench, page: str) -> None:
+def test_nothing_is_sent_when_the_stored_key_cannot_be_opened(workbench: Workbench, page: str) -> None:
     workbench.connect()
     workbench.break_keys()
     at = use(visit(page))
@@ -157,9 +157,7 @@ def test_a_stored_key_that_does_not_open_sends_nothing(workbench: Workbench, pag
 
 
 @pytest.mark.parametrize("page", WRITING_ALONE)
-def test_what_is_typed_is_data_that_cannot_leave_its_quotes_and_is_shown_as_text(
-    workbench: Workbench, page: str
-) -> None:
+def test_typed_text_cannot_break_out_of_its_quotes_and_is_shown_as_plain_text(workbench: Workbench, page: str) -> None:
     workbench.connect()
     at = visit(page)
     fields = [*at.main.text_area, *at.main.text_input]
@@ -184,7 +182,7 @@ def test_what_is_typed_is_data_that_cannot_leave_its_quotes_and_is_shown_as_text
 
 
 @pytest.mark.parametrize("page", at_the_doors([*WRITING_ALONE, "vision", "function_calling", "operations"]))
-def test_a_megabyte_is_sent_whole_and_shown_in_part(workbench: Workbench, page: str) -> None:
+def test_a_text_of_a_megabyte_is_sent_whole_and_shown_in_part(workbench: Workbench, page: str) -> None:
     workbench.connect()
     at = visit(page)
     text = "wörd " * 200_000 + "end"
@@ -209,7 +207,7 @@ def test_a_megabyte_is_sent_whole_and_shown_in_part(workbench: Workbench, page: 
 
 
 @pytest.mark.parametrize("page", at_the_doors([*WRITING_ALONE, "vision", "operations"]))
-def test_changed_inputs_are_told_beside_the_answer_of_before(workbench: Workbench, page: str) -> None:
+def test_a_note_beside_the_answer_says_that_the_inputs_have_changed(workbench: Workbench, page: str) -> None:
     workbench.connect()
     at = use(visit(page))
     before = text_field(at).value
@@ -220,7 +218,7 @@ def test_changed_inputs_are_told_beside_the_answer_of_before(workbench: Workbenc
         assert lines(at.caption).count(CHANGED) == times
 
 
-def test_records_that_were_edited_go_along_as_data(workbench: Workbench) -> None:
+def test_edited_records_are_sent_as_data(workbench: Workbench) -> None:
     workbench.connect()
     at = use(visit("json_demo_data"))
     edited = {"edited_rows": {0: {"name": HOSTILE}}, "added_rows": [], "deleted_rows": [1]}
@@ -260,7 +258,7 @@ ODD_AT = [
 
 
 @pytest.mark.parametrize(("page", "name"), ODD_AT)
-def test_an_answer_that_says_nothing_or_declines_is_told_and_one_can_go_on(
+def test_an_empty_or_declining_answer_is_reported_and_the_page_stays_usable(
     workbench: Workbench, page: str, name: str
 ) -> None:
     workbench.connect()
@@ -285,7 +283,7 @@ def test_an_answer_that_says_nothing_or_declines_is_told_and_one_can_go_on(
 # -- home
 
 
-def test_the_home_page_searches_titles_sentences_and_needs(workbench: Workbench) -> None:
+def test_the_search_on_the_home_page_covers_titles_sentences_and_abilities(workbench: Workbench) -> None:
     at = visit()
 
     def found(words: str) -> set[str]:
@@ -328,8 +326,8 @@ def test_adding_a_use_case_is_one_file(tmp_path: Path) -> None:
     assert int(passed[1]) >= 15
     for test in (
         "test_every_use_case_has_a_card_with_its_sentence_and_a_link",
-        "test_a_use_case_answers_when_its_button_is_pressed_at_once",
-        "test_what_is_typed_is_data_that_cannot_leave_its_quotes_and_is_shown_as_text",
+        "test_a_use_case_answers_with_its_default_inputs",
+        "test_typed_text_cannot_break_out_of_its_quotes_and_is_shown_as_plain_text",
     ):
         assert f"{test}[haiku] PASSED" in done.stdout
 
@@ -339,13 +337,13 @@ def test_every_page_of_the_showcase_is_opened_by_these_tests() -> None:
     assert {use_case.group for use_case in base.use_cases()} == set(base.USE_CASE_GROUPS)
 
 
-def test_what_a_use_case_needs_has_words(workbench: Workbench) -> None:
+def test_every_ability_that_a_use_case_needs_has_a_label(workbench: Workbench) -> None:
     """Else neither its card nor its page could be drawn."""
     assert {need for use_case in base.use_cases() for need in use_case.needs} == set(account.NEEDS)
 
 
 @pytest.mark.parametrize("page", ["translate", "json_demo_data", "operations", "tuner"])
-def test_an_answer_outlives_the_last_configuration(workbench: Workbench, page: str) -> None:
+def test_an_answer_stays_after_the_last_configuration_was_deleted(workbench: Workbench, page: str) -> None:
     saved = workbench.connect()
     at = use(visit(page))
     assert "gpt-test-2026-01-01" in said(at)

@@ -15,7 +15,7 @@ def pictures(at: AppTest) -> list[str]:
     return [url for image in at.image for url in image.value]
 
 
-def test_a_picture_goes_along_and_stands_beside_what_was_seen(workbench: Workbench) -> None:
+def test_a_picture_is_sent_and_shown_beside_the_answer(workbench: Workbench) -> None:
     workbench.connect()
     reply(workbench, "Four bars.")
     at = use(visit("vision"))
@@ -37,7 +37,9 @@ def test_a_picture_goes_along_and_stands_beside_what_was_seen(workbench: Workben
         (b"\xff\xd8\xff", "This picture is damaged and cannot be shown.", True),
     ],
 )
-def test_a_picture_that_is_none_is_a_sentence(workbench: Workbench, data: bytes, sentence: str, is_sent: bool) -> None:
+def test_a_file_that_is_not_a_picture_shows_an_error(
+    workbench: Workbench, data: bytes, sentence: str, is_sent: bool
+) -> None:
     workbench.connect()
     at = visit("vision")
     at.segmented_control[0].set_value("Upload").run()
@@ -48,7 +50,7 @@ def test_a_picture_that_is_none_is_a_sentence(workbench: Workbench, data: bytes,
     assert bool(workbench.bodies()) is is_sent
 
 
-def test_the_picture_that_was_sent_stands_beside_its_answer_after_another_was_chosen(workbench: Workbench) -> None:
+def test_the_sent_picture_stays_beside_its_answer_after_another_picture_was_chosen(workbench: Workbench) -> None:
     workbench.connect()
     at = use(visit("vision"))
     chosen, sent = pictures(at)
@@ -65,7 +67,7 @@ def test_the_picture_that_was_sent_stands_beside_its_answer_after_another_was_ch
     assert pictures(at)[-1] == sent
 
 
-def test_what_stands_in_a_preview_of_a_picture_is_its_beginning_and_its_size(workbench: Workbench) -> None:
+def test_the_preview_shows_the_beginning_and_the_size_of_a_picture(workbench: Workbench) -> None:
     workbench.connect()
     (shown,) = [each.value for each in visit("vision").json if "image_url" in each.value]
     assert "data:image/png;base64," in shown
@@ -73,7 +75,7 @@ def test_what_stands_in_a_preview_of_a_picture_is_its_beginning_and_its_size(wor
     assert len(shown) < 1_000
 
 
-def test_a_prompt_for_a_picture_is_sent_as_it_is_typed(workbench: Workbench) -> None:
+def test_a_prompt_for_a_picture_is_sent_as_typed(workbench: Workbench) -> None:
     workbench.connect()
     at = visit("vision")
     text_field(at).set_value(" ")

@@ -129,7 +129,7 @@ def test_azure_takes_an_entra_token_and_no_key_as_bearer(server: ProviderServer,
         ("/v1/elsewhere", None),
     ],
 )
-def test_what_is_not_there_is_not_found(http: httpx2.Client, path: str, code: str | None) -> None:
+def test_an_unknown_path_or_model_gets_404(http: httpx2.Client, path: str, code: str | None) -> None:
     answer = http.post(path, json=GOOD | {"model": "nobody"})
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == code
@@ -177,7 +177,7 @@ def test_connections_are_kept_alive(server: ProviderServer) -> None:
         (Reply(200, b"\xff\xfe"), None),
     ],
 )
-def test_a_scripted_reply_is_sent_once_as_it_is(
+def test_a_scripted_reply_is_sent_once_and_unchanged(
     server: ProviderServer, http: httpx2.Client, reply: Reply, body: str | None
 ) -> None:
     server.next(reply)
@@ -233,7 +233,7 @@ def test_a_hanging_request_ends_with_the_client(server: ProviderServer, http: ht
     assert server.disconnected.wait(120)
 
 
-def test_a_client_that_leaves_a_stream_is_noticed(server: ProviderServer, http: httpx2.Client) -> None:
+def test_a_client_that_leaves_a_stream_is_recorded(server: ProviderServer, http: httpx2.Client) -> None:
     server.next(Chunks([chunk("one"), threading.Event(), chunk("two")]))
     with http.stream("POST", PATHS["OpenAI"], json=GOOD) as answer:
         assert "one" in next(answer.iter_text())
@@ -241,7 +241,7 @@ def test_a_client_that_leaves_a_stream_is_noticed(server: ProviderServer, http: 
     assert server.disconnected.wait(120)
 
 
-def test_stopping_releases_what_hangs() -> None:
+def test_stopping_the_server_ends_hanging_requests() -> None:
     with ProviderServer() as server, httpx2.Client(headers=keys(server, server.key), timeout=10) as http:
         server.next(Chunks([chunk("one"), threading.Event()]))
         with http.stream("POST", f"{server.openai_endpoint}/chat/completions", json=GOOD) as answer:
