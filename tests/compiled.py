@@ -13,7 +13,7 @@ _COMPILED: dict[Any, Any] = {}
 
 
 class SQLite(SQLiteDialect_pysqlite):
-    """Equal to every other one, so that what was compiled is found."""
+    """Equal to every other instance, so that the compiled statement is found."""
 
     supports_statement_cache = True
 
@@ -25,7 +25,7 @@ class SQLite(SQLiteDialect_pysqlite):
 
 
 def share() -> None:
-    """From now on, in this process."""
+    """Share the cache from now on, in this process."""
     registry.register("sqlite", __name__, "SQLite")
     event.listen(Engine, "engine_connect", _use)
 

@@ -24,12 +24,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 BROWSER = "tests/e2e/"
-# They take longest or wait for processes; they go first, so that none of them is left alone at the end.
+# These files take longest or wait for processes. They run first, so that none runs alone at the end.
 LONGEST = (BROWSER, "tests/test_readme", "tests/generation/test_kill", "tests/db/test_kill", "tests/test_app")
 
 
 class OneBrowser(LoadFileScheduling):  # type: ignore[misc]  # it has no types
-    """With `-n`, each process gets a file at a time, in the order here; one of them gets all those of the browser.
+    """With `-n`, each process gets one file at a time, in this order; one process gets all browser tests.
 
     A browser and the app that it talks to take more than a core now and then. Two at a time would wait for each other.
     """
@@ -44,9 +44,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowser:
     return OneBrowser(config, log)
 
 
-@pytest.hookimpl(tryfirst=True)  # before `-m` is looked at
+@pytest.hookimpl(tryfirst=True)  # before pytest applies `-m`
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long forms or the others; what Hypothesis makes up belongs to both. What takes longest first."""
+    """Select the long forms or the other tests, and sort the longest first. Hypothesis tests belong to both."""
     for item in items:
         if _needs_postgresql(item):
             item.add_marker(pytest.mark.slow)

@@ -78,7 +78,7 @@ def main() -> int:
 
 
 def run(release: str, only: str | None, figures: list[str]) -> bool:
-    """Whether all went well on a Debian of its own; adds a line for each command. Leaves nothing behind."""
+    """Whether all commands succeeded on a new Debian; adds a line for each command. Removes the Debian."""
     with tempfile.TemporaryDirectory(prefix=f"fresh-{release}-", ignore_cleanup_errors=True) as folder:
         command = [sys.executable, __file__, "--release", release, "--inside", folder]
         command += ["--only", only] if only else []
@@ -260,7 +260,7 @@ class Machine:
         )
 
     def _press_control_c(self, make: "subprocess.Popen[str]") -> str:
-        """What it still says; ends what has not ended a minute later."""
+        """The remaining output; ends the process when it still runs a minute later."""
         with suppress(ProcessLookupError):
             os.killpg(make.pid, signal.SIGINT)
         limit = Timer(60, self.kill_all)

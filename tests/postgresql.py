@@ -33,7 +33,7 @@ def is_root() -> bool:
 
 
 class PostgreSQLServer:
-    """A server on this machine. It lets everybody in but `guarded` without a password, and `stranger` never."""
+    """A server on this machine. `guarded` needs a password, `stranger` is refused, other roles need no password."""
 
     def __init__(self, programs: Path, folder: Path) -> None:
         self.port = free_port()
@@ -52,7 +52,7 @@ class PostgreSQLServer:
         self._run("pg_ctl", "-w", "-l", f"{self._folder}/log", "-o", listen, "start")
 
     def stop(self) -> None:
-        """Whoever is connected is thrown out."""
+        """Stop the server, which ends all connections."""
         self._run("pg_ctl", "-m", "fast", "stop")
 
     def _run(self, name: str, *arguments: str) -> None:

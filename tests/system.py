@@ -1,4 +1,4 @@
-"""What the tests need of the system, and as a program gets what is missing: `python -m tests.system`.
+"""The system packages that the tests need; `python -m tests.system` installs the missing packages.
 
 As root on Debian it installs the packages. Anybody else is told which packages are missing, and gets Playwright's own
 Chromium. A failure is not the end: the tests say what they miss.

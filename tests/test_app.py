@@ -1,4 +1,4 @@
-"""The server's door: who is let in, what every answer carries, how it starts and how it ends."""
+"""The server: which requests it accepts, its security headers, its start and its shutdown."""
 
 import base64
 import hashlib
@@ -91,7 +91,7 @@ def running(
 def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[int, list[ForwardMsg]]]:
-    """A server's port, and what its first visitor was told, who came by a link to a page that is not the home page."""
+    """A server's port, and the messages to its first visitor, who opened a page other than the home page."""
     with running(request.param, tmp_path_factory.mktemp("app")) as (port, _):
         assert ask(port, "/configurations")[0] == 200
         with a_tab(port, "configurations") as told:
@@ -119,14 +119,14 @@ def ask(
 
 
 def say(port: int, *lines: str, address: str = "127.0.0.1") -> str:
-    """The status line that these lines are answered with."""
+    """The status line of the answer to these lines."""
     with socket.create_connection((address, port), timeout=20) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         return connection.recv(4096).split(b"\r\n")[0].decode()
 
 
 def shake_hands(port: int, headers: Mapping[str, str], address: str = "127.0.0.1") -> str:
-    """The status line that a websocket's handshake is answered with."""
+    """The status line of the answer to a websocket's handshake."""
     return say(
         port,
         "GET /_stcore/stream HTTP/1.1",
@@ -141,7 +141,7 @@ def shake_hands(port: int, headers: Mapping[str, str], address: str = "127.0.0.1
 
 @contextmanager
 def a_tab(port: int, page: str) -> Iterator[list[ForwardMsg]]:
-    """What a browser tab that opens `page` is told until the script has ended. The tab stays open in the block."""
+    """The messages to a tab that opens `page`, until the script has ended. The tab stays open within the block."""
     address, origin = f"ws://localhost:{port}/_stcore/stream", Origin(f"http://localhost:{port}")
     with connect(address, origin=origin, subprotocols=[Subprotocol("streamlit")], proxy=None) as tab:
         asked = BackMsg()
@@ -395,7 +395,7 @@ def test_a_server_has_the_options_whatever_folder_it_was_started_in(server: str,
 
 
 def has_them(told: list[ForwardMsg]) -> bool:
-    """Whether a tab has the options that it is told about: no statistics, no developer's menu, no search for errors."""
+    """Whether a tab receives our options: no statistics, no developer menu, no links to search for errors."""
     [config] = [message.new_session.config for message in told if message.HasField("new_session")]
     wanted = (False, Config.ToolbarMode.MINIMAL, Config.ShowErrorLinks.SHOW_ERROR_LINKS_FALSE)
     return (config.gather_usage_stats, config.toolbar_mode, config.show_error_links) == wanted
@@ -480,7 +480,7 @@ STARTS = [*(("streamlit", name) for name in REFUSALS), ("uvicorn", "no key at al
 
 @pytest.fixture(scope="module")
 def ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Future[Ended]]]:
-    """How each of the starts ends. Several at a time: each spends a second on its imports."""
+    """The result of each start. Several run at a time, because each spends a second on its imports."""
 
     def start(server: str, name: str) -> Ended:
         folder = tmp_path_factory.mktemp("refused")

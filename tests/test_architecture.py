@@ -20,14 +20,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LINTED = {"connector", "db", "demo", "generation", "pages", "settings"}
-"""What import-linter looks at."""
+"""The packages that import-linter checks."""
 ENVIRONMENT_READERS = {"app.py", "db/__main__.py", "demo/__main__.py", "demo/model.py", "settings.py"}
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What the files of one part may import beside the standard library and our own packages."""
+    """The imports that the files of one part may use besides the standard library and our own packages."""
 
     may: frozenset[str]
     only_this: frozenset[str] = frozenset()
@@ -88,7 +88,7 @@ def rule_for(path: str) -> Rule:
 
 
 def violations(path: str, source: str) -> Iterator[str]:
-    """What this file imports, or reads of the environment, and must not."""
+    """The forbidden imports and reads of the environment in this file."""
     allowed = rule_for(path)
     tree = ast.parse(source, path)
     deep = {id(node) for function in ast.walk(tree) if isinstance(function, FUNCTION) for node in ast.walk(function)}
@@ -202,7 +202,7 @@ VIOLATIONS = {
 
 
 def contracts() -> dict[str, str]:
-    """Their names by their ids."""
+    """The names of the contracts by their ids."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         return {each["id"]: each["name"] for each in tomllib.load(file)["tool"]["importlinter"]["contracts"]}
 
@@ -214,7 +214,7 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What import-linter reports of a copy of our packages with all forbidden imports and a new room, by contract."""
+    """The report of import-linter by contract, for a copy of our packages with forbidden imports and a new room."""
     copy = tmp_path_factory.mktemp("violated")
     for package in LINTED - {"settings"}:
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))

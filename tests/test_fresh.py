@@ -1,4 +1,4 @@
-"""`make fresh` says what it needs; what it does takes many minutes and is a command of its own."""
+"""`make fresh` names its missing requirements. The command itself takes many minutes and has no test here."""
 
 import os
 import subprocess

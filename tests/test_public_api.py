@@ -1,4 +1,4 @@
-"""What `connector` promises to those who import it: these names, and nothing heavy behind them."""
+"""The public names of `connector`, and the absence of heavy imports."""
 
 import ast
 import subprocess

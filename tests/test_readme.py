@@ -1,4 +1,4 @@
-"""What the documents tell a person to type works, on a copy of the project as a clone would have it."""
+"""The commands in the documents work on a copy of the project, as in a clone."""
 
 import os
 import re
@@ -36,14 +36,14 @@ OUTCOME = CLONE.with_name(f"{CLONE.name}.outcome")
 
 
 def begin() -> None:
-    """Install while other tests run: it takes half a minute, and is pip's work."""
+    """Install in the background while other tests run: it takes half a minute."""
     with suppress(FileExistsError):  # another process does it
         CLONE.mkdir()
         Thread(target=install, args=[CLONE], name="install").start()
 
 
 def install(folder: Path) -> None:
-    """Say how it went in `OUTCOME`; nothing there is well."""
+    """Write the result into the file `OUTCOME`; an empty file means success."""
     outcome = ""
     try:
         type_what_installs(folder)
@@ -76,7 +76,7 @@ def plain_lines() -> list[str]:
 
 @pytest.fixture(scope="module")
 def clone() -> Iterator[Path]:
-    """The copy, once all is installed."""
+    """The copy, after the installation has ended."""
     while not OUTCOME.exists():
         time.sleep(0.1)
     assert OUTCOME.read_text() == ""
@@ -86,7 +86,7 @@ def clone() -> Iterator[Path]:
 
 
 def copy_to(folder: Path) -> None:
-    """All files that git knows or would take, and nothing that was made here."""
+    """Copy all files that git tracks or would add, without ignored files."""
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines():
         if (ROOT / name).is_file():
@@ -122,7 +122,7 @@ def running(command: str, folder: Path, **environment: str) -> Iterator["subproc
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_plain_lines_install_and_start_the_app_and_make_demo_starts_all(clone: Path) -> None:
-    """One after the other, since the second finds the virtual environment of the first and completes it."""
+    """The commands run one after the other, because the second completes the virtual environment of the first."""
     first_line, *_, start = plain_lines()
     assert first_line.startswith("python3 -m venv")
     port = free_port()
@@ -151,7 +151,7 @@ def test_the_plain_lines_install_and_start_the_app_and_make_demo_starts_all(clon
 
 @pytest.mark.slow
 def test_the_maintenance_commands_work(clone: Path) -> None:
-    """Behind the test above, which has started the app there."""
+    """Runs after the test above, which has started the app in the same copy."""
     commands = next(block for block in blocks("bash") if "-m db" in block).splitlines()
     assert [line.split()[3] for line in commands] == ["status", "backup", "restore", "rotate-key"]
     for line in commands:
@@ -181,7 +181,7 @@ print("".join(client.stream(ChatCompletionsRequest.of_prompts("Four"))))
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_connector_works_without_streamlit_and_a_database(clone: Path, tmp_path: Path) -> None:
-    """In an environment of its own, with what pyproject.toml names for it and nothing else."""
+    """The environment has only the dependencies that pyproject.toml names for the connector."""
     python = clone / "alone" / "bin" / "python"
     with ProviderServer() as server:
         run = subprocess.run(
@@ -240,7 +240,7 @@ def test_the_readme_lists_exactly_the_settings() -> None:
 
 
 def test_every_page_but_a_use_case_is_in_the_readme() -> None:
-    """Adding a use case is one file, and needs no line there."""
+    """A use case is one file and needs no line in the README."""
     files = [file for file in (ROOT / "pages").glob("*/*.py") if file.parent.name != "shared"]
     titles = {file: title_of(file.stem) for file in [*files, ROOT / "pages" / "home.py"]}
     named = set(re.findall(r"^\| ([A-Z][a-z ]+) \|", README, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""What the environment decides: defaults, blanks, refusals."""
+"""Settings from the environment: defaults, blanks, refusals."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Who cannot install packages is told which packages the tests need."""
+"""A person without root rights sees which packages the tests need."""
 
 from tests.system import Need, advice, missing
 

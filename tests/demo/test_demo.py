@@ -44,7 +44,7 @@ def start(settings: Settings) -> subprocess.Popen[str]:
 
 
 def press_control_c(demo: subprocess.Popen[str]) -> None:
-    """As a terminal does it: the signal goes to the process and to everything that it started."""
+    """Interrupt the process and everything that it started, as a terminal does."""
     os.killpg(demo.pid, signal.SIGINT)
 
 
@@ -107,7 +107,7 @@ def test_the_demo_names_an_unusual_port_of_the_app_and_a_second_demo_says_what_t
 
 @contextmanager
 def occupied(port: int) -> Iterator[None]:
-    """Something listens on this port, another program's or the test's own."""
+    """Within the block a program listens on this port: another program, else the test itself."""
     with ExitStack() as own:
         if not is_in_use(port):
             own.enter_context(socket.create_server(("127.0.0.1", port)))

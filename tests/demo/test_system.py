@@ -1,4 +1,4 @@
-"""What a system must have for the built-in model is checked before anything is downloaded."""
+"""The system requirements of the built-in model are checked before the download."""
 
 import subprocess
 import sys

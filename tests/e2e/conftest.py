@@ -54,14 +54,14 @@ class App:
         return f"http://localhost:{self.port}"
 
     def empty(self) -> None:
-        """Nothing is in its database any more but the person who uses it."""
+        """Empty the database; only the local person is kept."""
         with closing(sqlite3.connect(self.database)) as connection, connection:
             for table in Record.metadata.sorted_tables:
                 if table.name != "people":
                     connection.execute(f"DELETE FROM {table.name}")
 
     def add_configuration(self, server: ProviderServer, name: str = "Local") -> None:
-        """Past the pages: one that works."""
+        """Add a working configuration directly to the database, without the pages."""
         database = Database(f"sqlite:///{self.database}")
         working = Configuration(
             display_name=name,
@@ -170,11 +170,11 @@ class Visitor:
         return int(self.page.evaluate(width))
 
     def text(self, text: str) -> Locator:
-        """Where one reads it: Streamlit keeps what has lost its place, unseen, until the script has ended."""
+        """The visible elements: Streamlit keeps removed elements, hidden, until the script has ended."""
         return self.page.get_by_text(text).filter(visible=True)
 
     def save(self) -> None:
-        """Save a configuration's form, and wait until all of it is gone: its Test is not that of a card."""
+        """Save a configuration's form, and wait until the form is gone: a form and a card both have a Test button."""
         self.press("Save")
         expect(self.page.get_by_role("heading", level=1)).to_have_text("Configurations")
         expect(self.page.get_by_role("main").get_by_role("button", name="Save", exact=True)).to_have_count(0)

@@ -1,4 +1,4 @@
-"""What goes wrong ends in a sentence, in place, with what was typed still there and nothing secret in it."""
+"""Each failure shows a sentence in place; the typed text stays, and no sentence contains a secret."""
 
 import re
 import sqlite3
@@ -35,12 +35,12 @@ FAILED_STEP = {
     "web page": "api, no redirect, no web page",
     "cut off": "answer",
 }
-"""Where the test of a configuration finds it."""
+"""The endpoint that the test of a configuration calls."""
 
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory, scripted: ProviderServer) -> Iterator[App]:
-    """An app with one configuration for each trouble."""
+    """An app with one configuration for each kind of failure."""
     with App(tmp_path_factory.mktemp("broken")) as app:
         database = Database(f"sqlite:///{app.database}")
         for name in TROUBLE:

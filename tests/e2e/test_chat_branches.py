@@ -1,4 +1,4 @@
-"""What can be done with a chat: other versions, other words, other settings; what is sent is what is shown."""
+"""Versions, edits and settings of a chat; the requests contain exactly the messages that the page shows."""
 
 import base64
 import json
@@ -46,7 +46,7 @@ def messages(page: Page) -> Locator:
 
 
 def ask(visitor: Visitor, text: str) -> None:
-    """Say something, and wait until its answer has ended."""
+    """Send a message, and wait until its answer has ended."""
     before = messages(visitor.page).count()
     visitor.say(text)
     it_is_answered(visitor, before + 2)
@@ -59,18 +59,18 @@ def it_is_answered(visitor: Visitor, count: int) -> None:
 
 
 def shown(page: Page, *texts: str) -> None:
-    """The conversation is made of these messages."""
+    """Wait until the page shows exactly these messages."""
     expect(messages(page)).to_contain_text(list(texts))
     expect(messages(page)).to_have_count(len(texts))
 
 
 def sent(provider: ProviderServer, nth: int = -1) -> list[Any]:
-    """What went along with a request, and the message itself."""
+    """The messages of a request: the earlier messages and the new message."""
     return [message["content"] for message in provider.requests[nth].body["messages"]]
 
 
 def stored(app: App, chat: str) -> list[tuple[str, str]]:
-    """All messages of a chat in the database, on whatever branch."""
+    """All messages of a chat in the database, on all branches."""
     with closing(sqlite3.connect(app.database)) as database:
         rows = database.execute("SELECT role, content FROM messages WHERE session_id = ? ORDER BY position", (chat,))
         return list(rows)
@@ -81,13 +81,13 @@ def chat_of(page: Page) -> str:
 
 
 def opened(page: Page, name: str) -> Locator:
-    """Press what opens a box of the same name; that box."""
+    """Press the button that opens a box of the same name. Returns the box."""
     page.get_by_role("button", name=re.compile(rf"{re.escape(name)}\b")).click()
     return page.get_by_role("dialog", name=name)
 
 
 def go_to_version(message: Locator, number: int) -> None:
-    """From one of two versions of a message to the other."""
+    """Switch from one of two versions of a message to the other."""
     message.get_by_role("button", name=f"Version {3 - number} of 2").click()
     menu = message.page.get_by_role("menuitem").or_(message.page.get_by_role("option"))
     menu.filter(has_text=f"Version {number}").click()
@@ -348,7 +348,7 @@ def test_a_picture_is_sent_with_its_message_and_shown(visitor: Visitor, provider
 
 
 def picture(page: Page, name: str, data: bytes) -> None:
-    """Put it beside the message, and wait until the app has it."""
+    """Attach a file to the message, and wait until the app has received the file."""
     box = page.get_by_test_id("stChatInput")
     box.locator("input[type=file]").first.set_input_files({"name": name, "mimeType": "image/png", "buffer": data})
     expect(box.get_by_text(name)).to_be_visible()

@@ -1,4 +1,4 @@
-"""An answer goes on, whatever becomes of the tab that asked for it, and all of its words are there in the end."""
+"""An answer continues when its tab reloads, closes or loses its connection, and no word is lost."""
 
 import re
 import socket
@@ -36,7 +36,7 @@ COUNT_MESSAGES = """() => {
 
 
 class Story:
-    """An answer of three parts: the second and the third come when the test says so."""
+    """An answer in parts; the provider sends each part after the first when the test calls `tell`."""
 
     def __init__(self, *parts: str) -> None:
         self.parts = parts or ("Once upon a time", " there was a test", " that waited for nothing.")
@@ -58,7 +58,7 @@ class Story:
 
 
 class Cable(socketserver.ThreadingTCPServer):
-    """A way to the app that can be cut: all that goes over it ends in the middle, and nothing new gets through."""
+    """A proxy in front of the app that can be cut: open connections end at once, and new connections fail."""
 
     daemon_threads = True
 
@@ -123,7 +123,7 @@ def visitor(context: BrowserContext, shared_app: App) -> Visitor:
 
 @pytest.fixture
 def story(provider: ProviderServer) -> Iterator[Story]:
-    """What the next request gets."""
+    """Script the answer to the next request."""
     story = Story()
     provider.next(story.chunks())
     yield story
@@ -132,12 +132,12 @@ def story(provider: ProviderServer) -> Iterator[Story]:
 
 
 def writing(page: Page) -> Locator:
-    """The answer that is being written, as it is drawn so far."""
+    """The answer that is being written, as the page shows it so far."""
     return page.get_by_role("group", name="Answer being written")
 
 
 def ask(visitor: Visitor, story: Story, question: str) -> str:
-    """Ask, and wait for the first part; the address of the chat, below that of the app."""
+    """Send a message, and wait for the first part. Returns the path and query of the chat's address."""
     visitor.open("chat")
     visitor.say(question)
     expect(writing(visitor.page)).to_have_text(story.parts[0])
@@ -146,7 +146,7 @@ def ask(visitor: Visitor, story: Story, question: str) -> str:
 
 
 def it_ends(page: Page, story: Story) -> None:
-    """The third part comes, and the page shows the stored answer: whole, once, and with its numbers."""
+    """Send the third part, and wait for the stored answer: complete, once, with its tokens and times."""
     story.tell(2)
     it_is_whole(page, story)
 
@@ -250,7 +250,7 @@ def test_an_interrupted_network_connection_loses_no_word(visitor: Visitor, cable
 def test_an_answer_that_ends_while_the_page_is_disconnected_is_shown_whole_after_reconnecting(
     visitor: Visitor, story: Story
 ) -> None:
-    """A page has two connections: that of Streamlit may be away while the words still come."""
+    """A page has two connections: Streamlit's can be lost while the event stream still delivers text."""
     page, sockets, is_away = visitor.page, list[WebSocketRoute](), threading.Event()
 
     def carry(socket: WebSocketRoute) -> None:
@@ -431,7 +431,7 @@ def test_in_a_long_chat_the_shown_messages_do_not_move_when_a_message_is_sent(
 
 
 def lengthen(app: App, chat: str, number: int) -> None:
-    """So many more messages, as if they had been said."""
+    """Insert this many messages into the database."""
     with closing(sqlite3.connect(app.database)) as connection, connection:
         ((last,),) = connection.execute("SELECT max(id) FROM messages")
         connection.executemany(

@@ -1,4 +1,4 @@
-"""The whole life of a configuration as an administrator lives it, on both databases; its key shows nowhere."""
+"""The whole life of a configuration, on both databases: its key appears in no page, log, output or row."""
 
 import base64
 import os
@@ -210,14 +210,14 @@ def nothing_holds_the_key(app: App, visitors: list[Visitor], provider: ProviderS
 
 
 def pages_and_files(visitors: list[Visitor]) -> Iterator[bytes]:
-    """What came over HTTP, beside the frames; asked for once more."""
+    """The HTTP responses that the browser received besides the frames; each address is requested again."""
     for url in {url for each in visitors for url in each.asked if url.startswith(each.app.url)}:
         with suppress(HTTPError), urlopen(url) as answer:
             yield answer.read()
 
 
 def forms_of(secret: str) -> Iterator[bytes]:
-    """As it is, as in an address, and as it would stand within any base64; without its ends, which may be cut."""
+    """The key as plain text, URL-encoded, and as it appears inside base64, without ends that an offset changes."""
     yield secret[:-4].encode()
     yield secret[:16].encode()
     yield quote(secret[:-4], safe="").encode()
@@ -228,7 +228,7 @@ def forms_of(secret: str) -> Iterator[bytes]:
 
 
 def content_of(app: App) -> bytes:
-    """All that is stored: the files with the write-ahead log, or each row of each table."""
+    """All stored bytes: the files including the write-ahead log, or each row of each table."""
     url = app._environment["DATABASE_URL"]
     if not url.startswith("postgresql:"):
         return b"".join(path.read_bytes() for path in app.database.parent.glob(f"{app.database.name}*"))

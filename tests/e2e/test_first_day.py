@@ -1,4 +1,4 @@
-"""A first day: set up, test, chat, come back, a use case, the tuner, and what it all took.
+"""A first day: set up, test, chat, come back, a use case, the tuner, and the usage of all calls.
 
 Once against the real built-in model, once against a server in Azure's form; a recorder stands between.
 """
@@ -25,7 +25,7 @@ TESTED = 4
 
 @dataclass(frozen=True)
 class Account:
-    """What a person types into the form, and how it shows on the wire."""
+    """The values that a person types into the form, and the request they lead to."""
 
     recorder: Recorder
     provider: str
@@ -36,7 +36,7 @@ class Account:
     key: str = field(repr=False)
 
     def sent(self, count: int) -> list[Exchange]:
-        """What crossed the wire so far."""
+        """The requests and answers that the recorder has seen so far."""
         assert len(self.recorder.exchanges) == count
         for exchange in self.recorder.exchanges:
             assert exchange.path == self.path
@@ -81,7 +81,7 @@ def account(request: pytest.FixtureRequest) -> Iterator[Account]:
 
 @pytest.fixture
 def app(new_app: App) -> App:
-    """One that is stopped and started again."""
+    """An app that is stopped and started again."""
     return new_app
 
 

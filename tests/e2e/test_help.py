@@ -1,4 +1,4 @@
-"""In a real browser: a test of a configuration as it goes on, what was changed, and the code of a request."""
+"""In a real browser: the steps of a connection test, changes to a request, and the code of a request."""
 
 import re
 import threading
@@ -43,7 +43,7 @@ def test_a_failed_test_names_the_step_and_what_to_do(app: App, visitor: Visitor,
 
 @pytest.fixture
 def picky(provider: ProviderServer) -> ProviderServer:
-    """Takes no temperature."""
+    """A model that refuses `temperature`."""
 
     def objection(body: dict[str, Any]) -> Reply | None:
         words = "Unsupported parameter: 'temperature' is not supported with this model."

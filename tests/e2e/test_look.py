@@ -1,4 +1,4 @@
-"""What hangs on Streamlit's markup, on its address handling, or on the browser: each has its test."""
+"""Behaviour that depends on Streamlit's markup, on its address handling, or on the browser."""
 
 import re
 
@@ -98,7 +98,7 @@ def test_the_end_of_a_conversation_and_the_list_of_chats_stay_visible(
 
 
 def test_pictures_and_scripts_in_an_answer_send_no_data_out(visitor: Visitor, provider: ProviderServer) -> None:
-    """A model that was talked into it would send what it knows in the address of a picture."""
+    """A manipulated model could send data in the address of a picture."""
     asked: list[str] = []
     visitor.page.on("request", lambda request: asked.append(request.url))
     visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")

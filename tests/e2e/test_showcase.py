@@ -1,4 +1,4 @@
-"""Every page there is: it opens, fits and can be read by everybody, and its button gives an answer that stays."""
+"""Every page opens, fits the window and is accessible, and its button gives an answer that stays."""
 
 import json
 import re
@@ -47,7 +47,7 @@ def provider(scripted: ProviderServer) -> Iterator[ProviderServer]:
 
 
 def fitting(body: dict[str, Any]) -> AnyReply | None:
-    """JSON where it was asked for."""
+    """Answers with JSON where the request asks for JSON."""
     wanted = body.get("response_format") or {}
     if wanted.get("type") == "json_object":
         made: Any = {"finished": 1932, "lake": "IJsselmeer"}
@@ -63,7 +63,7 @@ def fitting(body: dict[str, Any]) -> AnyReply | None:
 
 
 def example_of(schema: dict[str, Any], defined: dict[str, Any]) -> Any:
-    """The smallest thing that fits a schema."""
+    """The smallest value that fits a schema."""
     match schema:
         case {"$ref": reference}:
             return example_of(defined[reference.rpartition("/")[2]], defined)
@@ -79,7 +79,7 @@ def example_of(schema: dict[str, Any], defined: dict[str, Any]) -> Any:
 
 
 class Tab(Visitor):
-    """One tab for all pages, which notes what the browser complains about."""
+    """One tab for all pages, which records the errors that the browser reports."""
 
     def __init__(self, page: Page, app: App) -> None:
         super().__init__(page, app)
@@ -105,7 +105,7 @@ class Tab(Visitor):
         )
 
     def findings(self, *rules: str) -> list[str]:
-        """What axe finds and is ours, by these rules, or by all."""
+        """The violations in our own elements that axe finds, by these rules or by all rules."""
         options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
         found = Axe().run(self.page, options=options).response["violations"]
         return [
@@ -167,7 +167,7 @@ def test_a_page_opens_fits_the_window_answers_and_is_accessible(
 
 
 def send(page: Page) -> None:
-    """Press the one primary button, or the first suggestion where one talks."""
+    """Press the primary button, or the first suggestion on a page with a chat."""
     main = page.get_by_role("main")
     button = main.locator("button[data-testid=stBaseButton-primary]")
     expect(button.or_(main.get_by_test_id("stChatInput")).first).to_be_visible()
@@ -191,7 +191,7 @@ def gate() -> Iterator[threading.Event]:
 
 
 def writing(page: Page) -> Locator:
-    """The answer that is being written, as it is drawn so far."""
+    """The answer that is being written, as the page shows it so far."""
     return page.get_by_role("group", name="Answer being written")
 
 
@@ -308,7 +308,7 @@ def test_a_photo_is_taken_and_sent(browser: Browser, shared_app: App, provider: 
 
 
 def asking_for(**calls: dict[str, str]) -> Chunks:
-    """A model that wants functions called with these arguments."""
+    """A model that calls functions with these arguments."""
     asked = [
         {
             "index": at,

@@ -1,4 +1,4 @@
-"""An answer that is being written can be stopped: what came is kept, and the provider is hung up on."""
+"""A running answer can be stopped: the partial text is kept, and the connection to the provider is closed."""
 
 import re
 import threading
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def half_an_answer(provider: ProviderServer) -> Chunks:
-    """The first words, and then nothing until the test ends."""
+    """An answer that sends its first words, and then nothing until the test ends."""
     return Chunks([chunk("Once upon", role="assistant"), chunk(" a time"), threading.Event(), chunk(" never")])
 
 

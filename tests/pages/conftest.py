@@ -33,11 +33,11 @@ PAGES = {name: f"showcase/{name}.py" for name in USE_CASES} | {
 SENDING = [*USE_CASES, "tuner"]
 TALKING = {"chat", "tutor", "game_character"}
 ALONE = [name for name in USE_CASES if name not in TALKING]
-"""Those whose answers stand alone."""
+"""The use cases without a conversation."""
 DOORS = {"chat", "translate", "json_demo_data", "operations"}
-"""A use case for each of the three doors, and the one with three answers: what is true at these is true at all."""
+"""A use case for each of the three doors, and the use case with three answers: they stand for all use cases."""
 ENDLESS = 150
-"""Seconds after which a wait is given up; no test is about them."""
+"""Seconds after which a wait is given up; no test asserts this value."""
 CANNOT_OPEN = "The stored key of this configuration cannot be opened. Enter the key again."
 
 _MARKDOWN = {"title", "header", "subheader", "caption", "markdown", "error", "warning", "info", "success", "toast"}
@@ -45,7 +45,7 @@ _AS_IT_IS = {"text", "code", "json", "page_link", "link_button"}
 
 
 def at_the_doors(pages: Iterable[str]) -> list[Any]:
-    """These pages as the parameters of a test; those that no door needs belong to its long form."""
+    """These pages as the parameters of a test; pages outside `DOORS` belong to its long form."""
     return [page if page in DOORS else pytest.param(page, marks=pytest.mark.soak) for page in pages]
 
 
@@ -57,7 +57,7 @@ class Workbench:
         self.server = server
 
     def start(self) -> None:
-        """Start it, or start it anew."""
+        """Start the workbench, or restart it."""
         base.start(Settings(database_url=f"sqlite:///{self.path}"))
 
     def connect(self, form: str = "OpenAI", **changes: Any) -> SavedConfiguration:
@@ -75,11 +75,11 @@ class Workbench:
             return connection.execute(statement, values).fetchall()
 
     def break_keys(self) -> None:
-        """As after a lost encryption key: no stored key opens any more."""
+        """Damage all stored keys, so that none can be opened, as after a lost encryption key."""
         self.sql("UPDATE configurations SET sealed_key = substr(sealed_key, 1, length(sealed_key) - 8) || 'AAAAAAAA'")
 
     def demote(self) -> None:
-        """The one person is a user from now on."""
+        """Make the local person a user without administrator rights."""
         self.sql("UPDATE people SET role = 'user'")
 
     def bodies(self) -> list[Any]:
@@ -99,7 +99,7 @@ def provider() -> Iterator[ProviderServer]:
 
 @pytest.fixture
 def server(provider: ProviderServer) -> Iterator[ProviderServer]:
-    """As good as a new one. Each request must be one that the provider's description allows."""
+    """The provider without earlier requests and scripts. The provider's description must allow each request."""
     provider.requests.clear()
     provider.scripted.clear()
     yield provider
@@ -161,7 +161,7 @@ def send(at: AppTest, label: str) -> AppTest:
 
 
 def action(at: AppTest) -> str:
-    """What the one primary button says."""
+    """The label of the primary button."""
     (button,) = [button for button in at.main.button if button.proto.type == "primary"]
     return str(button.label)
 
@@ -174,7 +174,7 @@ def use(at: AppTest) -> AppTest:
 
 
 def text_field(at: AppTest) -> Any:
-    """Where the text goes that a use case is about."""
+    """The field for the text that a use case processes."""
     return at.main.text_area[0] if at.main.text_area else at.main.text_input[0]
 
 
@@ -216,7 +216,7 @@ def read(node: Node) -> str:
 
 
 def lines(elements: Iterable[Node]) -> list[str]:
-    """Each of them as a person reads it."""
+    """The text of each element as a person reads it."""
     return [read(element) for element in elements]
 
 
@@ -233,17 +233,17 @@ def choose_provider(at: AppTest, api_type: str, form: str = "new") -> AppTest:
 
 
 def labels(at: AppTest) -> list[str]:
-    """What the buttons of this page say."""
+    """The labels of the buttons of this page."""
     return [button.label for button in at.button]
 
 
 def everything(at: AppTest) -> str:
-    """All that the browser is sent of a page, and what its session keeps."""
+    """All that the browser receives of a page, and the state of its session."""
     return "\n".join([*(str(getattr(node, "proto", "")) for node in at), repr(at.session_state.to_dict())])
 
 
 def assert_opens(at: AppTest, title: str) -> None:
-    """The page is there whole: its title, and nothing that went wrong."""
+    """Assert that the page has this title and shows no error."""
     assert not at.exception
     assert lines(at.error) == []
     assert lines(at.title) == [title]

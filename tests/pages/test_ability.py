@@ -1,4 +1,4 @@
-"""What a configuration was seen not to take is told before anything is sent; nothing else is taken for that."""
+"""A page warns, before it sends, of an ability that a configuration was seen to lack."""
 
 import pytest
 
@@ -59,7 +59,7 @@ DOES_NOT_TAKE = {
         (400, "'response_format.type' must be 'json_schema' or 'text'"),
     ],
 }
-"""What providers and local servers say where a model does not take what a page needs."""
+"""Errors of providers and local servers when a model lacks an ability that a page needs."""
 ANOTHER_TROUBLE = {
     "vision": [
         "max_tokens is too large: 99999. This model supports at most 4096 completion tokens.",

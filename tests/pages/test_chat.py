@@ -1,4 +1,4 @@
-"""The chat: what was said goes along, is stored, and is found again."""
+"""The chat: earlier messages are sent with each request, stored, and found again."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What goes along with a message, seen before it is sent: how much of the history, how long, how dear; and branches."""
+"""The preview of a request (earlier messages, tokens, cost), and the branches of a chat."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def first_version(at: AppTest) -> AppTest:
     return at.menu_button[0].click("Version 1").run()
 
 
-# -- how much
+# -- number of earlier messages
 
 
 def test_the_person_can_reduce_the_number_of_earlier_turns_that_are_sent(workbench: Workbench, at: AppTest) -> None:
@@ -83,7 +83,7 @@ def test_turns_that_do_not_fit_into_the_context_window_are_left_out_and_the_page
     assert [content[:1] for _, content in sent(workbench)] == ["B", "C", "N"]
 
 
-# -- how long, how dear
+# -- tokens and cost
 
 
 def test_the_estimate_uses_the_token_counts_of_earlier_answers(workbench: Workbench, at: AppTest) -> None:
@@ -111,7 +111,7 @@ def test_the_estimate_counts_the_system_prompt(workbench: Workbench, at: AppTest
     assert summary(system(at, "s" * 20)).endswith("about 20 tokens")
 
 
-# -- with and without
+# -- with and without history
 
 
 def test_one_message_can_be_sent_with_and_without_history(workbench: Workbench, at: AppTest) -> None:
@@ -185,7 +185,7 @@ def test_a_second_message_during_an_answer_is_refused_and_kept_in_the_input(work
     assert sent(workbench) == [("user", "Two")]
 
 
-# -- what the filter stopped, pictures, reasoning
+# -- content filter, reasoning, pictures
 
 
 def test_an_answer_that_the_content_filter_stopped_names_the_category(workbench: Workbench, at: AppTest) -> None:

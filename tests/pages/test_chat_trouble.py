@@ -1,4 +1,4 @@
-"""The chat when something goes wrong: nothing that was typed is lost, and nothing that failed goes along."""
+"""Failures in the chat: no typed text is lost, and failed messages are not sent again."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def at(workbench: Workbench) -> AppTest:
 
 
 def offered(at: AppTest) -> str:
-    """What stands in the input, to be sent again."""
+    """The text that was put back into the input."""
     proto = at.chat_input[0].proto
     return str(proto.value) if proto.set_value else ""
 
@@ -167,7 +167,7 @@ def test_a_message_for_a_configuration_deleted_meanwhile_is_not_sent_to_another_
     assert workbench.server.requests[-1].path == "/v1/chat/completions"
 
 
-# -- a chat that is not there
+# -- unknown chats
 
 
 def test_an_unknown_chat_shows_a_warning_and_a_new_chat(workbench: Workbench) -> None:
@@ -191,7 +191,7 @@ def test_the_chat_of_another_person_counts_as_unknown(workbench: Workbench, at: 
     assert workbench.sql("SELECT count(*) FROM messages WHERE content = 'My secret'") == [(1,)]
 
 
-# -- an answer that is not simply an answer
+# -- incomplete answers
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ REFUSED = (
 
 
 def refuse(workbench: Workbench, what: str) -> None:
-    """The database takes no change of this kind any more."""
+    """Make the database refuse changes of this kind."""
     workbench.sql(f"CREATE TRIGGER refused BEFORE {what} BEGIN SELECT RAISE(FAIL, 'no'); END")
 
 

@@ -1,4 +1,4 @@
-"""The form of a configuration: its fields, its help, and what it says of what was typed."""
+"""The form of a configuration: its fields, its help, and its errors."""
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -104,7 +104,7 @@ def test_an_endpoint_that_was_typed_stays_when_the_provider_changes(workbench: W
         assert endpoint(choose_provider(at, api_type)) == "https://gateway.example/v1"
 
 
-# -- what helps
+# -- help
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_name_that_is_in_use_is_refused_in_upper_and_lower_case(workbench: Wor
     assert rows(workbench) == 1
 
 
-# -- leaving it
+# -- leaving the form
 
 
 def test_leaving_the_form_discards_the_typed_text(workbench: Workbench) -> None:
@@ -260,7 +260,7 @@ def test_saving_a_configuration_that_was_deleted_meanwhile_creates_a_new_configu
 
 
 def test_late_events_of_a_closed_form_break_nothing(workbench: Workbench) -> None:
-    """Its callbacks run before the page, where nothing would catch what they raise."""
+    """Its callbacks run before the page, where no frame catches their errors."""
 
     def late() -> None:
         from pages.shared.configurations import form as configuration_form
@@ -273,7 +273,7 @@ def test_late_events_of_a_closed_form_break_nothing(workbench: Workbench) -> Non
     assert not AppTest.from_function(late).run().exception
 
 
-# -- two at once
+# -- two administrators at once
 
 
 def test_the_second_of_two_administrators_sees_the_conflict_and_decides(workbench: Workbench) -> None:

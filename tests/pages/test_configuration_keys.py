@@ -1,4 +1,4 @@
-"""A key goes in through the form and comes out on the wire only: never on a page, never readable on the disk."""
+"""A key is typed into the form and leaves only in requests: no page shows it, and the disk has only its ciphertext."""
 
 import logging
 
@@ -35,7 +35,7 @@ def change(saved: SavedConfiguration, **fields: str) -> AppTest:
 
 
 def key_on_the_wire(workbench: Workbench) -> str:
-    """What the next message is sent with."""
+    """The key that the next message is sent with."""
     say(visit("chat"), "Hello")
     return workbench.server.requests[-1].headers["authorization"].removeprefix("Bearer ")
 
@@ -86,7 +86,7 @@ def test_a_deployment_is_ignored_after_a_change_to_openai(workbench: Workbench) 
     assert "chat-test" not in str(request)
 
 
-# -- a stored key that does not open
+# -- a stored key that cannot be opened
 
 
 def test_with_a_lost_encryption_key_list_and_form_work_and_ask_for_the_key(

@@ -1,4 +1,4 @@
-"""The configurations page: the list, what its cards tell and do, and who may see it."""
+"""The configurations page: the list, its cards and their actions, and who may see it."""
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -32,7 +32,7 @@ def steps_shown(at: AppTest) -> list[str]:
 
 
 def authorisation(server: ProviderServer) -> dict[str, str]:
-    """What opened the door of the last request."""
+    """The credential of the last request."""
     headers = server.requests[-1].headers
     return {name: headers[name] for name in ("authorization", "api-key") if name in headers}
 
@@ -188,7 +188,7 @@ def test_an_invalid_stored_row_does_not_break_the_list(workbench: Workbench) -> 
     assert lines(press(at, "Edit").title) == ["Ruined"]
 
 
-# -- what a card can do
+# -- actions of a card
 
 
 def more(at: AppTest, what: str, *, nth: int = 0) -> AppTest:
@@ -300,7 +300,7 @@ def test_the_overview_can_be_placed_on_another_page(workbench: Workbench) -> Non
     assert names(at) == []
 
 
-# -- what was done
+# -- activity
 
 
 def test_the_activity_list_shows_changes_without_secrets(workbench: Workbench) -> None:
@@ -399,7 +399,7 @@ def test_an_empty_answer_passes_the_test(workbench: Workbench) -> None:
     assert "Answered in" in said(press(visit("configurations"), "Test"))
 
 
-# -- who may see it
+# -- permissions
 
 
 @pytest.mark.parametrize("edit", ["", "new"])

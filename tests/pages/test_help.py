@@ -1,4 +1,4 @@
-"""What the connector helps with, on the pages: code to take away, what was changed and learnt, what a call cost."""
+"""Help from the connector on the pages: code to copy, changes to requests, and the cost of a call."""
 
 import json
 import subprocess
@@ -41,7 +41,7 @@ def tuned(**options: float) -> AppTest:
 
 
 def picky(body: dict[str, Any]) -> Reply | None:
-    """As a reasoning model is."""
+    """Errors of a reasoning model."""
     if "max_tokens" in body:
         return Reply(400, MAX_TOKENS)
     return Reply(400, TEMPERATURE) if "temperature" in body else None
@@ -131,7 +131,7 @@ def test_the_code_works_where_the_request_was_changed(workbench: Workbench, pick
     assert "temperature" not in connector + curl
 
 
-# -- what was changed
+# -- changes to the request
 
 
 def test_changes_to_the_request_are_shown_below_the_answer(workbench: Workbench, picky_server: ProviderServer) -> None:
@@ -183,7 +183,7 @@ def test_error_texts_of_a_provider_are_not_formatted_as_markdown(workbench: Work
         assert "evil" in shown
 
 
-# -- what it cost
+# -- cost
 
 
 def test_the_cost_is_shown_below_an_answer(workbench: Workbench) -> None:
@@ -196,7 +196,7 @@ def test_the_cost_is_shown_below_an_answer(workbench: Workbench) -> None:
 def test_a_price_of_zero_is_not_an_unknown_price(workbench: Workbench) -> None:
     saved = workbench.connect()
     base.database().configurations.change(base.person(), saved.id, {"price": Price(input=0, output=0)})
-    # Of the answer, and of what goes along with the next message.
+    # The cost of the answer, and of the earlier messages of the next request.
     assert said(say(visit("chat"), "Hello")).count("$0.00") == 2
     workbench.server.next(Reply(200, completion("Hm.", usage=None)))
     assert "price" not in lines(tuned().caption)[1]

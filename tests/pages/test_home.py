@@ -1,4 +1,4 @@
-"""The home page: what is set up and what is missing, and everything there is to try."""
+"""The home page: completed and open setup steps, and all use cases."""
 
 import ast
 

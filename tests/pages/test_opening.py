@@ -1,4 +1,4 @@
-"""Every page opens, whatever there is and whatever is missing or broken."""
+"""Every page opens, also when data is missing or broken."""
 
 import logging
 import shutil

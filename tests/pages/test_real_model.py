@@ -1,4 +1,4 @@
-"""What the built-in model can serve it serves: each use case once, against the real thing."""
+"""Each use case that the built-in model supports, once, against the real model."""
 
 import json
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def test_a_use_case_is_answered_by_the_built_in_model(workbench: Workbench, real
 
 
 def test_the_built_in_model_returns_valid_json(workbench: Workbench, real: RealModel) -> None:
-    """Its grammar sees to that, up to where the answer is cut off."""
+    """Its grammar guarantees JSON up to the point where the answer is cut off."""
     connect(real)
     at = visit("natural_language_interface")
     press(at, "Make commands")

@@ -1,4 +1,4 @@
-"""What becomes of an answer that has a shape: JSON, tables, code, texts; and of one that has it not."""
+"""Answers with a shape (JSON, tables, code, texts), and answers without the expected shape."""
 
 import json
 from typing import Any
@@ -22,19 +22,19 @@ from tests.pages.conftest import (
 
 
 def downloads(at: AppTest) -> list[str]:
-    """Where the browser would get each file that is offered."""
+    """The address of each offered download."""
     return [str(button.proto.url) for button in at.download_button]
 
 
 def file(content: str, media_type: str, name: str) -> str:
-    """Where it would get this one: the address is made of what is in it."""
+    """The address of a download with this content: the address is a hash of the content."""
     storage = MemoryMediaFileStorage("/mock/media")
     id = storage.load_and_get_id(content.encode(), media_type, MediaFileKind.DOWNLOADABLE, name)
     return str(storage.get_url(id))
 
 
 def as_json(rows: list[dict[str, Any]]) -> str:
-    """As the table writes it."""
+    """These records as JSON in the format of a table's download."""
     return json.dumps(rows, indent=2).replace('": ', '":')
 
 

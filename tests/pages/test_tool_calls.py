@@ -17,7 +17,7 @@ MESSAGE = "The projector in room 4.12 shows nothing. We need it today."
 
 
 def calls(*wanted: tuple[str, str, str]) -> Chunks:
-    """An answer that asks for these: id, name, arguments."""
+    """An answer that calls these functions: id, name, arguments."""
     tool_calls = [
         {"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
         for index, (id, name, arguments) in enumerate(wanted)
@@ -28,7 +28,7 @@ def calls(*wanted: tuple[str, str, str]) -> Chunks:
 
 
 def asking(*wanted: tuple[str, str, str]) -> dict[str, Any]:
-    """The same as a choice of an answer that comes whole; here all have the number of the first."""
+    """The same calls as a choice of an answer that is not streamed; all have the id of the first call."""
     tool_calls = [
         {"id": wanted[0][0], "type": "function", "function": {"name": name, "arguments": arguments}}
         for _, name, arguments in wanted
@@ -214,7 +214,7 @@ def test_an_answer_without_usable_content_is_reported_and_the_conversation_can_c
 
 
 def test_a_call_with_the_id_of_an_earlier_call_is_a_separate_call(workbench: Workbench, at: AppTest) -> None:
-    """Some providers count them anew with each answer."""
+    """Some providers restart the ids of calls with each answer."""
     other = ("call_2", "CreateTicket", '{"room":"1.01","problem":"Loud","urgency":"low"}')
     workbench.server.next(calls(CREATE), calls(other))
     at = send(send(send(at, "Send"), "Run"), "Run")

@@ -33,7 +33,7 @@ def prompts(at: AppTest, *, system: str, user: str) -> AppTest:
 
 
 def answered(workbench: Workbench, at: AppTest, answer: dict[str, Any]) -> AppTest:
-    """Send, and get this answer."""
+    """Send the request, and receive this answer."""
     workbench.server.next(Reply(200, answer))
     return send(at, "Send")
 
@@ -50,7 +50,7 @@ def choices(at: AppTest) -> list[tuple[str, str]]:
     return [(text, texts[place + 1]) for place, text in enumerate(texts) if text.startswith("Choice ")]
 
 
-# -- what is sent
+# -- the request
 
 
 def test_with_nothing_set_only_model_and_messages_are_sent(workbench: Workbench, at: AppTest) -> None:
@@ -132,7 +132,7 @@ def test_two_blank_prompts_are_not_sent_and_stay_in_their_fields(workbench: Work
     assert workbench.sql("SELECT count(*) FROM calls") == [(0,)]
 
 
-# -- what came back
+# -- the response
 
 
 def test_choices_are_shown_in_the_order_of_their_index(workbench: Workbench, at: AppTest) -> None:
@@ -200,7 +200,7 @@ def test_the_page_links_to_an_explanation_of_tokens(workbench: Workbench, at: Ap
     assert (link.label, "managing-tokens" in link.proto.url) == ("Managing tokens", True)
 
 
-# -- what went wrong
+# -- errors
 
 
 def test_an_error_is_shown_and_the_parameters_stay(workbench: Workbench, at: AppTest) -> None:
@@ -239,7 +239,7 @@ def test_a_missing_model_is_reported_and_no_call_is_recorded(workbench: Workbenc
     assert workbench.server.requests == []
 
 
-# -- what stays
+# -- state that is kept
 
 
 def test_parameters_and_answer_stay_during_a_visit_to_another_page(workbench: Workbench, at: AppTest) -> None:

@@ -1,4 +1,4 @@
-"""The pages that talk in a role: the role goes along with every turn, and their chats are theirs."""
+"""The pages with a role: each request starts with the role, and each page has its own chats."""
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -8,7 +8,7 @@ from tests.pages.conftest import Workbench, answered, go, labels, press, use, vi
 
 
 def system_prompt(at: AppTest) -> str:
-    """What the settings of the chat show."""
+    """The system prompt in the settings of the chat."""
     (field,) = [field for field in at.text_area if field.label == "System prompt"]
     return str(field.value)
 

@@ -53,7 +53,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory, provider: ProviderServer) -
 
 @pytest.fixture
 def used(workbench: Workbench, ledger: Path) -> Workbench:
-    """The workbench after these calls."""
+    """A workbench in which these calls were made."""
     base.stop()
     for file in ledger.iterdir():
         shutil.copy(file, workbench.path.parent)
@@ -71,7 +71,7 @@ def table(at: AppTest, by: str) -> dict[str, Row]:
 
 
 def sums(workbench: Workbench, group: str) -> dict[str, Row]:
-    """The same from the file."""
+    """The same sums, computed from the database file."""
     return {str(name): tuple(numbers) for name, *numbers in workbench.sql(SUMS.format(group=group))}
 
 
@@ -115,7 +115,7 @@ def test_large_numbers_have_thousands_separators(used: Workbench) -> None:
     assert metrics(visit("usage"))["Total tokens"] == "1,234,567"
 
 
-# -- what is unknown
+# -- unknown values
 
 
 def test_the_page_says_how_many_calls_have_no_token_usage(used: Workbench) -> None:
@@ -158,7 +158,7 @@ def test_a_call_with_a_price_and_without_a_total_counts_as_priced(workbench: Wor
     assert "not included in the cost" not in said(at)
 
 
-# -- whose days, whose calls
+# -- time zones and permissions
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_deleted_configuration_keeps_its_row(used: Workbench) -> None:
     assert set(before) == {"Ours", "Theirs"}
 
 
-# -- nothing yet
+# -- no calls yet
 
 
 def test_before_the_first_call_the_page_says_what_to_do(workbench: Workbench) -> None:

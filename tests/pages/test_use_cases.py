@@ -1,4 +1,4 @@
-"""Every use case: its button pressed at once, what it sends, what it shows, what becomes of hostile input."""
+"""Every use case: default inputs, request, answer, and hostile input."""
 
 import json
 import re
@@ -36,9 +36,9 @@ from tests.provider.server import Reply
 
 PROJECT = Path(__file__).parents[2]
 WRITING_ALONE = [name for name in ALONE if name not in {"operations", "function_calling", "vision", "json_demo_data"}]
-"""Those that put a person's text into one prompt."""
+"""Use cases that put a person's text into one prompt."""
 OF_THE_WAY = {"model", "messages", "stream", "stream_options"}
-"""What is not of the request as it is previewed, or stands elsewhere."""
+"""Fields of a request that the preview does not show, or shows elsewhere."""
 CHANGED = "The inputs have changed since this answer."
 
 
@@ -298,7 +298,7 @@ def test_the_search_on_the_home_page_covers_titles_sentences_and_abilities(workb
     assert found("") == set(USE_CASES)
 
 
-# -- adding one
+# -- adding a use case
 
 
 @pytest.mark.slow
@@ -338,7 +338,7 @@ def test_every_page_of_the_showcase_is_opened_by_these_tests() -> None:
 
 
 def test_every_ability_that_a_use_case_needs_has_a_label(workbench: Workbench) -> None:
-    """Else neither its card nor its page could be drawn."""
+    """Without a label neither its card nor its page could be drawn."""
     assert {need for use_case in base.use_cases() for need in use_case.needs} == set(account.NEEDS)
 
 

@@ -1,4 +1,4 @@
-"""Pictures: what goes along with a prompt, what stands beside its answer, and files that are no pictures."""
+"""Pictures: sent with a prompt, shown beside the answer, and files that are not pictures."""
 
 from base64 import b64encode
 
@@ -11,7 +11,7 @@ EXAMPLE = (PAGES_FOLDER / "shared" / "answers" / "example.png").read_bytes()
 
 
 def pictures(at: AppTest) -> list[str]:
-    """Where each picture of the page is from, which is made of what is in it."""
+    """The address of each picture of the page; the address is a hash of the content."""
     return [url for image in at.image for url in image.value]
 
 

@@ -1,4 +1,4 @@
-"""What the providers answer: bodies in their shapes, deterministic, and the errors they really send."""
+"""Deterministic response bodies in the providers' formats, and the errors that the providers really send."""
 
 import re
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def chunk(
 
 
 def usage(prompt_tokens: int, *contents: str) -> dict[str, Any]:
-    """A word is a token here, so that a test can count them."""
+    """Each word counts as a token, so that a test can count tokens."""
     completion_tokens = sum(len(content.split()) for content in contents)
     return {
         "prompt_tokens": prompt_tokens,
@@ -144,7 +144,7 @@ def models(names: list[str]) -> dict[str, Any]:
 
 
 def azure_models(names: list[str]) -> dict[str, Any]:
-    """As at Azure: models and not deployments, what they are for, and until when they answer."""
+    """The list that Azure returns: models (not deployments), their capabilities and their retirement dates."""
     chats = {"fine_tune": False, "inference": True, "completion": False, "chat_completion": True, "embeddings": False}
     told = {"object": "model", "lifecycle_status": "generally-available", "deprecation": {"inference": RETIRES}}
     data = [{"id": f"{name}-2026-01-01", "capabilities": chats, **told} for name in names]

@@ -1,4 +1,4 @@
-"""The real built-in model, running: what the connector and the pages are proved against."""
+"""The real built-in model, for tests of the connector and the pages."""
 
 import random
 import secrets
@@ -49,7 +49,7 @@ class RealModel:
 
 
 def free_port() -> int:
-    """A port that is free, and that this process is not given again soon."""
+    """A free port that the system does not soon give to this process again."""
     for port in _PORTS:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port

@@ -110,7 +110,7 @@ class ProviderServer:
         self.requests: list[Received] = []
         self.violations: list[str] = []
         self.objection: Callable[[dict[str, Any]], AnyReply | None] = lambda body: None
-        """What a model says to a request that it does not take as it is; None where it does."""
+        """The error for a request that a model refuses; None for a request that it accepts."""
         self.disconnected = threading.Event()
         """Set when a client went away before its answer was complete."""
         self.stopping = threading.Event()

@@ -1,4 +1,4 @@
-"""The test server itself: what it lets in, what it refuses, and that its faults are the faults they claim to be."""
+"""The test server itself: the requests it accepts and refuses, and the faults it produces."""
 
 import json
 import threading
