@@ -108,7 +108,7 @@ def ask(
     port: int, path: str = "/", headers: Mapping[str, str] | None = None, method: str = "GET"
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
     """One request with exactly these headers; a Host of its own unless one is given."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     with closing(connection):
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in {"host": f"localhost:{port}", **(headers or {})}.items():
@@ -120,7 +120,7 @@ def ask(
 
 def say(port: int, *lines: str, address: str = "127.0.0.1") -> str:
     """The status line of the answer to these lines."""
-    with socket.create_connection((address, port), timeout=20) as connection:
+    with socket.create_connection((address, port), timeout=120) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         return connection.recv(4096).split(b"\r\n")[0].decode()
 
@@ -149,7 +149,7 @@ def a_tab(port: int, page: str) -> Iterator[list[ForwardMsg]]:
         tab.send(asked.SerializeToString())
         told: list[ForwardMsg] = []
         while not told or not told[-1].HasField("script_finished"):
-            told.append(ForwardMsg.FromString(tab.recv(timeout=20, decode=False)))
+            told.append(ForwardMsg.FromString(tab.recv(timeout=120, decode=False)))
         yield told
 
 
@@ -490,7 +490,7 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, s
             env=environment(folder, **REFUSALS[name][0](folder)),
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
         )
 
     with ThreadPoolExecutor(4) as threads:
@@ -519,7 +519,7 @@ def test_the_server_shuts_down_cleanly_while_a_tab_is_open(server: str, name: st
     with running(server, tmp_path) as (port, process), a_tab(port, "usage"):
         assert (tmp_path / "workbench.db-wal").exists()
         process.send_signal(getattr(signal, name))
-        said, _ = process.communicate(timeout=10)
+        said, _ = process.communicate(timeout=120)
     assert process.returncode in (0, 1, -signal.SIGTERM)  # Streamlit ends with 1 after Ctrl+C
     assert "Traceback" not in said
     # The log was folded into the database: it was closed.

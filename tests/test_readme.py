@@ -113,7 +113,7 @@ def running(command: str, folder: Path, **environment: str) -> Iterator["subproc
     finally:
         os.killpg(process.pid, signal.SIGINT)
         try:
-            process.communicate(timeout=20)
+            process.communicate(timeout=120)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()

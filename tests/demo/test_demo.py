@@ -80,7 +80,7 @@ def test_the_demo_starts_model_and_app_and_stops_both(settings: Settings) -> Non
             assert made.display_name == CONFIGURATION_NAME
         finally:
             press_control_c(demo)
-            _, errors = demo.communicate(timeout=30)
+            _, errors = demo.communicate(timeout=120)
     assert (demo.returncode, errors) == (0, "")
     assert not any(map(is_in_use, ports))
 
@@ -102,7 +102,7 @@ def test_the_demo_names_an_unusual_port_of_the_app_and_a_second_demo_says_what_t
             )
         finally:
             press_control_c(first)
-            first.communicate(timeout=30)
+            first.communicate(timeout=120)
 
 
 @contextmanager
@@ -132,7 +132,7 @@ def test_the_demo_ends_quietly_when_interrupted_while_starting(
         while not begun(settings) and demo.poll() is None:
             time.sleep(0.01)
         press_control_c(demo)
-        output, errors = demo.communicate(timeout=30)
+        output, errors = demo.communicate(timeout=120)
     assert (demo.returncode, errors) == (0, "")
     assert re.fullmatch(rf"(({IN_USE})?Open http://localhost:\d+\n)?", output)
     assert not is_in_use(settings.demo_port)

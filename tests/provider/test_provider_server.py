@@ -43,7 +43,7 @@ def server() -> Iterator[ProviderServer]:
 
 @pytest.fixture
 def http(server: ProviderServer) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.url, headers=keys(server, server.key), trust_env=False, timeout=10) as client:
+    with httpx2.Client(base_url=server.url, headers=keys(server, server.key), trust_env=False, timeout=120) as client:
         yield client
 
 
@@ -242,7 +242,7 @@ def test_a_client_that_leaves_a_stream_is_recorded(server: ProviderServer, http:
 
 
 def test_stopping_the_server_ends_hanging_requests() -> None:
-    with ProviderServer() as server, httpx2.Client(headers=keys(server, server.key), timeout=10) as http:
+    with ProviderServer() as server, httpx2.Client(headers=keys(server, server.key), timeout=120) as http:
         server.next(Chunks([chunk("one"), threading.Event()]))
         with http.stream("POST", f"{server.openai_endpoint}/chat/completions", json=GOOD) as answer:
             assert "one" in next(answer.iter_text())
