@@ -14,7 +14,6 @@ from connector.errors import (
     InvalidRequest,
     KeyRefused,
     NoAnswerInTime,
-    NotFoundAtProvider,
     ProviderUnavailable,
     QuotaExceeded,
     RateLimited,
@@ -25,10 +24,6 @@ from connector.failures import redacted
 from connector.finding import Finding, Step, a_failure
 from connector.models import models_of
 
-# OpenAI's refusal of a limit that a reasoning model used up before it answered: the model exists and works.
-THOUGHT_TOO_LONG = "output limit was reached"
-# OpenAI's wordings for a model that exists but is not a chat model.
-_NO_CHAT = r"not a chat model|only supported in v1/|not supported in the v1/chat"
 _SIGN_IN = r"(?<![a-z])(log[-_]?in|sign[-_]?in|o?auth2?|authorize|sso|saml2?)(?![a-z])"
 # These errors show nothing about key and model.
 NO_RESPONSE = (NoAnswerInTime, ConnectionFailed, ProviderUnavailable)
@@ -82,12 +77,12 @@ def diagnosis(subject: Subject, error: ConnectorError) -> Finding:
         return a_failure(Step.KEY, str(error), _about_the_key(subject))  # no token, so nothing was sent
     if isinstance(error, KeyRefused):
         return a_failure(Step.KEY, f"{subject.host} did not accept the key{status}.{quoted}", _about_the_key(subject))
-    if error.code == "OperationNotSupported" or re.search(_NO_CHAT, said):
+    if error.reason == "not_a_chat_model":
         advice = "Enter the deployment of a chat model." if subject.is_azure else "Choose a chat model."
         return a_failure(Step.MODEL, f"“{subject.asked}” is not a chat model.{quoted}", advice + _offered(subject, ""))
-    if isinstance(error, NotFoundAtProvider) or error.status == 405 or error.param == "model":
+    if error.reason in ("no_deployment", "no_model", "no_address"):
         return _not_found(subject, error, quoted)
-    if subject.is_dated and re.search(r"api.?version", said, re.IGNORECASE):
+    if subject.is_dated and error.reason == "api_version":
         return a_failure(Step.VERSION, f"The API version was refused.{quoted}", "Enter v1, or 2025-04-01-preview.")
     for kind, (step, sentence, advice) in DIAGNOSES.items():
         if isinstance(error, kind):
@@ -126,14 +121,13 @@ def _about_the_key(subject: Subject) -> str:
 
 
 def _not_found(subject: Subject, error: ConnectorError, quoted: str) -> Finding:
-    if error.code == "DeploymentNotFound":
+    if error.reason == "no_deployment":
         return a_failure(
             Step.MODEL,
             f"There is no deployment “{subject.asked}” at {subject.host}.",
             "Enter the deployment name, which is not the model name. A new deployment needs about five minutes.",
         )
-    is_about_model = re.search(r"\bmodel\b", error.provider_message, re.IGNORECASE)
-    if error.code == "model_not_found" or error.param == "model" or is_about_model:
+    if error.reason == "no_model":
         return a_failure(
             Step.MODEL,
             f"There is no model “{subject.asked}” at {subject.host}, or the key has no access to it."

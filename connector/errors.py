@@ -29,11 +29,16 @@ class ConnectorError(Exception):
     nothing of an answer came, and the same request may work a moment later; `Client` itself tries these again.
     `provider_message`: the provider's own words in one line, redacted; empty where there are none to show. `refused`
     are the parameters that it names as not taken, `supported` the values that it takes for them.
+
+    `reason` is the cause in one word where the class does not name it: `not_a_chat_model`, `no_deployment`, `no_model`,
+    `no_address`, `api_version`, or `thinking_limit` (a reasoning model used up its token limit before it answered).
+    `ConnectionFailed` has its own words. Empty for all other causes.
     """
 
     kind: ClassVar[str] = "error"
     retry_after: float | None = None
     is_retryable: bool = False
+    reason: str = ""
 
     def __init__(
         self,

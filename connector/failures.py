@@ -39,6 +39,10 @@ LONG_ENOUGH = 20
 _A_MONTH = 30 * 86_400.0
 _UNSUPPORTED_CODES = {"unsupported_parameter", "unsupported_value", "invalid_value"}
 _PASSING = {408, 409, 429, 500, 502, 503, 504}
+# OpenAI's refusal of a limit that a reasoning model used up before it answered: the model exists and works.
+_THINKING_LIMIT = "output limit was reached"
+# OpenAI's wordings for a model that exists but is not a chat model.
+_NOT_A_CHAT_MODEL = r"not a chat model|only supported in v1/|not supported in the v1/chat"
 _LOOKS_LIKE_A_KEY = re.compile(r"\b(sk-|Bearer\s+|eyJ)[\w.*+/=-]{6,}")
 
 
@@ -128,6 +132,7 @@ def explain_status(
     `body` is the content of its `error` field, or whatever else it sent; `status` is None inside a stream.
     """
     error = _error_for(status, body, configuration, model, request_id, retry_after, prompts)
+    error.reason = _reason_of(error)
     error.retry_after = retry_after
     error.is_retryable = status in _PASSING and not isinstance(error, QuotaExceeded | ContentFiltered)
     return error
@@ -215,6 +220,22 @@ def _error_for(
     return ProviderUnavailable(
         f"{host} has a problem of its own{_number(status)}. Try again later.{_quoted(message)}", **facts
     )
+
+
+def _reason_of(error: ConnectorError) -> str:
+    """Return the cause in one of the words of `ConnectorError.reason`."""
+    message = error.provider_message
+    if _THINKING_LIMIT in message:
+        return "thinking_limit"
+    if error.code == "OperationNotSupported" or re.search(_NOT_A_CHAT_MODEL, message):
+        return "not_a_chat_model"
+    if isinstance(error, NotFoundAtProvider) or error.status == 405 or error.param == "model":
+        if error.code == "DeploymentNotFound":
+            return "no_deployment"
+        is_about_model = error.code == "model_not_found" or error.param == "model"
+        is_about_model = is_about_model or bool(re.search(r"\bmodel\b", message, re.IGNORECASE))
+        return "no_model" if is_about_model else "no_address"
+    return "api_version" if re.search(r"api.?version", message, re.IGNORECASE) else ""
 
 
 def unreadable(content_type: str, configuration: Configuration, *, request_id: str | None = None) -> UnreadableAnswer:

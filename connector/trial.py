@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from connector.chat_completions import ChatCompletionsRequest, ChatCompletionsResponse, text_of
-from connector.diagnosis import NO_RESPONSE, THOUGHT_TOO_LONG, diagnosis
+from connector.diagnosis import NO_RESPONSE, diagnosis
 from connector.errors import (
     ConnectorError,
     QuotaExceeded,
@@ -56,7 +56,7 @@ def check_answer(subject: Subject) -> Checked:
         answered = redacted(response.model, subject.configuration)
         thinks = _is_cut_while_thinking(response)
     except ConnectorError as error:
-        thinks = THOUGHT_TOO_LONG in error.provider_message
+        thinks = error.reason == "thinking_limit"
         if not thinks:
             failed = diagnosis(subject, error)
             unproven = _unproven(subject, error, failed)
@@ -185,7 +185,7 @@ def check_tools(subject: Subject) -> Finding:
 
 
 def _limitation(subject: Subject, step: Step, sentence: str, error: ConnectorError, advice: str) -> Finding:
-    if THOUGHT_TOO_LONG in error.provider_message:
+    if error.reason == "thinking_limit":
         return _undecided(subject, step)
     if isinstance(error, (*NO_RESPONSE, RateLimited, QuotaExceeded)):
         return Finding(step, State.LIMITED, f"Could not test this. {error}", "Test again later.")
