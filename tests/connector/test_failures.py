@@ -339,6 +339,31 @@ def test_the_time_to_wait_is_read_where_it_makes_sense(
     assert pickle.loads(pickle.dumps(caught.value)).retry_after == seconds
 
 
+@pytest.mark.parametrize(
+    ("status", "content", "reason"),
+    [
+        (400, error("Unsupported data type", code="OperationNotSupported"), "not_a_chat_model"),
+        (404, error("This is not a chat model and thus not supported."), "not_a_chat_model"),
+        (404, error("No such deployment", code="DeploymentNotFound"), "no_deployment"),
+        (404, error("Not there", code="model_not_found"), "no_model"),
+        (400, error("Invalid value", param="model"), "no_model"),
+        (404, error("Resource not found"), "no_address"),
+        (405, error("Method not allowed"), "no_address"),
+        (400, error("API version not supported"), "api_version"),
+        (400, error("The model output limit was reached."), "thinking_limit"),
+        (400, error("Temperature is too high"), ""),
+    ],
+)
+def test_a_refusal_names_its_cause(
+    client: Client, server: ProviderServer, status: int, content: dict[str, Any], reason: str
+) -> None:
+    server.next(Reply(status, content))
+    with pytest.raises(ConnectorError) as caught:
+        client.call_api(REQUEST)
+    assert caught.value.reason == reason
+    assert pickle.loads(pickle.dumps(caught.value)).reason == reason
+
+
 # -- the key
 
 
