@@ -93,7 +93,7 @@ def test_a_missing_server_is_reported(host: str, sentence: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
 def test_a_database_that_cannot_hold_every_text_is_refused(postgresql: PostgreSQLServer, encoding: str) -> None:
-    with pytest.raises(StorageError, match="DATABASE_URL names must be made with the encoding UTF8"):
+    with pytest.raises(StorageError, match="DATABASE_URL names must be created with the encoding UTF8"):
         opened(postgresql.create(encoding=encoding))
 
 

@@ -21,7 +21,7 @@ def test_a_test_shows_each_step_as_soon_as_it_ends(app: App, visitor: Visitor, p
     held = Chunks([chunk("O", role="assistant"), gate, chunk("K", finish_reason="stop")])
     provider.next(to_the_way, Reply(200, completion("OK")), held)
     page.get_by_role("button", name="Test", exact=True).click()
-    expect(page.get_by_text("It came within")).to_be_visible()
+    expect(page.get_by_text("The answer came within")).to_be_visible()
     expect(page.get_by_text("Streaming with usage …")).to_be_visible()
     assert page.get_by_text("Structured output (JSON schema)").count() == 0
     gate.set()

@@ -301,7 +301,7 @@ def test_a_photo_is_taken_and_sent(browser: Browser, shared_app: App, provider: 
         with page.expect_response(re.compile("upload_file")):
             page.get_by_role("button", name="Take Photo").click()
         expect(page.get_by_role("button", name="Clear photo")).to_be_visible()
-        page.get_by_role("button", name=re.compile("^Look at it")).click()
+        page.get_by_role("button", name=re.compile("^Ask")).click()
         expect(visitor.text("A green clock.")).to_be_visible()
     picture, _prompt = provider.requests[-1].body["messages"][-1]["content"]
     assert picture["image_url"]["url"].startswith("data:image/jpeg;base64,")
