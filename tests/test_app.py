@@ -11,10 +11,8 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 import streamlit
@@ -26,6 +24,8 @@ from websockets.typing import Origin, Subprotocol
 
 from app import CONTENT_SECURITY_POLICY, RESPONSE_HEADERS, is_from_this_machine
 from demo.child import Child
+from pages.shared import base
+from settings import InvalidSetting, Settings
 from tests.provider.real_model import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -91,8 +91,12 @@ def running(
 def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[int, list[ForwardMsg]]]:
-    """A server's port, and the messages to its first visitor, who opened a page other than the home page."""
-    with running(request.param, tmp_path_factory.mktemp("app")) as (port, _):
+    """A server's port, and the messages to its first visitor, who opened a page other than the home page.
+
+    The server was started in a folder without the project's files.
+    """
+    folder = tmp_path_factory.mktemp("app")
+    with running(request.param, folder, started_in=folder) as (port, _):
         assert ask(port, "/configurations")[0] == 200
         with a_tab(port, "configurations") as told:
             pass
@@ -383,15 +387,10 @@ def test_streamlit_reads_the_options_of_the_project(tmp_path: Path) -> None:
     }
 
 
-def test_a_running_server_has_the_options_of_the_project(served: tuple[int, list[ForwardMsg]]) -> None:
+def test_a_server_has_the_options_of_the_project_whatever_folder_it_was_started_in(
+    served: tuple[int, list[ForwardMsg]],
+) -> None:
     assert has_them(served[1])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("server", SERVERS)
-def test_a_server_has_the_options_whatever_folder_it_was_started_in(server: str, tmp_path: Path) -> None:
-    with running(server, tmp_path, started_in=tmp_path) as (port, _), a_tab(port, "") as told:
-        assert has_them(told)
 
 
 def has_them(told: list[ForwardMsg]) -> bool:
@@ -432,6 +431,7 @@ def test_other_programs_cannot_operate_the_pages(port: int) -> None:
 
 GOOD_KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
 OTHER_KEY = base64.urlsafe_b64encode(b"o" * 32).decode()
+SECRETS = ("hunter2", GOOD_KEY, OTHER_KEY)
 
 
 def _readable_by_all(folder: Path) -> dict[str, str]:
@@ -473,47 +473,50 @@ REFUSALS: dict[str, tuple[Callable[[Path], dict[str, str]], str]] = {
     "no proxy": (lambda folder: {"OUTGOING_PROXY": "hunter2@proxy"}, "OUTGOING_PROXY must look like http://proxy"),
     "a port that is none": (lambda folder: {"DEMO_PORT": "abc"}, "DEMO_PORT must be a port"),
 }
-Ended: TypeAlias = "subprocess.CompletedProcess[str]"
-# Under uvicorn two of them are enough: the way to the end is the same.
-STARTS = [*(("streamlit", name) for name in REFUSALS), ("uvicorn", "no key at all"), ("uvicorn", "PostgreSQL")]
+# A start takes seconds of CPU time: two kinds of failure, with the settings and with the database, are enough.
+SHORT = [("streamlit", "an empty key"), ("uvicorn", "PostgreSQL")]
+STARTS = [
+    (server, name) if (server, name) in SHORT else pytest.param(server, name, marks=pytest.mark.soak)
+    for server in SERVERS
+    for name in REFUSALS
+]
 
 
-@pytest.fixture(scope="module")
-def ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Future[Ended]]]:
-    """The result of each start. Several run at a time, because each spends a second on its imports."""
-
-    def start(server: str, name: str) -> Ended:
-        folder = tmp_path_factory.mktemp("refused")
-        return subprocess.run(
-            command(server, free_port()),
-            cwd=ROOT,
-            env=environment(folder, **REFUSALS[name][0](folder)),
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    with ThreadPoolExecutor(4) as threads:
-        yield {each: threads.submit(start, *each) for each in STARTS}
+@pytest.mark.parametrize("name", REFUSALS)
+def test_each_setting_that_cannot_work_is_refused_in_a_sentence_without_secrets(name: str, tmp_path: Path) -> None:
+    make, sentence = REFUSALS[name]
+    with pytest.raises((InvalidSetting, base.StorageError)) as refused:
+        base.start(Settings.from_environment({"DATABASE_URL": f"sqlite:///{tmp_path}/workbench.db"} | make(tmp_path)))
+    assert sentence in str(refused.value)
+    assert "\n" not in str(refused.value)
+    for secret in SECRETS:
+        assert secret not in str(refused.value)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("server", "name"), STARTS)
-def test_a_start_that_cannot_work_ends_in_one_sentence(
-    server: str, name: str, ends: dict[tuple[str, str], Future[Ended]]
-) -> None:
-    end = ends[server, name].result()
+def test_a_start_that_cannot_work_ends_in_one_sentence(server: str, name: str, tmp_path: Path) -> None:
+    make, sentence = REFUSALS[name]
+    end = subprocess.run(
+        command(server, free_port()),
+        cwd=ROOT,
+        env=environment(tmp_path, **make(tmp_path)),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert end.returncode == 1
     [line] = [line for line in end.stderr.splitlines() if line.strip()]
     assert line.startswith("The workbench did not start. ")
-    assert REFUSALS[name][1] in line
-    for secret in ("hunter2", GOOD_KEY, OTHER_KEY):
+    assert sentence in line
+    for secret in SECRETS:
         assert secret not in end.stdout + end.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("server", "name"), [("streamlit", "SIGTERM"), ("streamlit", "SIGINT"), ("uvicorn", "SIGTERM")]
+    ("server", "name"),
+    [("streamlit", "SIGINT"), ("uvicorn", "SIGTERM"), pytest.param("streamlit", "SIGTERM", marks=pytest.mark.soak)],
 )
 def test_the_server_shuts_down_cleanly_while_a_tab_is_open(server: str, name: str, tmp_path: Path) -> None:
     with running(server, tmp_path) as (port, process), a_tab(port, "usage"):

@@ -11,10 +11,14 @@ import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import Distribution, PathDistribution, distribution
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from demo.child import Child
 from demo.start import is_in_use
@@ -36,17 +40,19 @@ OUTCOME = CLONE.with_name(f"{CLONE.name}.outcome")
 
 
 def begin() -> None:
-    """Install in the background while other tests run: it takes half a minute."""
+    """Prepare the copy in the background while other tests run."""
     with suppress(FileExistsError):  # another process does it
         CLONE.mkdir()
-        Thread(target=install, args=[CLONE], name="install").start()
+        Thread(target=prepare, args=[CLONE], name="prepare").start()
 
 
-def install(folder: Path) -> None:
+def prepare(folder: Path) -> None:
     """Write the result into the file `OUTCOME`; an empty file means success."""
     outcome = ""
     try:
+        copy_to(folder)
         type_what_installs(folder)
+        install_the_connector_alone(folder)
     except (OSError, subprocess.CalledProcessError) as error:
         outcome = str(error)
     draft = OUTCOME.with_suffix(".draft")
@@ -55,19 +61,59 @@ def install(folder: Path) -> None:
 
 
 def type_what_installs(folder: Path) -> None:
-    """A copy of the project in which the lines that install were typed, and beside it an environment for the connector
-    alone.
+    """Type the lines that install, where all the packages are there already: pip only checks the versions.
+
+    That pip can install them from nothing is what `make test` begins with in a fresh clone.
     """
-    copy_to(folder)
-    # Compile what is used, when it is: half of the time. (pip reads a switch that turns off the other way round.)
-    quickly = {**os.environ, "PIP_NO_COMPILE": "0"}
-    *lines, _ = plain_lines()
-    subprocess.run([sys.executable, *lines[0].split()[1:]], cwd=folder, check=True)
-    for line in lines[1:]:
-        subprocess.run(line, shell=True, cwd=folder, env=quickly, check=True)
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "alone"], check=True)
-    pip = [sys.executable, "-m", "pip", "--python", str(folder / "alone" / "bin" / "python")]
-    subprocess.run([*pip, "install", "--quiet", folder], env=quickly, check=True)
+    environment, other = Path(sys.prefix), folder / ".venv"
+    shutil.copytree(environment / "lib", other / "lib", copy_function=link, symlinks=True)
+    shutil.copytree(environment / "bin", other / "bin", symlinks=True)
+    for script in (other / "bin").iterdir():
+        if not script.is_symlink() and (code := script.read_bytes()).startswith(b"#!"):
+            script.write_bytes(code.replace(bytes(environment), bytes(other)))
+    first, *lines, _ = plain_lines()
+    subprocess.run([sys.executable, *first.split()[1:]], cwd=folder, check=True)
+    for line in lines:
+        subprocess.run(line, shell=True, cwd=folder, check=True)
+
+
+def install_the_connector_alone(folder: Path) -> None:
+    """Make an environment with the connector and the packages that it names, without those of the app."""
+    alone = folder / "alone"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", alone], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(alone / "bin" / "python"), "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--quiet", "--no-deps", folder], check=True)
+    [packages] = alone.glob("lib/*/site-packages")
+    [about_us] = packages.glob("chat_workbench-*.dist-info")
+    for needed in requirements_of(PathDistribution(about_us)).values():
+        for file in needed.files or ():
+            if ".." not in file.parts and "__pycache__" not in file.parts:
+                (packages / file).parent.mkdir(parents=True, exist_ok=True)
+                link(needed.locate_file(file), packages / file)
+
+
+def requirements_of(wanted: Distribution) -> dict[str, Distribution]:
+    """Return the installed packages that this one requires here, with what those require in turn, by name."""
+    found: dict[str, Distribution] = {}
+    to_read: list[tuple[Distribution, set[str]]] = [(wanted, set())]
+    while to_read:
+        read, extras = to_read.pop()
+        for requirement in map(Requirement, read.requires or ()):
+            marker = requirement.marker
+            is_needed = marker is None or any(marker.evaluate({"extra": extra}) for extra in extras or {""})
+            name = canonicalize_name(requirement.name)
+            if is_needed and name not in found:
+                found[name] = distribution(name)
+                to_read.append((found[name], requirement.extras))
+    return found
+
+
+def link(source: Any, target: Any) -> None:
+    """Link a file, or copy it to another disk."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def plain_lines() -> list[str]:

@@ -3,11 +3,13 @@
 import shutil
 from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SHELL = "chromium-headless-shell"
+# The shell first: without the parts of a browser that no test looks at, a test takes half of the CPU time.
+NAMES = (SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def find() -> str | None:
-    """The path of an installed Chromium, else of Playwright's own, None when there is none."""
+    """Return the path of an installed Chromium, else of Playwright's own, None when there is none."""
     for name in NAMES:
         if found := shutil.which(name):
             return found

@@ -31,7 +31,9 @@ QUIETLY = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--use-fake-device-for-media-stream",  # a camera that shows a clock
+    # A camera that shows a clock, and that no page has to ask for.
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 ]
 # Where the apps are, one after the other: what a browser has loaded and compiled of one serves it for the next.
 PORT = free_port()
@@ -60,7 +62,7 @@ class App:
                 if table.name != "people":
                     connection.execute(f"DELETE FROM {table.name}")
 
-    def add_configuration(self, server: ProviderServer, name: str = "Local") -> None:
+    def add_configuration(self, server: ProviderServer, name: str = "Local", model: str = "gpt-test") -> None:
         """Add a working configuration directly to the database, without the pages."""
         database = Database(f"sqlite:///{self.database}")
         working = Configuration(
@@ -68,7 +70,7 @@ class App:
             api_type=ApiType.OPENAI,
             endpoint=server.openai_endpoint,
             api_key=server.key,
-            model_default="gpt-test",
+            model_default=model,
         )
         database.configurations.add(database.people.local(), working)
         database.close()
@@ -179,15 +181,6 @@ class Visitor:
         expect(self.page.get_by_role("heading", level=1)).to_have_text("Configurations")
         expect(self.page.get_by_role("main").get_by_role("button", name="Save", exact=True)).to_have_count(0)
         self.settle()
-
-    def add_configuration(self, name: str, endpoint: str, key: str, model: str) -> None:
-        """Add an OpenAI configuration by hand, as an administrator does."""
-        self.open("configurations?edit=new")
-        self.fill("Name", name)
-        self.fill("Endpoint", endpoint)
-        self.fill("Default model", model)
-        self.fill("API key", key)
-        self.save()
 
 
 @pytest.fixture(scope="session")

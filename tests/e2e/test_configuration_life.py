@@ -157,11 +157,9 @@ def its_encryption_key_is_lost_and_it_is_saved(visitor: Visitor, app: App, provi
 
 def it_is_rotated_while_the_app_runs(app: App) -> str:
     restart(app, f"{TWO},{ONE}")
-    said = [command(app, "status"), command(app, "rotate-key"), command(app, "rotate-key"), command(app, "status")]
-    assert "key 1 (encrypts): decrypts 1 API key\n  key 2: decrypts 1 API key\n" in said[0]
-    assert said[1] == "Encrypted with the first encryption key: 1 API key. Already so: 1 API key.\n"
-    assert said[2] == "Encrypted with the first encryption key: 0 API keys. Already so: 2 API keys.\n"
-    assert "key 1 (encrypts): decrypts 2 API keys\n  key 2: decrypts 0 API keys\n" in said[3]
+    said = [command(app, "rotate-key"), command(app, "status")]
+    assert said[0] == "Encrypted with the first encryption key: 1 API key. Already so: 1 API key.\n"
+    assert "key 1 (encrypts): decrypts 2 API keys\n  key 2: decrypts 0 API keys\n" in said[1]
     restart(app, TWO)
     return "".join(said)
 

@@ -46,7 +46,7 @@ class Account:
         return self.recorder.exchanges
 
 
-@pytest.fixture(params=["real model", "Azure"])
+@pytest.fixture(params=["real model", pytest.param("Azure", marks=pytest.mark.soak)])
 def account(request: pytest.FixtureRequest) -> Iterator[Account]:
     if request.param == "real model":
         model: RealModel = request.getfixturevalue("model")

@@ -16,10 +16,11 @@ pytestmark = pytest.mark.browser
 
 def test_a_test_shows_each_step_as_soon_as_it_ends(app: App, visitor: Visitor, provider: ProviderServer) -> None:
     page, gate = visitor.page, threading.Event()
-    visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
-    to_the_way = Reply(404)
+    app.add_configuration(provider)
+    visitor.open("configurations")
+    invalid_path = Reply(404)
     held = Chunks([chunk("O", role="assistant"), gate, chunk("K", finish_reason="stop")])
-    provider.next(to_the_way, Reply(200, completion("OK")), held)
+    provider.next(invalid_path, Reply(200, completion("OK")), held)
     page.get_by_role("button", name="Test", exact=True).click()
     expect(page.get_by_text("The answer came within")).to_be_visible()
     expect(page.get_by_text("Streaming with usage …")).to_be_visible()
@@ -32,7 +33,8 @@ def test_a_test_shows_each_step_as_soon_as_it_ends(app: App, visitor: Visitor, p
 
 def test_a_failed_test_names_the_step_and_what_to_do(app: App, visitor: Visitor, provider: ProviderServer) -> None:
     page = visitor.page
-    visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-tset")
+    app.add_configuration(provider, model="gpt-tset")
+    visitor.open("configurations")
     visitor.press("Test")
     expect(page.get_by_text("There is no model “gpt-tset” at")).to_be_visible()
     expect(page.get_by_text("Choose another model. This server has gpt-test, and others.")).to_be_visible()
@@ -58,8 +60,8 @@ def test_a_changed_request_is_reported_learnt_and_included_in_the_code(
     app: App, visitor: Visitor, picky: ProviderServer
 ) -> None:
     page = visitor.page
-    visitor.add_configuration("Local", picky.openai_endpoint, picky.key, "gpt-test")
-    visitor.go("Tuner")
+    app.add_configuration(picky)
+    visitor.open("tuner")
     temperature = page.get_by_role("spinbutton", name="Temperature")
     temperature.fill("0.2")
     temperature.press("Tab")

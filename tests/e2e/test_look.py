@@ -58,7 +58,7 @@ def test_pages_fit_a_phone_and_primary_buttons_have_contrast_in_the_dark_theme(
     with browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark") as phone:
         phone.set_default_timeout(20_000)
         visitor = Visitor(phone.new_page(), app)
-        visitor.add_configuration("A configuration with a rather long name", provider.openai_endpoint, "sk-x", "gpt")
+        app.add_configuration(provider, "A configuration with a rather long name")
         for address, title in PAGES.items():
             visitor.open(address)
             expect(visitor.page.get_by_role("heading", level=1)).to_contain_text(title)
@@ -84,8 +84,8 @@ def luminance(colour: str) -> float:
 def test_the_end_of_a_conversation_and_the_list_of_chats_stay_visible(
     visitor: Visitor, provider: ProviderServer
 ) -> None:
-    visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
-    visitor.go("Chat")
+    visitor.app.add_configuration(provider)
+    visitor.open("chat")
     provider.next(Reply(200, completion("A line.\n\n" * 80)))
     visitor.say("Write a lot")
     expect(visitor.page.get_by_text(re.compile("in all"))).to_be_in_viewport()
@@ -101,8 +101,8 @@ def test_pictures_and_scripts_in_an_answer_send_no_data_out(visitor: Visitor, pr
     """A manipulated model could send data in the address of a picture."""
     asked: list[str] = []
     visitor.page.on("request", lambda request: asked.append(request.url))
-    visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
-    visitor.go("Chat")
+    visitor.app.add_configuration(provider)
+    visitor.open("chat")
     hostile = f"See ![x]({provider.url}/stolen) and <img src='{provider.url}/stolen'> <script>alert(1)</script> end"
     provider.next(Reply(200, completion(hostile)))
     visitor.say("Hello")
@@ -114,24 +114,13 @@ def test_pictures_and_scripts_in_an_answer_send_no_data_out(visitor: Visitor, pr
     }
 
 
-def test_a_configuration_is_deleted_with_its_key(visitor: Visitor, provider: ProviderServer, app: App) -> None:
-    visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
-    visitor.press("Edit")
-    visitor.press("Delete")
-    visitor.page.get_by_role("dialog").get_by_role("button", name="Delete configuration").click()
-    expect(visitor.page.get_by_text("No configuration yet.")).to_be_visible()
-    database = Database(f"sqlite:///{app.database}")
-    assert database.configurations.all(database.people.local()) == []
-    database.close()
-
-
 def test_a_tab_whose_configuration_was_deleted_continues_with_another_and_loses_nothing(
     visitor: Visitor, provider: ProviderServer, app: App
 ) -> None:
     page = visitor.page
     for name in ("First", "Second"):
-        visitor.add_configuration(name, provider.openai_endpoint, provider.key, "gpt-test")
-    visitor.go("Chat")
+        app.add_configuration(provider, name)
+    visitor.open("chat")
     visitor.pick("Second")
     database = Database(f"sqlite:///{app.database}")
     me = database.people.local()
@@ -152,8 +141,8 @@ def test_a_tab_whose_configuration_was_deleted_continues_with_another_and_loses_
 
 def test_back_opens_the_previous_chat(visitor: Visitor, provider: ProviderServer) -> None:
     page = visitor.page
-    visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
-    visitor.go("Chat")
+    visitor.app.add_configuration(provider)
+    visitor.open("chat")
     for text in ("One", "Two"):
         visitor.press("New chat")
         visitor.say(text)

@@ -26,6 +26,9 @@ TITLES = {
     "configurations": "Configurations",
 }
 SENDING = {*TITLES} - {"", "usage", "configurations"}
+# A page of each kind; the other use cases are drawn by the same doors.
+SHORT = ("", "chat", "translate", "json_demo_data", "vision", "operations", "tuner", "usage", "configurations")
+LONG = sorted({*TITLES} - {*SHORT})
 # Streamlit looks for its server below the page's own address first, and a browser tells that it is not there.
 LOOKS_FOR_ITS_SERVER = re.compile(r"/\w+/_stcore/(health|host-config)$")
 # What axe finds in Streamlit's own markup, where no setting reaches: rule -> inside what.
@@ -133,7 +136,7 @@ def tab(browser: Browser, shared_app: App) -> Iterator[Tab]:
         yield Tab(context.new_page(), shared_app)
 
 
-@pytest.mark.parametrize("address", TITLES)
+@pytest.mark.parametrize("address", [*SHORT, *(pytest.param(page, marks=pytest.mark.soak) for page in LONG)])
 def test_a_page_opens_fits_the_window_answers_and_is_accessible(
     tab: Tab, provider: ProviderServer, address: str
 ) -> None:

@@ -19,34 +19,13 @@ def half_an_answer(provider: ProviderServer) -> Chunks:
     return Chunks([chunk("Once upon", role="assistant"), chunk(" a time"), threading.Event(), chunk(" never")])
 
 
-def test_a_stopped_chat_answer_is_sent_with_the_next_message(
-    app: App, visitor: Visitor, provider: ProviderServer, half_an_answer: Chunks
-) -> None:
-    page = visitor.page
-    visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
-    provider.next(half_an_answer)
-    visitor.go("Chat")
-    visitor.say("Tell me a story")
-    expect(page.get_by_text("Once upon a time")).to_be_visible()
-    page.get_by_role("button", name="Stop", exact=True).click()
-    assert provider.disconnected.wait(120)
-    expect(page.get_by_text("Stopped. The partial text is kept.")).to_be_visible()
-    page.reload()
-    expect(page.get_by_text("Once upon a time")).to_be_visible()
-    expect(page.get_by_text("Stopped. The partial text is kept.")).to_be_visible()
-    visitor.say("Go on")
-    expect(visitor.text("Answer 0 to: Go on")).to_be_visible()
-    said = [message["content"] for message in provider.requests[-1].body["messages"]]
-    assert said == ["Tell me a story", "Once upon a time", "Go on"]
-
-
 def test_the_stop_button_stops_the_answer_of_a_use_case(
     app: App, visitor: Visitor, provider: ProviderServer, half_an_answer: Chunks
 ) -> None:
     page = visitor.page
-    visitor.add_configuration("Local", provider.openai_endpoint, provider.key, "gpt-test")
+    visitor.app.add_configuration(provider)
     provider.next(half_an_answer)
-    visitor.go("Product description")
+    visitor.open("product_description")
     page.get_by_role("button", name=re.compile("Write description")).click()
     expect(page.get_by_text("Once upon a time")).to_be_visible()
     page.get_by_role("button", name="Stop", exact=True).click()
