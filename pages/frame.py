@@ -45,11 +45,7 @@ def draw() -> None:
         st.error(str(error), icon=":material/error:")
     except Exception as error:
         base.log_failure(error)
-        st.error(
-            "An unexpected error occurred. Reload the page. If it happens again, give the administrator "
-            f"the reference {base.reference(error)}: the log has the details.",
-            icon=":material/error:",
-        )
+        st.error(base.unexpected(error), icon=":material/error:")
 
 
 def navigation() -> StreamlitPage:

@@ -2,11 +2,11 @@
 
 from connector import ConnectorError, InvalidConfiguration, InvalidRequest
 from db import CannotOpen, ChangedMeanwhile, NotAllowed, NotFound, StillWriting, StorageError, Turn
-from pages.shared.base.callbacks import reports_errors
+from pages.shared.base.callbacks import entered, reports_errors
 from pages.shared.base.catalogue import IN_SIDEBAR, USE_CASE_GROUPS, UseCase, page_of, title_of, use_cases
 from pages.shared.base.copy_button import draw_copy_button
 from pages.shared.base.examining import examine, examine_typed, models, models_typed
-from pages.shared.base.failures import log_failure, reference
+from pages.shared.base.failures import log_failure, unexpected
 from pages.shared.base.formatting import (
     UNKNOWN,
     count,
@@ -46,6 +46,7 @@ __all__ = [
     "demo_endpoint",
     "dollars",
     "draw_copy_button",
+    "entered",
     "examine",
     "examine_typed",
     "is_started",
@@ -58,7 +59,6 @@ __all__ = [
     "person",
     "plain",
     "problem",
-    "reference",
     "reports_errors",
     "seconds",
     "start",
@@ -67,6 +67,7 @@ __all__ = [
     "stop",
     "this_run",
     "title_of",
+    "unexpected",
     "unspreadsheet",
     "use_cases",
     "when",

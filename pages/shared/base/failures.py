@@ -20,3 +20,11 @@ def reference(error: BaseException) -> str:
         known = secrets.token_hex(3)
         error.workbench_reference = known  # type: ignore[attr-defined]
     return str(known)
+
+
+def unexpected(error: BaseException) -> str:
+    """The sentence for an error that the log has the details of."""
+    return (
+        "An unexpected error occurred. Reload the page. If it happens again, give the administrator "
+        f"the reference {reference(error)}: the log has the details."
+    )

@@ -212,8 +212,9 @@ def _versions(session_id: str, said: Conversation, message: StoredMessage) -> No
     )
 
 
+@base.reports_errors
 def _choose(session_id: str, key: str) -> None:
-    turn.choose(session_id, st.session_state[key])
+    turn.choose(session_id, base.entered(key))
 
 
 def _request_of(session_id: str, said: Conversation) -> ChatCompletionsRequest:

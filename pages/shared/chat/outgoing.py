@@ -114,6 +114,6 @@ def _how_much(chat: ChatSession, turns: int) -> None:
 
 @reports_errors
 def _send_along(session_id: str, turns: int, key: str) -> None:
-    chosen = st.session_state[key]
+    chosen = base.entered(key)
     with base.changing() as database:
         database.chat_sessions.send_along(base.person(), session_id, None if chosen == turns else chosen)

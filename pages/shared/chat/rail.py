@@ -78,14 +78,14 @@ def go_to(session_id: str | None) -> None:
 
 @reports_errors
 def _rename(session_id: str, key: str) -> None:
-    if title := st.session_state[key].strip():
+    if title := base.entered(key).strip():
         with base.changing() as database:
             database.chat_sessions.update(base.person(), session_id, title=title)
 
 
 @reports_errors
 def _set_system_prompt(session_id: str | None, key: str) -> None:
-    system_prompt = st.session_state[key]
+    system_prompt = base.entered(key)
     if session_id is None:
         stored.set_system_prompt(system_prompt)
     else:
