@@ -15,10 +15,12 @@ from connector.answer import joined, parse_completion
 from connector.chat_completions import ChatCompletionsResponse
 from connector.configuration import Configuration
 from connector.errors import AnswerInterrupted, ConnectorError
-from connector.failures import explain, explain_status, redacted, unreadable
+from connector.failures import explain
 from connector.mending import Mending
+from connector.refusals import explain_status, unreadable
 from connector.report import CallReport, CallStatus
 from connector.sdk import post
+from connector.sentences import redacted
 
 RETRY_BUDGET = 30.0
 """Seconds within which a call is retried."""

@@ -1,19 +1,19 @@
-"""What can go wrong, as sentences for the person who has to act.
+"""All errors of this package, with sentences for the user.
 
 ConnectorError
 ├── InvalidConfiguration     .problems: field -> sentence; before any network traffic
 ├── InvalidRequest           .problems: field -> sentence; before any network traffic
-├── ConnectionFailed         nothing was reached: name, refused, certificate, cut before the answer
-├── NoAnswerInTime           reached, but silent for too long
+├── ConnectionFailed         not reached (name, refused, certificate), or lost before the answer
+├── NoAnswerInTime           reached, but no answer within the timeout
 ├── KeyRefused               401
 ├── AccessDenied             403
 ├── NotFoundAtProvider       404: model, deployment or path
-├── RateLimited              429, worth another try; .retry_after in seconds where the provider says
-├── QuotaExceeded            429, not worth another try
+├── RateLimited              429, worth a retry; .retry_after in seconds if the provider states it
+├── QuotaExceeded            429, not worth a retry
 ├── ContentFiltered          the provider's filter blocked the prompt; .categories
 ├── RequestRefused           any other 4xx
 ├── ProviderUnavailable      5xx
-├── UnreadableAnswer         an answer that is none: a web page, broken JSON
+├── UnreadableAnswer         not a chat completion: a web page, broken JSON
 └── AnswerInterrupted        the answer began and did not end
 """
 
@@ -22,17 +22,21 @@ from typing import Any, ClassVar
 
 
 class ConnectorError(Exception):
-    """Base of everything `connector` raises. `str()` is fit for the user and holds no key, header or prompt.
+    """Base class of all errors of `connector`. `str()` is fit for the user and contains no key, header or prompt.
 
-    For the machine: `kind` (one word per class), `status` (HTTP), `code` and `param` as the provider named them,
-    `request_id`, and `retry_after` in seconds where the provider says. All but `kind` may be None. `is_retryable`:
-    nothing of an answer came, and the same request may work a moment later; `Client` itself tries these again.
-    `provider_message`: the provider's own words in one line, redacted; empty where there are none to show. `refused`
-    are the parameters that it names as not taken, `supported` the values that it takes for them.
+    `str()` consists of `sentence`, which says what happened and quotes the provider, and `advice`, which says what to
+    do; `advice` may be empty.
+
+    For programs: `kind` (one word per class), `status` (HTTP), `code` and `param` as the provider named them,
+    `request_id`, and `retry_after` in seconds if the provider states it. All but `kind` may be None. `is_retryable`:
+    no part of an answer was received, and the same request may work a moment later; `Client` retries these itself.
+    `provider_message`: the provider's text in one line, redacted; empty if there is none to show. `refused`: the
+    parameters that the provider does not accept; `supported`: the values that it accepts for them; `only_default`:
+    whether it accepts their default value only.
 
     `reason` is the cause in one word where the class does not name it: `not_a_chat_model`, `no_deployment`, `no_model`,
-    `no_address`, `api_version`, or `thinking_limit` (a reasoning model used up its token limit before it answered).
-    `ConnectionFailed` has its own words. Empty for all other causes.
+    `no_address`, `api_version`, `redirect`, `web_page`, or `thinking_limit` (a reasoning model used up its token limit
+    before it answered). `ConnectionFailed` has its own words. Empty for all other causes.
     """
 
     kind: ClassVar[str] = "error"
@@ -44,6 +48,7 @@ class ConnectorError(Exception):
         self,
         sentence: str,
         *,
+        advice: str = "",
         status: int | None = None,
         code: str | None = None,
         param: str | None = None,
@@ -51,8 +56,11 @@ class ConnectorError(Exception):
         provider_message: str = "",
         refused: tuple[str, ...] = (),
         supported: tuple[str, ...] = (),
+        only_default: bool = False,
     ) -> None:
-        super().__init__(sentence)
+        super().__init__(f"{sentence} {advice}" if advice else sentence)
+        self.sentence = sentence
+        self.advice = advice
         self.status = status
         self.code = code
         self.param = param
@@ -60,9 +68,10 @@ class ConnectorError(Exception):
         self.provider_message = provider_message
         self.refused = refused
         self.supported = supported
+        self.only_default = only_default
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exception's own way calls the class with `args` alone, which the classes below do not all take.
+        # Exception.__reduce__ calls the class with `args` only, which some of the classes below do not accept.
         return _restore, (type(self), self.args, self.__dict__.copy())
 
 
@@ -73,8 +82,8 @@ def _restore(cls: type[ConnectorError], args: tuple[Any, ...], state: dict[str, 
 
 
 class _InvalidInput(ConnectorError):
-    def __init__(self, problems: Mapping[str, str]) -> None:
-        super().__init__(" ".join(problems.values()))
+    def __init__(self, problems: Mapping[str, str], *, advice: str = "") -> None:
+        super().__init__(" ".join(problems.values()), advice=advice)
         self.problems: dict[str, str] = dict(problems)
 
 
@@ -93,7 +102,8 @@ class InvalidRequest(_InvalidInput):
 class ConnectionFailed(ConnectorError):
     """The provider was not reached, or the connection was lost before the answer began.
 
-    `.reason` is one word: name, refused, certificate, no_tls, lost, timeout or other.
+    `.reason` is one word: name, refused, timeout, certificate (not trusted), expired or other_name (of the
+    certificate), no_tls, lost or other.
     """
 
     kind = "connection_failed"
@@ -125,13 +135,13 @@ class NotFoundAtProvider(ConnectorError):
 
 
 class RateLimited(ConnectorError):
-    """429: too much at once. `.retry_after` is in seconds, None where the provider does not say."""
+    """429: too many requests or tokens. `.retry_after` is in seconds, None if the provider does not state it."""
 
     kind = "rate_limited"
 
 
 class QuotaExceeded(ConnectorError):
-    """429 that waiting does not end: no credit, or a spending limit."""
+    """429 that waiting does not resolve: no credit, or a spending limit."""
 
     kind = "quota_exceeded"
 
@@ -139,7 +149,7 @@ class QuotaExceeded(ConnectorError):
 class ContentFiltered(ConnectorError):
     """The provider's content filter blocked the prompt.
 
-    `.categories` has what it found with the severity, `{"hate": "high"}`; empty where the provider does not say.
+    `.categories` maps what it found to the severity, `{"hate": "high"}`; empty if the provider does not state it.
     """
 
     kind = "content_filtered"
@@ -147,25 +157,24 @@ class ContentFiltered(ConnectorError):
 
 
 class RequestRefused(ConnectorError):
-    """Any other 4xx: the provider does not take this request."""
+    """Any other 4xx, or a redirect: the provider does not accept this request."""
 
     kind = "request_refused"
 
 
 class ProviderUnavailable(ConnectorError):
-    """5xx: the provider has a problem of its own."""
+    """5xx: the provider has an internal problem."""
 
     kind = "provider_unavailable"
 
 
 class UnreadableAnswer(ConnectorError):
-    """The answer is not a chat completion: a web page, broken JSON, an empty body."""
+    """The answer is not a chat completion: a web page (`.reason` is web_page), broken JSON, an empty body."""
 
     kind = "unreadable_answer"
-    is_web_page: bool = False
 
 
 class AnswerInterrupted(ConnectorError):
-    """The answer began and did not end. What came is in the stream's `.response`."""
+    """The answer began and did not end. The received part is in the stream's `.response`."""
 
     kind = "answer_interrupted"

@@ -7,9 +7,9 @@ import httpx2
 from connector.account import ApiType
 from connector.client import Client
 from connector.configuration import Configuration
-from connector.failures import host_of, redacted
 from connector.finding import Finding, Step
 from connector.report import CallReport
+from connector.sentences import host_of, redacted
 
 BRIEF = 10.0
 """Seconds at most for each request without the key."""

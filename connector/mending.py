@@ -13,7 +13,7 @@ from connector.adaptation import Adaptation, Adaptations, applied
 from connector.change import RENAMED, Body
 from connector.chat_completions import ChatCompletionsRequest
 from connector.errors import ConnectorError
-from connector.failures import EFFORT_BESIDE_TOOLS
+from connector.unsupported import EFFORT_BESIDE_TOOLS
 from connector.value import choices_of
 
 # Without any of these the answer stays of the same kind: it is only worded differently, less detailed or slower.
@@ -120,7 +120,7 @@ def _adaptation_of(name: str, refusal: ConnectorError, body: Body, roles: set[ob
         return Adaptation(name, value, nearest, why)
     # Where one value is refused, others may be accepted; unless only the default is, or the value is a yes or no.
     is_one_value = refusal.code == "unsupported_value" and type(value) in (str, int, float) and name != "n"
-    is_any = "only the default" in why.lower() or not is_one_value
+    is_any = refusal.only_default or not is_one_value
     return Adaptation(name, None if is_any else value, None, why)
 
 

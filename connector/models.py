@@ -13,8 +13,10 @@ from connector.account import ApiType
 from connector.configuration import Configuration
 from connector.endpoint import read_endpoint
 from connector.errors import ConnectorError, NotFoundAtProvider, UnreadableAnswer
-from connector.failures import explain, explain_status, host_of, redacted, retry_after_of
+from connector.failures import explain, retry_after_of
 from connector.identity import signed_in
+from connector.refusals import explain_status
+from connector.sentences import host_of, redacted
 from connector.transport import shared_http_client
 
 PATIENCE = httpx2.Timeout(10, connect=5)
@@ -23,6 +25,7 @@ _LONGEST = 10_000_000  # bytes of a list, and
 _LATEST = 20  # seconds that it may take in all
 _LONGEST_NAME = 200  # characters
 _NO_SUCH_LIST = {404, 405, 501}
+_TYPE_A_NAME = "You can enter any model name."
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,8 @@ def _address(configuration: Configuration) -> str:
 def _refusal(content: bytes, response: httpx2.Response, configuration: Configuration) -> ConnectorError:
     status = response.status_code
     if status in _NO_SUCH_LIST:
-        sentence = f"{host_of(configuration)} does not list its models ({status}). Any name can be typed."
-        return NotFoundAtProvider(sentence, status=status)
+        sentence = f"{host_of(configuration)} does not list its models ({status})."
+        return NotFoundAtProvider(sentence, advice=_TYPE_A_NAME, status=status)
     body = _json(content)
     return explain_status(
         status,
@@ -107,9 +110,9 @@ def _read(content: bytes, response: httpx2.Response, configuration: Configuratio
         models = {each.name: each for each in _models(listed, configuration)}
         return [models[name] for name in sorted(models)]
     is_page = "html" in response.headers.get("content-type", "")
-    what = "a web page" if is_page else "something that is no list of models"
-    unreadable = UnreadableAnswer(f"{host_of(configuration)} sent {what}. Any name of a model can be typed.")
-    unreadable.is_web_page = is_page
+    content_found = "a web page" if is_page else "something that is not a list of models"
+    unreadable = UnreadableAnswer(f"{host_of(configuration)} returned {content_found}.", advice=_TYPE_A_NAME)
+    unreadable.reason = "web_page" if is_page else ""
     raise unreadable
 
 

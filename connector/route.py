@@ -1,55 +1,27 @@
 """The first part of an examination: the address, and the connection to its host. The key is not sent."""
 
-import ssl
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import httpx2
 
 from connector.endpoint import read_endpoint
-from connector.errors import ConnectionFailed
 from connector.examination import Checked, Subject
-from connector.failures import explain, redacted
+from connector.failures import explain
 from connector.finding import Finding, State, Step, a_failure, a_pass, steps_of
+from connector.sentences import redacted
 
 _OTHER_OPERATIONS = {"responses", "completions", "embeddings", "models", "generate", "chat", "messages"}
-BEHIND_A_PROXY = "If this machine reaches the internet through a proxy only, set OUTGOING_PROXY."
-# By the reason of a `ConnectionFailed`.
-OBSTACLES: dict[str, tuple[Step, str, str]] = {
-    "name": (Step.NAME, "The host {host} was not found.", f"Check the host name for typing errors. {BEHIND_A_PROXY}"),
-    "refused": (
-        Step.CONNECTION,
-        "Nothing answers at {host}.",
-        "Check the port in the address, whether the server is running, and OUTGOING_PROXY if it is set.",
-    ),
-    "timeout": (
-        Step.CONNECTION,
-        "{host} could not be reached.",
-        f"Check the network and its firewalls. {BEHIND_A_PROXY}",
-    ),
-    "certificate": (
-        Step.CERTIFICATE,
-        "The certificate of {host} is not trusted on this machine{why}.",
-        "If the address is right, add the certificate of your proxy or server to OUTGOING_CA_FILE.",
-    ),
-    "expired": (
-        Step.CERTIFICATE,
-        "The certificate of {host} has expired.",
-        "The server's administrator has to renew it. Also check the clock of this machine.",
-    ),
-    "other_name": (
-        Step.CERTIFICATE,
-        "The certificate does not match the host name {host}.",
-        "Enter the address with the host name that the certificate was issued for.",
-    ),
-    "no_tls": (
-        Step.CERTIFICATE,
-        "{host} does not speak https at this port.",
-        "Enter the address with http://, or another port.",
-    ),
+_BEHIND_A_PROXY = "If this machine reaches the internet through a proxy only, set OUTGOING_PROXY."
+# By the reason of a `ConnectionFailed`: its step, and what to do beyond the advice of the error.
+_OBSTACLES = {
+    "name": (Step.NAME, _BEHIND_A_PROXY),
+    "refused": (Step.CONNECTION, "Also check OUTGOING_PROXY if it is set."),
+    "certificate": (Step.CERTIFICATE, "OUTGOING_CA_FILE can contain it."),
+    "expired": (Step.CERTIFICATE, ""),
+    "other_name": (Step.CERTIFICATE, ""),
+    "no_tls": (Step.CERTIFICATE, ""),
 }
-# OpenSSL's numbers for certificate errors: expired, issued for another name, issued for another address.
-CERTIFICATE_ERRORS = {10: "expired", 62: "other_name", 64: "other_name"}
 
 
 def check_address(subject: Subject) -> Checked:
@@ -114,29 +86,18 @@ def _speaks_tls(subject: Subject) -> bool:
     try:
         subject.http_client.get(f"https{subject.origin.removeprefix('http')}/", **subject.brief_options())
     except httpx2.ConnectError as error:
-        return _reason(subject, error) == "certificate"
+        return explain(error, subject.configuration, "").reason in ("certificate", "expired", "other_name")
     except httpx2.HTTPError:
         return False
     return True
 
 
-def _reason(subject: Subject, error: Exception) -> str:
-    failure = explain(error, subject.configuration, "")
-    return failure.reason if isinstance(failure, ConnectionFailed) else "other"
-
-
 def _why_not_reached(subject: Subject, error: Exception) -> Finding:
-    reason, why = _reason(subject, error), ""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
-        cause = cause.__cause__ or cause.__context__
-    if cause is not None:
-        reason = CERTIFICATE_ERRORS.get(cause.verify_code, reason)
-        why = f": {cause.verify_message}"
-    step, sentence, advice = OBSTACLES.get(reason, OBSTACLES["timeout"])
+    failure = explain(error, subject.configuration, "")
+    step, addition = _OBSTACLES.get(failure.reason, (Step.CONNECTION, _BEHIND_A_PROXY))
     if step not in steps_of(subject.configuration):  # the certificate of a proxy
         step = Step.CONNECTION
-    return a_failure(step, sentence.format(host=subject.host, why=why), advice)
+    return a_failure(step, failure.sentence, f"{failure.advice} {addition}".strip())
 
 
 def _is_local(host: str) -> bool:

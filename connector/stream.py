@@ -11,7 +11,7 @@ from connector.answer import DONE, Assembly, Piece, events, joined, raw_bytes
 from connector.call import Call
 from connector.chat_completions import ChatCompletionsResponse
 from connector.errors import AnswerInterrupted, ConnectionFailed, ConnectorError
-from connector.failures import explain_status, unreadable
+from connector.refusals import explain_status, unreadable
 from connector.report import CallStatus
 from connector.transport import drain, hang_up
 
@@ -138,7 +138,8 @@ class AnswerStream:
 
     def _interrupted(self) -> AnswerInterrupted:
         return AnswerInterrupted(
-            "The provider closed the connection before the answer was complete. The partial text is kept; try again.",
+            "The provider closed the connection before the answer was complete.",
+            advice="The partial text is kept; try again.",
             request_id=self._rounds[-1].request_id,
         )
 

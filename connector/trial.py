@@ -6,15 +6,11 @@ from typing import Any
 
 from connector.chat_completions import ChatCompletionsRequest, ChatCompletionsResponse, text_of
 from connector.diagnosis import NO_RESPONSE, diagnosis
-from connector.errors import (
-    ConnectorError,
-    QuotaExceeded,
-    RateLimited,
-)
+from connector.errors import ConnectorError, QuotaExceeded, RateLimited
 from connector.examination import Checked, Subject
-from connector.failures import redacted
 from connector.finding import Finding, State, Step, a_pass
 from connector.report import CallReport
+from connector.sentences import quoted, redacted
 
 LIMIT = 16
 """Tokens of an answer whose text does not matter."""
@@ -133,7 +129,7 @@ def _has_text(subject: Subject, report: CallReport) -> bool:
 
 def _reason_for(subject: Subject, parameter: str) -> str:
     why = [each.why for each in subject.reports[-1].adaptations if each.parameter == parameter]
-    return f" It says: “{why[0]}”" if why and why[0] else ""
+    return quoted(why[0]) if why else ""
 
 
 def check_schema(subject: Subject) -> Finding:
@@ -188,9 +184,9 @@ def _limitation(subject: Subject, step: Step, sentence: str, error: ConnectorErr
     if error.reason == "thinking_limit":
         return _undecided(subject, step)
     if isinstance(error, (*NO_RESPONSE, RateLimited, QuotaExceeded)):
-        return Finding(step, State.LIMITED, f"Could not test this. {error}", "Test again later.")
-    said = f" It says: “{error.provider_message}”" if error.provider_message else f" {error}"
-    return Finding(step, State.LIMITED, sentence + said, advice)
+        return Finding(step, State.LIMITED, f"Could not test this. {error.sentence}", "Test again later.")
+    why = quoted(error.provider_message) or f" {error.sentence}"
+    return Finding(step, State.LIMITED, sentence + why, advice)
 
 
 def _undecided(subject: Subject, step: Step) -> Finding:

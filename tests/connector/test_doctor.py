@@ -191,7 +191,7 @@ def unreached(step: Step, says: str, advice: str, endpoint: str, passed: tuple[S
 
 TOKEN = "A token lives for about an hour and has to be for {}; its owner needs the role Cognitive Services "
 TOKEN += "OpenAI User."
-PATH = "Check the path; the addresses of most servers end in /v1."
+PATH = "Check the endpoint, which ends in /v1 for most servers, and the model “gpt-test”."
 BROKEN = {
     # the address
     "the example's address": unreached(
@@ -221,22 +221,22 @@ BROKEN = {
     "no such host": unreached(
         Step.NAME,
         "The host no-such-host.invalid was not found.",
-        "Check the host name for typing errors. If this machine reaches the internet through a proxy only, set "
-        "OUTGOING_PROXY.",
+        "Check the endpoint for typing errors, and the network. If this machine reaches the internet through a proxy "
+        "only, set OUTGOING_PROXY.",
         "https://no-such-host.invalid/v1",
         (Step.ADDRESS,),
     ),
     "nothing listens": unreached(
         Step.CONNECTION,
         "Nothing answers at 127.0.0.1:{closed}.",
-        "Check the port in the address, whether the server is running, and OUTGOING_PROXY if it is set.",
+        "Check the port in the endpoint, and whether the server is running. Also check OUTGOING_PROXY if it is set.",
         "http://127.0.0.1:{closed}/v1",
         (Step.ADDRESS, Step.NAME),
     ),
     "no proxy listens": unreached(
         Step.CONNECTION,
         "Nothing answers at 127.0.0.1:{port}.",
-        "Check the port in the address, whether the server is running, and OUTGOING_PROXY if it is set.",
+        "Check the port in the endpoint, and whether the server is running. Also check OUTGOING_PROXY if it is set.",
         "http://127.0.0.1:{port}/v1",
         (Step.ADDRESS, Step.NAME),
         proxy="http://127.0.0.1:{closed}",
@@ -253,7 +253,8 @@ BROKEN = {
     "a proxy that is not trusted": unreached(
         Step.CONNECTION,
         "not trusted on this machine: self",
-        "If the address is right, add the certificate of your proxy or server to OUTGOING_CA_FILE.",
+        "If the endpoint is right, make this machine trust the certificate of your proxy or server. OUTGOING_CA_FILE "
+        "can contain it.",
         "http://127.0.0.1:{port}/v1",
         (Step.ADDRESS, Step.NAME),
         proxy="https://localhost:{good}",
@@ -262,7 +263,8 @@ BROKEN = {
     "a self-signed certificate": unreached(
         Step.CERTIFICATE,
         "The certificate of localhost:{good} is not trusted on this machine: self",
-        "If the address is right, add the certificate of your proxy or server to OUTGOING_CA_FILE.",
+        "If the endpoint is right, make this machine trust the certificate of your proxy or server. OUTGOING_CA_FILE "
+        "can contain it.",
         "https://localhost:{good}/v1",
         TO_REACH,
     ),
@@ -277,7 +279,7 @@ BROKEN = {
     "a certificate for another name": unreached(
         Step.CERTIFICATE,
         "The certificate does not match the host name 127.0.0.1:{good}.",
-        "Enter the address with the host name that the certificate was issued for.",
+        "Enter the endpoint with the host name that the certificate was issued for.",
         "https://127.0.0.1:{good}/v1",
         TO_REACH,
         trusts="good",
@@ -285,7 +287,7 @@ BROKEN = {
     "https to an http port": unreached(
         Step.CERTIFICATE,
         "127.0.0.1:{port} does not speak https at this port.",
-        "Enter the address with http://, or another port.",
+        "Enter the endpoint with http://, or another port.",
         "https://127.0.0.1:{port}/v1",
         TO_REACH,
     ),
@@ -309,14 +311,14 @@ BROKEN = {
         TO_REACH,
         Step.API,
         "returned a web page instead of an API response.",
-        "Check the address. If it is right, a sign-in page or a proxy may intercept the requests.",
+        "Check the endpoint. If it is right, a sign-in page or a proxy may intercept the requests.",
         (Reply(200, HTML, content_type="text/html; charset=utf-8"),),
     ),
     "another JSON": Broken(
         TO_REACH,
         Step.API,
         "returned something that is not a chat completion.",
-        "Check the path in the address.",
+        "Check the path in the endpoint.",
         (Reply(200, {"name": "a server of something else"}),),
     ),
     "a redirect to a sign-in": Broken(
@@ -450,7 +452,7 @@ BROKEN = {
     "no such deployment": Broken(
         TO_KNOW,
         Step.MODEL,
-        "There is no deployment “gpt-4o” at 127.0.0.1:{port}.",
+        "There is no deployment “gpt-4o” at 127.0.0.1:{port} (404).",
         "Enter the deployment name, which is not the model name. A new deployment needs about five minutes.",
         (Reply(404, unknown_model(Form.AZURE, "gpt-4o")),),
         form=AZURE,
@@ -459,7 +461,7 @@ BROKEN = {
     "no such model": Broken(
         TO_KNOW,
         Step.MODEL,
-        "There is no model “gpt-tset” at 127.0.0.1:{port}, or the key has no access to it.",
+        "There is no model “gpt-tset” at 127.0.0.1:{port}, or the key has no access to it (404).",
         "Choose another model. This server has gpt-test, and others.",
         (Reply(404, unknown_model(Form.OPENAI, "gpt-tset")),),
         changes={"model_default": "gpt-tset"},
@@ -467,7 +469,7 @@ BROKEN = {
     "no such model in Ollama's words": Broken(
         TO_KNOW,
         Step.MODEL,
-        "There is no model “llama” at 127.0.0.1:{port}, or the key has no access to it.",
+        "There is no model “llama” at 127.0.0.1:{port}, or the key has no access to it (404).",
         "Choose another model. This server has chat-test, gpt-test.",
         (Reply(404, error("model 'llama' not found", type="api_error")),),
         changes={"model_default": "llama"},
@@ -512,7 +514,7 @@ BROKEN = {
     "a model that may not be named so": Broken(
         TO_KNOW,
         Step.MODEL,
-        "There is no model “gpt-test” at 127.0.0.1:{port}, or the key has no access to it. It says: “invalid ID”",
+        "There is no model “gpt-test” at 127.0.0.1:{port}, or the key has no access to it (400). It says: “invalid ID”",
         "Choose another model. This server has gpt-test, chat-test.",
         (Reply(400, error("invalid ID", param="model")),),
         same_as="no such model",
@@ -540,7 +542,7 @@ BROKEN = {
         Step.VERSION,
         "does not have this address (404). It says: “Resource not found”",
         "Enter an API version that exists, for example 2024-10-21, or v1. "
-        "Also check that the address ends in .azure.com.",
+        "Also check the deployment name, and that the address ends in .azure.com.",
         (Reply(404, unknown_path("POST", "/openai/deployments/gpt-test/chat/completions")),),
         form=AZURE,
         changes={"api_version": "2024-10-22"},
@@ -548,7 +550,7 @@ BROKEN = {
     "a version that Azure refuses": Broken(
         (*TO_REACH, Step.API),
         Step.VERSION,
-        "The API version was refused. It says: “The api-version '2022-12-01' is not supported.”",
+        "127.0.0.1:{port} refused the API version (400). It says: “The api-version '2022-12-01' is not supported.”",
         "Enter v1, or 2025-04-01-preview.",
         (Reply(400, azure_error("The api-version '2022-12-01' is not supported.", "InvalidApiVersion")),),
         form=AZURE,
@@ -557,7 +559,7 @@ BROKEN = {
     "a model that needs a newer version": Broken(
         (*TO_REACH, Step.API),
         Step.VERSION,
-        "The API version was refused. It says: “Model o3-mini is enabled only for api versions "
+        "127.0.0.1:{port} refused the API version (400). It says: “Model o3-mini is enabled only for api versions "
         "2024-12-01-preview and later”",
         "Enter v1, or 2025-04-01-preview.",
         (
@@ -575,58 +577,82 @@ BROKEN = {
     "no quota": Broken(
         TO_ASK,
         Step.ANSWER,
-        "Key and model are right, but the account has no credit or quota left. It says: “You exceeded",
+        "Key and model are right, but the account at 127.0.0.1:{port} has no credit or quota left (429). It says: “You "
+        "exceeded",
         "Check its billing and its limits; waiting does not help.",
         (Reply(429, error("You exceeded your current quota.", type="insufficient_quota", code="insufficient_quota")),),
     ),
     "a rate limit": Broken(
         TO_ASK,
         Step.ANSWER,
-        "Key and model are right, but the account has reached its rate limit (429). It says: “Rate limit reached",
-        "Test again in a minute. If it happens again, raise the limit of the deployment or the account.",
+        "Key and model are right, but the account at 127.0.0.1:{port} has reached its rate limit (429). It says: “Rate "
+        "limit reached",
+        "Try again in 1 second. If it happens again, raise the limit of the deployment or the account.",
         (Reply(429, error("Rate limit reached for gpt-test.", code="rate_limit_exceeded"), headers=SOON),) * 2,
+    ),
+    "Azure's rate limit, which mentions the API version": Broken(
+        TO_ASK,
+        Step.ANSWER,
+        "has reached its rate limit (429). It says: “Requests to the ChatCompletions_Create Operation under Azure "
+        "OpenAI API version 2024-10-21 have exceeded",
+        "Try again in 1 second. If it happens again, raise the limit of the deployment or the account.",
+        (
+            Reply(
+                429,
+                azure_error(
+                    "Requests to the ChatCompletions_Create Operation under Azure OpenAI API version 2024-10-21 have "
+                    "exceeded token rate limit of your current OpenAI S0 pricing tier.",
+                    "429",
+                ),
+                headers=SOON,
+            ),
+        )
+        * 2,
+        form=AZURE,
+        same_as="a rate limit",
     ),
     "a model that is still being loaded": Broken(
         TO_REACH,
         Step.ANSWER,
-        "127.0.0.1:{port} has a problem of its own (503). It says: “Loading model”",
-        "Test again later; if the server is yours, check its log.",
+        "127.0.0.1:{port} reports a server error (503). It says: “Loading model”",
+        "Try again later; if the server is yours, check its log.",
         (Reply(503, error("Loading model", type="unavailable_error"), headers=SOON),) * 2,
     ),
     "an error behind status 200": Broken(
         TO_REACH,
         Step.ANSWER,
-        "127.0.0.1:{port} has a problem of its own. It says: “Boom.”",
-        "Test again later; if the server is yours, check its log.",
+        "127.0.0.1:{port} reports a server error. It says: “Boom.”",
+        "Try again later; if the server is yours, check its log.",
         (Reply(200, {"error": {"message": "Boom."}}),),
         same_as="a model that is still being loaded",
     ),
     "a silent server": Broken(
         TO_REACH,
         Step.ANSWER,
-        "127.0.0.1:{port} accepted the request but did not answer within 0.2 s.",
-        "Test again. If it happens again, the server is overloaded or its model is still loading.",
+        "127.0.0.1:{port} accepted the request but then sent nothing for 0.2 s.",
+        "Try again, or ask for a shorter answer. If it happens again, the server is overloaded or its model is still "
+        "loading.",
         (Hang(),),
         patience=0.2,
     ),
     "a server that hangs up": Broken(
         TO_REACH,
         Step.ANSWER,
-        "127.0.0.1:{port} closed the connection without answering.",
-        "Check the server's own log; the connection to it works.",
+        "The connection to 127.0.0.1:{port} was lost before the answer was complete.",
+        "Try again. If it happens again, check the server's own log.",
         (Drop(),),
     ),
     "a refusal": Broken(
         TO_ASK,
         Step.ANSWER,
-        "The request was refused. It says: “This model takes pictures only.”",
+        "127.0.0.1:{port} refused the request (400). It says: “This model takes pictures only.”",
         "Correct the part of the request that it names.",
         (Reply(400, error("This model takes pictures only.")),),
     ),
     "a refusal that names a version where none is sent": Broken(
         TO_ASK,
         Step.ANSWER,
-        "The request was refused. It says: “Unknown API version.”",
+        "127.0.0.1:{port} refused the request (400). It says: “Unknown API version.”",
         "Correct the part of the request that it names.",
         (Reply(400, error("Unknown API version.")),),
         form=AZURE_V1,
@@ -635,7 +661,7 @@ BROKEN = {
     "a refusal without a word": Broken(
         TO_ASK,
         Step.ANSWER,
-        "The request was refused. 127.0.0.1:{port} refused the request (413). It does not say why.",
+        "127.0.0.1:{port} refused the request (413). It does not say why.",
         "Check the server's log, or ask its administrator.",
         (Reply(413, HTML, content_type="text/html"),),
     ),
@@ -894,13 +920,14 @@ LAME = {
     "a rate limit that is met on the way": Lame(
         unless_first(SLOW_DOWN),
         ALL_ELSE,
-        "Could not test this. 127.0.0.1:{port} gets too many requests from this account (429).",
+        "Could not test this. Key and model are right, but the account at 127.0.0.1:{port} has reached its rate limit "
+        "(429).",
         "Test again later.",
     ),
     "a quota that ends on the way": Lame(
         unless_first(Reply(429, error("You exceeded your current quota.", code="insufficient_quota"))),
         ALL_ELSE,
-        "Could not test this. The account at 127.0.0.1:{port} has no credit or quota left (429).",
+        "Could not test this. Key and model are right, but the account at 127.0.0.1:{port} has no credit or quota left",
         "Test again later.",
         same_as="a rate limit that is met on the way",
     ),

@@ -63,6 +63,8 @@ AZURE_FILTER = {
         },
     }
 }
+KEY_OF_AZURE = "Copy the key again from Keys and Endpoint of this resource; each resource has its own keys."
+TOKEN_OF_AZURE = "its owner needs the role Cognitive Services OpenAI User."
 NO_TEMPERATURE = (
     "Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is supported."
 )
@@ -86,7 +88,8 @@ FAULTS = {
     "wrong key": Fault(
         Reply(401, error("Incorrect API key provided: sk-prov***7f3a.", code="invalid_api_key")),
         KeyRefused,
-        "did not accept the key (401). Check that it was copied completely and belongs to this provider.",
+        "did not accept the key (401). It says: “Incorrect API key provided: [key]”. "
+        "Copy the complete key again from the provider of this address.",
         401,
         "invalid_api_key",
     ),
@@ -96,14 +99,15 @@ FAULTS = {
     "403": Fault(
         Reply(403, error("Country, region, or territory not supported", code="unsupported_country_region_territory")),
         AccessDenied,
-        "its region, network rules or permissions do not allow this. It says: “Country, region",
+        "denies access (403). It says: “Country, region, or territory not supported”. The cause is rarely the key "
+        "itself: check its permissions or roles, the network rules and the region.",
         403,
         "unsupported_country_region_territory",
     ),
     "no such model": Fault(
         Reply(404, error("The model `gpt-test` does not exist", code="model_not_found", param="model")),
         NotFoundAtProvider,
-        "The model “gpt-test” does not exist at",
+        "There is no model “gpt-test” at",
         404,
         "model_not_found",
         "model",
@@ -111,39 +115,43 @@ FAULTS = {
     "no such path": Fault(
         Reply(404, error("Invalid URL (POST /v1/x)")),
         NotFoundAtProvider,
-        "does not have this address (404). Check the endpoint",
+        "does not have this address (404). It says: “Invalid URL (POST /v1/x)”. Calls go to http://",
         404,
         "invalid_request_error",
     ),
     "404 of a web server": Fault(
-        Reply(404, HTML, content_type="text/html"), NotFoundAtProvider, "Check the endpoint and the model", 404
+        Reply(404, HTML, content_type="text/html"),
+        NotFoundAtProvider,
+        "Check the endpoint, which ends in /v1 for most servers, and the model “gpt-test”.",
+        404,
     ),
     "405": Fault(Reply(405, {"detail": "Method Not Allowed"}), RequestRefused, "It says: “Method Not Allowed”", 405),
     "too fast": Fault(
         Reply(429, error("Rate limit reached", code="rate_limit_exceeded"), headers={"retry-after": "7"}),
         RateLimited,
-        "too many requests from this account (429). Try again in 7 seconds.",
+        "has reached its rate limit (429). It says: “Rate limit reached”. Try again in 7 seconds.",
         429,
         "rate_limit_exceeded",
     ),
     "too fast without a time": Fault(
         Reply(429, azure_error("Requests have exceeded the token rate limit.", "429")),
         RateLimited,
-        "Try again in a moment.",
+        "Try again in a minute. If it happens again, raise the limit of the deployment or the account.",
         429,
         "429",
     ),
     "no quota": Fault(
         Reply(429, error("You exceeded your current quota", type="insufficient_quota", code="insufficient_quota")),
         QuotaExceeded,
-        "has no credit or quota left (429). Waiting does not help: check its billing",
+        "has no credit or quota left (429). It says: “You exceeded your current quota”. Check its billing and its "
+        "limits; waiting does not help.",
         429,
         "insufficient_quota",
     ),
     "no quota by type alone": Fault(
         Reply(429, error("You exceeded your current quota", type="insufficient_quota")),
         QuotaExceeded,
-        "Waiting does not help",
+        "waiting does not help.",
         429,
         "insufficient_quota",
     ),
@@ -189,7 +197,7 @@ FAULTS = {
     "500": Fault(
         Reply(500, error("The server had an error", type="server_error")),
         ProviderUnavailable,
-        "has a problem of its own (500). Try again later. It says: “The server had an error”",
+        "reports a server error (500). It says: “The server had an error”. Try again later; if the server is yours",
         500,
         "server_error",
     ),
@@ -203,21 +211,24 @@ FAULTS = {
     "502 of a gateway": Fault(
         Reply(502, HTML, content_type="text/html"),
         ProviderUnavailable,
-        "problem of its own (502). Try again later.",
+        "reports a server error (502). Try again later; if the server is yours, check its log.",
         502,
     ),
     "301": Fault(
         Reply(301, b"", headers={"location": "/elsewhere/v1/chat/completions"}), RequestRefused, "is not followed", 301
     ),
-    "302": Fault(Reply(302, b"", headers={"location": "/login"}), RequestRefused, "Check the endpoint", 302),
+    "302": Fault(
+        Reply(302, b"", headers={"location": "/login"}), RequestRefused, "Enter the address that it leads to.", 302
+    ),
     "307": Fault(Reply(307, b"", headers={"location": "/v1/chat/completions"}), RequestRefused, "is not followed", 307),
     "308": Fault(Reply(308, b"", headers={"location": "/v1/chat/completions"}), RequestRefused, "is not followed", 308),
     "a web page": Fault(
         Reply(200, HTML, content_type="text/html; charset=utf-8"),
         UnreadableAnswer,
-        "sent a web page instead of an answer. Check the endpoint; a sign-in page or a proxy may stand in front of it.",
+        "returned a web page instead of an API response. Check the endpoint. If it is right, a sign-in page or a "
+        "proxy may intercept the requests.",
     ),
-    "null": Fault(Reply(200, None), UnreadableAnswer, "not a chat completion. Check the endpoint."),
+    "null": Fault(Reply(200, None), UnreadableAnswer, "not a chat completion. Check the path in the endpoint."),
     "a list": Fault(Reply(200, []), UnreadableAnswer, "not a chat completion"),
     "an empty object": Fault(Reply(200, {}), UnreadableAnswer, "not a chat completion"),
     "a text": Fault(Reply(200, '"Hello"'), UnreadableAnswer, "not a chat completion"),
@@ -229,7 +240,7 @@ FAULTS = {
     "an error with status 200": Fault(
         Reply(200, error("The model `x` does not exist", code="model_not_found", param="model")),
         NotFoundAtProvider,
-        "The model “gpt-test” does not exist",
+        "There is no model “gpt-test” at",
         None,
         "model_not_found",
         "model",
@@ -268,6 +279,7 @@ def test_each_fault_is_an_error_of_its_own_with_a_sentence(
         failure = caught.value
         assert type(failure) is fault.kind
         assert fault.says in str(failure)
+        assert str(failure) == f"{failure.sentence} {failure.advice}"
         facts = (failure.status, failure.code, failure.param, failure.request_id)
         assert facts == (fault.status, fault.code, fault.param, fault.request_id)
         assert server.key not in all_that_shows(failure)
@@ -293,16 +305,17 @@ def test_azure_words_its_refusals_for_azure(server: ProviderServer) -> None:
     for form in ("Azure with a key", "Azure with a token", "Azure v1 with a key", "Azure v1 with a token"):
         refused = failure_of(form, api_key=wrong)
         assert isinstance(refused, KeyRefused)
-        assert "belongs to this resource and has not expired" in str(refused)
+        assert (KEY_OF_AZURE if form.endswith("key") else TOKEN_OF_AZURE) in refused.advice
         assert wrong not in all_that_shows(refused)
     missing = failure_of("Azure with a key", deployment_name="my-dep")
     assert isinstance(missing, NotFoundAtProvider)
     assert "no deployment “my-dep”" in str(missing)
-    assert "Enter the deployment name, not the model name" in str(missing)
+    assert "Enter the deployment name, which is not the model name." in missing.advice
     assert missing.code == "DeploymentNotFound"
     nowhere = failure_of("Azure with a key", Reply(404, azure_error("Resource not found", "404")))
     assert isinstance(nowhere, NotFoundAtProvider)
-    assert "Check the endpoint, the deployment name and the API version." in str(nowhere)
+    assert "Enter an API version that exists" in nowhere.advice
+    assert "Also check the deployment name, and that the address ends in .azure.com." in nowhere.advice
     filtered = failure_of("Azure with a key", Reply(400, AZURE_FILTER))
     assert "violence: high" in str(filtered)
 
@@ -349,19 +362,37 @@ def test_the_time_to_wait_is_read_where_it_makes_sense(
         (400, error("Invalid value", param="model"), "no_model"),
         (404, error("Resource not found"), "no_address"),
         (405, error("Method not allowed"), "no_address"),
-        (400, error("API version not supported"), "api_version"),
+        (400, error("API version not supported"), ""),  # no API version is sent to OpenAI
+        (403, error("No access to model gpt-test", code="model_not_found"), "no_model"),
+        (302, "", "redirect"),
         (400, error("The model output limit was reached."), "thinking_limit"),
         (400, error("Temperature is too high"), ""),
     ],
 )
 def test_a_refusal_names_its_cause(
-    client: Client, server: ProviderServer, status: int, content: dict[str, Any], reason: str
+    client: Client, server: ProviderServer, status: int, content: dict[str, Any] | str, reason: str
 ) -> None:
     server.next(Reply(status, content))
     with pytest.raises(ConnectorError) as caught:
         client.call_api(REQUEST)
     assert caught.value.reason == reason
     assert pickle.loads(pickle.dumps(caught.value)).reason == reason
+
+
+def test_a_refusal_of_a_dated_api_version_names_it_as_the_cause(server: ProviderServer) -> None:
+    server.next(Reply(400, error("API version not supported")))
+    with pytest.raises(RequestRefused, match="refused the API version") as caught:
+        Client(account(server, "Azure with a key"), max_retries=0).call_api(REQUEST)
+    assert caught.value.reason == "api_version"
+
+
+def test_a_refusal_says_whether_only_the_default_is_supported(server: ProviderServer, client: Client) -> None:
+    others = "Unsupported value: 'temperature' does not support 0.2. Supported values are: '0' and '1'."
+    for words, only_default in ((NO_TEMPERATURE, True), (others, False)):
+        server.next(Reply(400, error(words, code="unsupported_value", param="temperature")))
+        with pytest.raises(RequestRefused) as caught:
+            client.call_api(REQUEST)
+        assert (caught.value.refused, caught.value.only_default) == (("temperature",), only_default)
 
 
 # -- the key
@@ -418,7 +449,8 @@ def test_long_words_of_a_provider_are_cut(server: ProviderServer, client: Client
     server.next(Reply(400, error("Very\nlong. " * 1000)))
     with pytest.raises(RequestRefused) as caught:
         client.call_api(REQUEST)
-    assert len(str(caught.value)) < 400
+    assert len(caught.value.provider_message) == 300
+    assert len(caught.value.sentence) < 360
     assert "\n" not in str(caught.value)
 
 
@@ -447,20 +479,21 @@ def test_the_host_is_unknown(reports: list[CallReport]) -> None:
 def test_https_is_asked_of_a_server_that_speaks_http(server: ProviderServer, reports: list[CallReport]) -> None:
     failure = network_failure(f"https://127.0.0.1:{server.port}/v1", reports)
     assert isinstance(failure, ConnectionFailed)
-    assert "does not speak https at this port. Check whether the endpoint starts with http://." in str(failure)
+    assert "does not speak https at this port. Enter the endpoint with http://, or another port." in str(failure)
 
 
 def test_the_certificate_is_not_trusted(self_signed: int, reports: list[CallReport]) -> None:
     failure = network_failure(f"https://127.0.0.1:{self_signed}/v1", reports)
     assert isinstance(failure, ConnectionFailed)
-    assert "is not trusted. Check the address" in str(failure)
+    assert "is not trusted on this machine: self" in str(failure)
+    assert "make this machine trust the certificate of your proxy or server." in str(failure)
 
 
 def test_a_silent_server_is_given_up(server: ProviderServer, reports: list[CallReport]) -> None:
     server.next(Hang(), Hang())
     client = Client(account(server), on_call=reports.append, timeout=httpx2.Timeout(None, read=0.1), max_retries=0)
     for call in (client.call_api, client.stream):
-        with pytest.raises(NoAnswerInTime, match="Try again, or ask for a shorter answer"):
+        with pytest.raises(NoAnswerInTime, match=r"sent nothing for 0\.1 s\. Try again, or ask for a shorter answer"):
             call(REQUEST)
         assert server.disconnected.wait(120)  # it has read the request by then
         server.disconnected.clear()

@@ -130,23 +130,25 @@ UNREADABLE: dict[str, AnyReply] = {
 @pytest.mark.parametrize("reply", UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_what_is_no_list_is_told(server: ProviderServer, reply: AnyReply) -> None:
     server.next(reply)
-    with pytest.raises(UnreadableAnswer, match="Any name of a model can be typed") as caught:
+    with pytest.raises(UnreadableAnswer, match="You can enter any model name") as caught:
         models_of(account(server))
     assert caught.value.__context__ is None
-    assert not caught.value.is_web_page
+    assert caught.value.reason == ""
 
 
 def test_a_web_page_is_told_as_one(server: ProviderServer) -> None:
     server.next(Reply(200, "<html>", content_type="text/html"))
-    with pytest.raises(UnreadableAnswer, match=r"127\.0\.0\.1:\d+ sent a web page") as caught:
+    with pytest.raises(UnreadableAnswer, match=r"127\.0\.0\.1:\d+ returned a web page") as caught:
         models_of(account(server))
-    assert caught.value.is_web_page
+    assert caught.value.reason == "web_page"
 
 
 @pytest.mark.parametrize("status", [404, 405, 501])
 def test_where_there_is_no_list_any_name_can_be_typed(server: ProviderServer, status: int) -> None:
     server.next(Reply(status, ""))
-    with pytest.raises(NotFoundAtProvider, match=r"does not list its models \(\d+\). Any name can be typed") as caught:
+    with pytest.raises(
+        NotFoundAtProvider, match=r"does not list its models \(\d+\). You can enter any model name"
+    ) as caught:
         models_of(account(server))
     assert caught.value.status == status
 
@@ -156,7 +158,7 @@ def test_a_redirect_is_not_followed(server: ProviderServer) -> None:
         server.next(Reply(302, "", headers={"location": f"{other.openai_endpoint}/models"}))
         with (
             httpx2.Client(follow_redirects=True, trust_env=False) as http_client,
-            pytest.raises(RequestRefused, match=r"another address \(302\), which is not followed"),
+            pytest.raises(RequestRefused, match=r"another address \(302\)\. The redirect is not followed"),
         ):
             models_of(account(server), http_client=http_client)
         assert other.requests == [], "the key would go along"

@@ -370,9 +370,9 @@ def test_done_without_any_finish_reason_is_no_end(server: ProviderServer, client
         ('event: error\ndata: {"error": {"message": "Boom.", "type": "x"}}\n\n', ProviderUnavailable, "Boom."),
         ('event: error\ndata: {"message": "Boom.", "code": 500}\n\n', ProviderUnavailable, "Boom."),
         ('data: {"error": "Boom."}\n\n', ProviderUnavailable, "Boom."),
-        ('data: {"error": true}\n\n', ProviderUnavailable, "problem of its own"),
-        ('data: {"error": {"code": 429, "message": "Slow."}, "choices": []}\n\n', RateLimited, "in a moment"),
-        ('data: {"error": {"code": "rate_limit_exceeded"}}\n\n', RateLimited, "in a moment"),
+        ('data: {"error": true}\n\n', ProviderUnavailable, "reports a server error"),
+        ('data: {"error": {"code": 429, "message": "Slow."}, "choices": []}\n\n', RateLimited, "in a minute"),
+        ('data: {"error": {"code": "rate_limit_exceeded"}}\n\n', RateLimited, "in a minute"),
         ('data: {"error": {"code": "invalid_api_key"}}\n\n', KeyRefused, "did not accept the key"),
         ('data: {"error": {"code": "content_filter"}}\n\n', ContentFiltered, "Rephrase it"),
         ("data: {broken\n\n", UnreadableAnswer, "not a chat completion"),
@@ -417,7 +417,7 @@ def test_a_silent_stream_is_given_up(server: ProviderServer, reports: list[CallR
             list(stream := client.stream(REQUEST))
         if reports[-1].response:
             break
-    assert "did not go on answering" in str(caught.value)
+    assert "accepted the request but then sent nothing for" in str(caught.value)
     assert text_of(stream.response) == "Hel"
     assert reports[-1].status is CallStatus.INTERRUPTED
     assert server.disconnected.wait(120)

@@ -20,11 +20,11 @@ pytestmark = pytest.mark.browser
 WRONG_KEY = "sk-wrong-key-0123456789abcdef"
 WEB_PAGE = Reply(200, "<html><title>Sign in</title></html>", content_type="text/html")
 TROUBLE = {
-    "wrong key": r"did not accept the key \(401\)\. Check that it was copied completely",
+    "wrong key": r"did not accept the key \(401\)\. It says: .* Copy the complete key again",
     "wrong host": r"The host no-such-host\.invalid was not found\. Check the endpoint",
-    "wrong model": r"The model .gpt.nothing. does not exist at .* Choose another one",
+    "wrong model": r"There is no model .gpt.nothing. at .* Choose another model",
     "server down": r"Nothing answers at .*\. Check the port in the endpoint",
-    "web page": r"sent a web page instead of an answer\. Check the endpoint",
+    "web page": r"returned a web page instead of an API response\. Check the endpoint",
     "cut off": r"was lost before the answer was complete\. Try again",
 }
 FAILED_STEP = {

@@ -1,0 +1,34 @@
+"""Parts of sentences about a provider: its host, and what it says, without keys."""
+
+import re
+
+from connector.account import Account
+from connector.configuration import Configuration
+
+_LOOKS_LIKE_A_KEY = re.compile(r"\b(sk-|Bearer\s+|eyJ)[\w.*+/=-]{6,}")
+
+
+def host_of(account: Account) -> str:
+    """Return the provider's host, with the port unless it is the scheme's default port."""
+    scheme, _, authority = account.origin.partition("://")
+    return authority.removesuffix(":443" if scheme == "https" else ":80")
+
+
+def redacted(words: object, configuration: Configuration) -> str:
+    """Return a provider's text in one line of at most 300 characters, without the key and anything like a key."""
+    message = str(words or "")
+    key = configuration.api_key.get_secret_value()
+    if len(key) >= 8:
+        message = message.replace(key, "[key]")
+    elif key:  # a local server may have the key "x" or "token"; replace whole words only, so that max_tokens survives
+        message = re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "[key]", message)
+    message = _LOOKS_LIKE_A_KEY.sub("[key]", message)
+    message = " ".join(message.split())
+    return message if len(message) <= 300 else message[:299] + "…"
+
+
+def quoted(message: str) -> str:
+    """Return a sentence that quotes the provider, to be appended to another one; empty for an empty message."""
+    if not message:
+        return ""
+    return f" It says: “{message}”" + ("" if message.endswith((".", "!", "?", "…")) else ".")
