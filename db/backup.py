@@ -5,14 +5,17 @@ A backup contains the API keys encrypted, as the database does, and not the encr
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Table, func, insert, select
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from db.audit import AuditAction, note
@@ -21,7 +24,7 @@ from db.calls import CallRecord
 from db.chat_sessions import ChatSessionRecord
 from db.cipher import Cipher
 from db.configurations import ConfigurationRecord
-from db.errors import StorageError
+from db.errors import READING, StorageError
 from db.lease import interrupt
 from db.people import Person
 from db.sqlite import copy_file, folder_beside
@@ -49,7 +52,7 @@ def back_up(storage: Storage, file: Path) -> None:
     with folder_beside(file) as folder:
         draft = folder / "backup.db"
         with closing(_open(draft)) as copy, storage.reading() as source, copy.writing() as target:
-            _replace(source, target)
+            _replace(_Source(source, lambda error: storage.backend.sentence(error, READING)), target)
         copy_file(draft, file)
 
 
@@ -66,7 +69,8 @@ def restore(storage: Storage, cipher: Cipher, person: Person, file: Path, replac
             )
         with storage.writing() as target:
             back_up(storage, replaced)
-            _replace(source, target)
+            damaged = f"{file} is damaged. Nothing was restored. Choose another backup."
+            _replace(_Source(source, lambda _: damaged), target)
             # Nobody continues the answers that were being written when the backup was made.
             interrupt(target, now, everything=True)
             storage.backend.count_on(target.connection())
@@ -103,11 +107,33 @@ def _open(file: Path) -> Storage:
     return Storage(URL.create("sqlite", database=str(file)))
 
 
-def _replace(source: Session, target: Session) -> None:
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The database whose rows are copied, and the sentence for an error when they are read.
+
+    Without it, the transaction of the target would report the error as one of its own database.
+    """
+
+    session: Session
+    sentence: Callable[[DBAPIError | PoolTimeout], str]
+
+    def rows(self, table: Table) -> Iterator[list[dict[str, Any]]]:
+        """Yield all rows of a table in chunks. Raises `StorageError`."""
+        refusal = ""
+        query = select(table).order_by(*table.primary_key).execution_options(yield_per=_AT_A_TIME)
+        try:
+            for chunk in self.session.execute(query).mappings().partitions(_AT_A_TIME):
+                yield [dict(row) for row in chunk]
+        except (DBAPIError, PoolTimeout) as error:
+            refusal = self.sentence(error)
+        if refusal:  # outside of the `except` block, so that the error does not carry stored values
+            raise StorageError(refusal)
+
+
+def _replace(source: _Source, target: Session) -> None:
     tables = Record.metadata.sorted_tables
     for table in reversed(tables):
         target.execute(table.delete())
     for table in tables:
-        rows = source.execute(select(table).order_by(*table.primary_key).execution_options(yield_per=_AT_A_TIME))
-        for chunk in rows.mappings().partitions(_AT_A_TIME):
-            target.execute(insert(table), [dict(row) for row in chunk])
+        for rows in source.rows(table):
+            target.execute(insert(table), rows)

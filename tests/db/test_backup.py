@@ -340,6 +340,7 @@ def test_restoring_a_damaged_backup_changes_nothing(
     with pytest.raises(StorageError) as caught:
         filled.restore(me, file, replaced=tmp_path / "replaced.db")
     assert caught.value.__context__ is caught.value.__cause__ is None
+    assert "DATABASE_URL" not in str(caught.value), "the backup is damaged, not the database"
     assert rows(filled, audit=True) == before
 
 

@@ -246,6 +246,24 @@ def test_a_connection_that_is_lost_while_reading_changed_nothing(
     assert_says(caught, "The connection to the database was lost.", NOT_READ, "Try again.")
 
 
+# Without the lost connection: psycopg cannot close a server-side cursor there, and warns about it later.
+@ON_POSTGRESQL
+@pytest.mark.parametrize(("statement", "sentences"), [each for each in POSTGRESQL_FAULTS if each[1] != STOPPED])
+def test_a_backup_that_cannot_read_postgresql_speaks_of_postgresql_and_leaves_no_file(
+    database: Database,
+    me: Person,
+    saved: SavedConfiguration,
+    sql: Sql,
+    tmp_path: Path,
+    statement: str,
+    sentences: tuple[str, str],
+) -> None:
+    with pytest.raises(StorageError) as caught, faulty_reading(sql, statement):
+        database.back_up(me, tmp_path / "backup.db")
+    assert_says(caught, sentences[0], NOT_READ, sentences[1])
+    assert list(tmp_path.iterdir()) == []
+
+
 # -- both
 
 
