@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import httpx2
 from openai import OpenAI
@@ -110,10 +109,6 @@ class Client:
         except BaseException:
             call.finish(CallStatus.STOPPED)
             raise
-
-    def body(self, request: ChatCompletionsRequest) -> dict[str, Any]:
-        """Return the JSON that `call_api` sends first. Raises `InvalidRequest` when there is no model to call."""
-        return self._call(request).mending.body
 
     def _call(self, request: ChatCompletionsRequest, *, stream: bool = False) -> Call:
         body = request.body(self.configuration.model_for(request.model), stream=stream)

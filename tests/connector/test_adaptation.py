@@ -168,13 +168,15 @@ def test_a_refused_parameter_is_mended_and_told(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_helped_is_applied_from_then_on(server: ProviderServer, mending: Client, case: str) -> None:
+def test_what_helped_is_applied_from_then_on(
+    server: ProviderServer, mending: Client, learnt: Adaptations, case: str
+) -> None:
     asked, refusal, _, _ = CASES[case]
     server.next(refusal)
     for _ in range(2):
         mending.call_api(request_with(**asked))
     assert len(server.requests) == 3
-    assert server.requests[2].body == server.requests[1].body == mending.body(request_with(**asked))
+    assert server.requests[2].body == server.requests[1].body == learnt.body(account(server), request_with(**asked))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -31,7 +31,7 @@ def test_a_report_tells_what_was_sent_and_what_came(
     request = ChatCompletionsRequest.of_prompts("Hello there", temperature=0.0, stop=(".",))
     response = client.call_api(request)
     (report,) = reports
-    assert report.request == server.requests[0].body == client.body(request)
+    assert report.request == server.requests[0].body == request.body("gpt-test")
     assert report.status is CallStatus.DONE
     assert report.response is response
     assert report.error is None
