@@ -1,4 +1,4 @@
-"""The request and the session; the response is the SDK's own type under the seed's name."""
+"""The request, the session, and the response, which is the SDK's own type under the seed's name."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Tool: TypeAlias = ChatCompletionToolUnionParam | type[BaseModel]
     ToolChoice: TypeAlias = ChatCompletionToolChoiceOptionParam
     WebSearchOptions: TypeAlias = completion_create_params.WebSearchOptions
-else:  # any JSON object, so that one that this SDK does not know yet goes through whole
+else:  # any JSON object, so that fields which this SDK version does not know are sent unchanged
     JsonObject = dict[str, JsonValue]
     Audio = Function = Moderation = Prediction = PromptCacheOptions = StreamOptions = WebSearchOptions = JsonObject
     FunctionCall = ToolChoice = str | JsonObject
@@ -47,7 +47,7 @@ Usage = CompletionUsage
 
 
 class Model(StrEnum):
-    """The seed's four models, retired by OpenAI on 2026-10-23 or before. Any other text is accepted as a model, too."""
+    """The seed's four models, retired by OpenAI on 2026-10-23 or before. Any other text is also accepted as a model."""
 
     GPT_35_TURBO = "gpt-3.5-turbo"
     GPT_35_TURBO_16K = "gpt-3.5-turbo-16k"
@@ -56,19 +56,19 @@ class Model(StrEnum):
 
 
 class ChatCompletionsSession:
-    """The ordered list of messages that represent the conversation so far, oldest first."""
+    """The messages of a conversation so far, oldest first."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
 
     def add_message(self, role: Role, content: str) -> None:
-        """Attach a message; chronological order is the caller's. Raises `InvalidRequest` for any other role."""
+        """Append a message. Raises `InvalidRequest` for roles other than system, user and assistant."""
         if role not in (Role.SYSTEM, Role.USER, Role.ASSISTANT):
-            raise InvalidRequest({"role": "A session takes system, user and assistant messages."})
+            raise InvalidRequest({"role": "A session accepts system, user and assistant messages."})
         self.messages.append(Message(role=Role(role), content=content))
 
 
-# Numbers are taken as they are: "1" is not 1, and NaN is no number.
+# Numbers are not converted: "1" is not 1. NaN is refused.
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _Count = Annotated[int, Field(strict=True)]
 _Switch = Annotated[bool, Field(strict=True)]
@@ -77,7 +77,7 @@ _Stop = Annotated[str, StringConstraints(min_length=1)]
 
 
 def _there(default: object) -> dict[str, Any]:
-    """What the provider takes where nothing is sent; for forms to show."""
+    """Return the provider's own default, which forms show."""
     return {"default_there": default}
 
 
@@ -144,7 +144,7 @@ class ChatCompletionsRequest(Value):
         default=None,
         ge=1,
         title="Max tokens",
-        description="The answer is cut off after this many tokens. Newer models want “Max completion tokens”.",
+        description="The answer is cut off after this many tokens. Newer models need “Max completion tokens”.",
     )
     max_completion_tokens: _Count | None = Field(
         default=None,
@@ -155,13 +155,13 @@ class ChatCompletionsRequest(Value):
     stop: _Stop | Annotated[tuple[_Stop, ...], Field(min_length=1, max_length=4)] | None = Field(
         default=None,
         title="Stop",
-        description="Up to four texts before which the answer ends. The newest reasoning models take none.",
+        description="Up to four texts before which the answer ends. The newest reasoning models accept none.",
     )
     verbosity: Literal["low", "medium", "high"] | None = Field(
         default=None,
         title="Verbosity",
         json_schema_extra=_there("medium"),
-        description="How long-winded the answer is. The default is medium.",
+        description="How detailed the answer is. The default is medium.",
     )
 
     # Penalties
@@ -186,19 +186,19 @@ class ChatCompletionsRequest(Value):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = Field(
         default=None,
         title="Reasoning effort",
-        description="How much a reasoning model thinks before it answers. Each model takes some of the values.",
+        description="How much a reasoning model thinks before it answers. Each model accepts some of the values.",
     )
 
     # Structure and tools
     response_format: ResponseFormat | None = Field(
         default=None,
         title="Response format",
-        description="Text, any JSON object, or JSON of a given schema; a pydantic class stands for its schema.",
+        description="Text, any JSON object, or JSON of a given schema; a pydantic class is converted to its schema.",
     )
     tools: tuple[Tool, ...] | None = Field(
         default=None,
         title="Tools",
-        description="What the model may call instead of answering; a pydantic class stands for a function.",
+        description="What the model may call instead of answering; a pydantic class is converted to a function.",
     )
     tool_choice: ToolChoice | None = Field(
         default=None,
@@ -213,19 +213,19 @@ class ChatCompletionsRequest(Value):
         description="Whether several tools may be called at once.",
     )
 
-    # What else comes back
+    # More in the response
     logprobs: _Switch | None = Field(
         default=None,
         title="Logprobs",
         json_schema_extra=_there(False),
-        description="Whether to tell how likely each token of the answer was.",
+        description="Whether to return how likely each token of the answer was.",
     )
     top_logprobs: _Count | None = Field(
         default=None,
         ge=0,
         le=20,
         title="Top logprobs",
-        description="How many other tokens to tell at each place. Needs logprobs.",
+        description="How many alternative tokens to return for each token. Needs logprobs.",
     )
     modalities: tuple[Literal["text", "audio"], ...] | None = Field(
         default=None,
@@ -237,13 +237,15 @@ class ChatCompletionsRequest(Value):
         default=None, title="Audio", description="Format and voice of an answer in audio; needs that modality."
     )
     moderation: Moderation | None = Field(
-        default=None, title="Moderation", description="A moderation model that looks at the request and the answer."
+        default=None, title="Moderation", description="A moderation model that checks the request and the answer."
     )
     web_search_options: WebSearchOptions | None = Field(
-        default=None, title="Web search", description="How a search model looks things up in the web."
+        default=None, title="Web search", description="How a search model searches the web."
     )
     stream_options: StreamOptions | None = Field(
-        default=None, title="Stream options", description="Only sent with a stream, which asks for its usage by itself."
+        default=None,
+        title="Stream options",
+        description="Only sent with a stream, which always asks for its token usage.",
     )
 
     # The service
@@ -251,7 +253,7 @@ class ChatCompletionsRequest(Value):
         default=None,
         title="Service tier",
         json_schema_extra=_there("auto"),
-        description="How fast and at what price the request is served. The answer tells which it was.",
+        description="How fast and at what price the request is served. The answer states which tier it was.",
     )
     store: _Switch | None = Field(
         default=None,
@@ -265,10 +267,10 @@ class ChatCompletionsRequest(Value):
         default=None,
         max_length=16,
         title="Metadata",
-        description="Up to 16 names and texts that are kept with a stored answer; 64 and 512 characters at most.",
+        description="Up to 16 names and texts that are stored with an answer; at most 64 and 512 characters.",
     )
     prediction: Prediction | None = Field(
-        default=None, title="Prediction", description="Text that the answer will mostly repeat, to have it faster."
+        default=None, title="Prediction", description="Text that the answer will mostly repeat, which makes it faster."
     )
     prompt_cache_key: str | None = Field(
         default=None,
@@ -276,7 +278,7 @@ class ChatCompletionsRequest(Value):
         description="Requests with the same key share cached prompts more.",
     )
     prompt_cache_options: PromptCacheOptions | None = Field(
-        default=None, title="Prompt cache options", description="How the prompt is cached, and for how long at least."
+        default=None, title="Prompt cache options", description="How the prompt is cached, and the minimum time."
     )
     prompt_cache_retention: Literal["in_memory", "24h"] | None = Field(
         default=None,
@@ -286,12 +288,12 @@ class ChatCompletionsRequest(Value):
     safety_identifier: Annotated[str, StringConstraints(max_length=128)] | None = Field(
         default=None,
         title="Safety identifier",
-        description="A hash that stands for the person who asks, should the provider find abuse; 128 characters.",
+        description="A hash that identifies the person who asks if the provider detects abuse; at most 128 characters.",
     )
     user: str | None = Field(
         default=None,
         title="User",
-        description="Stands for the person who asks. Deprecated: use safety identifier and prompt cache key.",
+        description="Identifies the person who asks. Deprecated: use safety identifier and prompt cache key.",
     )
     functions: tuple[Function, ...] | None = Field(
         default=None, title="Functions", description="Deprecated: use tools."
@@ -308,7 +310,9 @@ class ChatCompletionsRequest(Value):
 
     @classmethod
     def of_prompts(cls, user_prompt: str = "", *, system_prompt: str = "", **options: Any) -> Self:
-        """A request of one or both prompts. A blank one sends no message; two blank ones are an `InvalidRequest`."""
+        """Return a request with one or both prompts. A blank one sends no message; if both are blank, raise
+        `InvalidRequest`.
+        """
         prompts = ((Role.SYSTEM, system_prompt), (Role.USER, user_prompt))
         messages = tuple(Message(role=role, content=text) for role, text in prompts if text.strip())
         if not messages:
@@ -317,27 +321,27 @@ class ChatCompletionsRequest(Value):
 
     @classmethod
     def of_session(cls, session: ChatCompletionsSession, **options: Any) -> Self:
-        """A request of all messages of a session, in their order."""
+        """Return a request with all messages of a session. Raises `InvalidRequest` if it has none."""
         if not isinstance(session, ChatCompletionsSession) or not session.messages:
             raise InvalidRequest({"session": "The session has no messages: there is nothing to send."})
         return cls(messages=tuple(session.messages), **options)
 
     @classmethod
     def of_body(cls, body: Mapping[str, Any]) -> Self:
-        """The request that has this JSON, `body` the other way round; what has no field of its own is `extra`."""
+        """Return the request that has this JSON, the reverse of `body`. Unknown fields become `extra`."""
         said = body.get("messages")
         if not isinstance(said, list | tuple) or not all(isinstance(each, Mapping) for each in said):
             raise InvalidRequest({"messages": "Messages must be a list of objects."})
         if "extra" in body:
-            raise InvalidRequest({"extra": "There is no parameter “extra”: its fields stand beside the others."})
+            raise InvalidRequest({"extra": "There is no parameter “extra”: put its fields beside the others."})
         fields: Any = {name: value for name, value in body.items() if name in cls.model_fields and name != "messages"}
         extra = {name: value for name, value in body.items() if name not in cls.model_fields and name != "stream"}
         messages = tuple(Message(**message) for message in said)
         return cls(**fields, messages=messages, extra=extra)
 
     def body(self, model: str, *, stream: bool = False) -> dict[str, Any]:
-        """The JSON that is sent, for the model that it goes to. What was not set is absent; 0 is there."""
-        # Only the messages have fields of their own to leave out; a null inside a schema or a part is meant.
+        """Return the JSON that is sent to this model, without fields that were not set. A 0 is sent."""
+        # Only messages have unset fields to omit; a null inside a schema or a part is intended.
         body: dict[str, Any] = {"model": model, "messages": [message.body() for message in self.messages]}
         for name in _PARAMETERS:
             if (value := getattr(self, name)) is not None:
@@ -352,8 +356,7 @@ class ChatCompletionsRequest(Value):
         if known:
             return {"extra": f"“{known[0]}” has a field of its own."}
         return {
-            name: f"{type(self).model_fields[name].title} holds something that cannot be sent: half a character, or a "
-            "number that is none. Enter it again."
+            name: f"{type(self).model_fields[name].title} contains an invalid character or number. Enter it again."
             for name in type(self).model_fields
             if name in self.model_fields_set and name != "messages" and not is_sendable(getattr(self, name))
         }
@@ -365,7 +368,7 @@ _PARAMETERS = [
 
 
 def _tool_of(tool: object) -> object:
-    """A pydantic class as the function that its fields are the arguments of, by the SDK's own rules."""
+    """Convert a pydantic class to a function with its fields as arguments, by the SDK's own rules."""
     if isinstance(tool, type) and issubclass(tool, BaseModel):
         made = pydantic_function_tool(tool)
         return {"type": "function", "function": dict(made["function"])}
@@ -373,7 +376,7 @@ def _tool_of(tool: object) -> object:
 
 
 def _format_of(response_format: object) -> object:
-    """A pydantic class as the schema of the JSON that it reads."""
+    """Convert a pydantic class to a response format with its JSON schema."""
     if isinstance(response_format, type) and issubclass(response_format, BaseModel):
         schema = pydantic_function_tool(response_format)["function"]["parameters"]
         json_schema = {"name": response_format.__name__, "schema": schema, "strict": True}
@@ -382,7 +385,7 @@ def _format_of(response_format: object) -> object:
 
 
 def text_of(response: ChatCompletionsResponse) -> str:
-    """The text of the choice with index 0; empty where the provider sent none."""
+    """Return the text of the choice with index 0; empty if the provider sent none."""
     for choice in response.choices or []:
         if not choice.index:
             return (choice.message.content if choice.message else None) or ""
@@ -390,7 +393,7 @@ def text_of(response: ChatCompletionsResponse) -> str:
 
 
 def filtered_of(response: ChatCompletionsResponse) -> dict[str, str]:
-    """What the provider's content filter stopped in the choice with index 0: category -> how grave. Azure tells it."""
+    """Return what the content filter stopped in the choice with index 0: category -> severity. Azure only."""
     for choice in response.choices or []:
         if not choice.index:
             results = getattr(choice, "content_filter_results", None)
@@ -399,7 +402,7 @@ def filtered_of(response: ChatCompletionsResponse) -> dict[str, str]:
 
 
 def filtered_categories(results: object) -> dict[str, str]:
-    """Those of Azure's `content_filter_results` that were stopped: category -> how grave."""
+    """Return the stopped categories of Azure's `content_filter_results`: category -> severity."""
     if not isinstance(results, Mapping):
         return {}
     return {

@@ -1,7 +1,7 @@
-"""Reads any address that a person pastes into what the SDK needs.
+"""Parses an endpoint, in any form that people paste, into the parts that the SDK needs.
 
 Known forms: the base of an OpenAI-compatible server (`https://api.openai.com/v1`), an Azure resource
-(`https://NAME.openai.azure.com`), the same with `/openai/deployments/` behind it, a whole target address copied from
+(`https://NAME.openai.azure.com`), the same followed by `/openai/deployments/`, a complete target address copied from
 the Azure portal (`.../openai/deployments/NAME/chat/completions?api-version=...`), and Azure's v1 form
 (`.../openai/v1/`).
 """
@@ -22,22 +22,22 @@ _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?|[0-9a-f:.]+")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What a pasted address means."""
+    """The parts of a pasted address."""
 
     origin: str
-    """Scheme, host and port, lower case, the port always there: `https://api.openai.com:443`."""
+    """Scheme, host and port, in lower case and always with the port: `https://api.openai.com:443`."""
     base_url: str
-    """Where `/chat/completions` is appended in the OpenAI form; no slash at its end."""
+    """In the OpenAI form, the address to which `/chat/completions` is appended; no slash at its end."""
     azure_root: str
-    """What stands before Azure's `/openai`; no slash at its end."""
+    """The address before Azure's `/openai`; no slash at its end."""
     deployment_name: str = ""
     api_version: str = ""
     is_azure_v1: bool = False
 
 
-@lru_cache(maxsize=256)  # read with every call
+@lru_cache(maxsize=256)  # every call needs it
 def read_endpoint(text: str) -> Endpoint:
-    """Read what a person pasted. Unusable text is an `InvalidConfiguration` whose field `endpoint` says why."""
+    """Return the parts of a pasted address. Raises `InvalidConfiguration` with a sentence for the field `endpoint`."""
     parts, host, port = _split(text)
     scheme = parts.scheme.lower()
     authority = f"[{host}]" if ":" in host else host
@@ -46,7 +46,7 @@ def read_endpoint(text: str) -> Endpoint:
 
     segments = [segment for segment in parts.path.split("/") if segment]
     if any(unquote(segment) in {".", ".."} for segment in segments):
-        raise _unusable("The endpoint must not contain . or .. between slashes. Enter the address that is meant.")
+        raise _unusable("The endpoint must not contain . or .. between slashes. Enter the complete address.")
     lower = [segment.lower() for segment in segments]
     # An OpenAI-compatible server has its base at /v1 unless the address says otherwise.
     base = segments or ["v1"]
@@ -54,7 +54,7 @@ def read_endpoint(text: str) -> Endpoint:
         base = segments = segments[:-2]
         lower = lower[:-2]
 
-    # Azure's part begins at the segment "openai"; what stands before it is a gateway's prefix and stays.
+    # Azure's part begins at the segment "openai"; the path before it is a gateway's prefix and is kept.
     cuts = [at for at, name in enumerate(lower) if name == "openai" and lower[at + 1 : at + 2] in _BEHIND_OPENAI]
     cut = cuts[-1] if cuts else len(segments)
     behind = segments[cut + 1 :]
@@ -73,7 +73,7 @@ def read_endpoint(text: str) -> Endpoint:
 
 
 def origin_of(endpoint: str) -> str:
-    """Scheme, host and port that a call to this address really goes to; raises `InvalidConfiguration`."""
+    """Return scheme, host and port of the address that calls are sent to. Raises `InvalidConfiguration`."""
     return read_endpoint(endpoint).origin
 
 
@@ -92,7 +92,7 @@ def _split(text: str) -> tuple[SplitResult, str, int]:
         parts = urlsplit(text)
         host, port = (parts.hostname or "").lower(), parts.port
         host = host if host.isascii() else host.encode("idna").decode()
-    except ValueError:  # UnicodeError is one of them
+    except ValueError:  # includes UnicodeError
         parts = None
     if parts is None or port == 0:
         raise _unusable("The endpoint is not a usable address: check the host and the port (1 to 65535).")

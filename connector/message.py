@@ -1,4 +1,4 @@
-"""One message of a conversation: its role, its content, and what a tool call adds."""
+"""One message of a conversation: role, content, and the fields for tool calls."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     ContentPart: TypeAlias = ChatCompletionContentPartParam
     ToolCall: TypeAlias = ChatCompletionMessageToolCallUnionParam
-else:  # any JSON object, so that a part that this SDK does not know yet goes through whole
+else:  # any JSON object, so that parts which this SDK version does not know are sent unchanged
     ContentPart = ToolCall = dict[str, JsonValue]
 
 
@@ -29,7 +29,7 @@ class Role(StrEnum):
 
 
 class Message(Value):
-    """One text taken into account by the model; or parts (text, pictures, sound, files), or an answer's tool calls.
+    """One message: a text, parts (text, pictures, audio, files), or the tool calls of an answer.
 
     Parts and tool calls are the SDK's own types, `{"type": "text", "text": ...}` and
     `{"type": "image_url", "image_url": {"url": ...}}`; see
@@ -40,24 +40,24 @@ class Message(Value):
 
     role: Role = Field(title="Role")
     content: str | tuple[ContentPart, ...] | None = Field(default=None, title="Content")
-    """None only where an assistant called tools or refused."""
+    """None only for an assistant's message with tool calls or a refusal."""
     name: str | None = Field(default=None, title="Name")
-    """Tells participants of the same role apart."""
+    """Distinguishes participants with the same role."""
     tool_calls: tuple[ToolCall, ...] = Field(default=(), title="Tool calls")
-    """An assistant's."""
+    """For the role assistant."""
     tool_call_id: str | None = Field(default=None, title="Tool call id")
-    """A tool's: which call it answers."""
+    """For the role tool: the call that this message answers."""
     refusal: str | None = Field(default=None, title="Refusal")
-    """An assistant's."""
+    """For the role assistant."""
 
     @classmethod
     def of_answer(cls, message: ChatCompletionMessage) -> Self:
-        """A choice's message as the next request carries it: text, refusal and tool calls."""
+        """Return a choice's message as the next request contains it: text, refusal and tool calls."""
         calls: Any = tuple(call.to_dict(mode="json") for call in message.tool_calls or ())
         return cls(role=Role.ASSISTANT, content=message.content, refusal=message.refusal, tool_calls=calls)
 
     def body(self) -> dict[str, Any]:
-        """The JSON that is sent; what was not set is absent."""
+        """Return the JSON that is sent, without fields that were not set."""
         body: dict[str, Any] = {"role": self.role.value}
         for name in ("content", "name", "refusal", "tool_call_id"):
             if (value := getattr(self, name)) is not None:
@@ -68,7 +68,7 @@ class Message(Value):
 
     @property
     def text(self) -> str:
-        """The text of it all, parts that are none left out."""
+        """The text of the message, without parts of other types."""
         if isinstance(self.content, str):
             return self.content
         return "\n".join(part.get("text") or "" for part in self.content or () if part["type"] == "text")
@@ -76,17 +76,17 @@ class Message(Value):
     def problems(self) -> dict[str, str]:
         problems: dict[str, str] = {}
         if self.content is None and not (self.role is Role.ASSISTANT and (self.tool_calls or self.refusal)):
-            problems["content"] = "Content is needed."
+            problems["content"] = "Content is required."
         if isinstance(self.content, tuple) and not all(isinstance(part.get("type"), str) for part in self.content):
-            problems["content"] = "Each part of the content is an object with a type."
+            problems["content"] = "Each part of the content must be an object with a type."
         if self.tool_calls and self.role is not Role.ASSISTANT:
-            problems["tool_calls"] = "Only an assistant's message has tool calls."
+            problems["tool_calls"] = "Only a message of the assistant can have tool calls."
         if self.role is Role.TOOL and not self.tool_call_id:
-            problems["tool_call_id"] = "A tool's message names the call that it answers."
+            problems["tool_call_id"] = "A message of a tool must name the call that it answers."
         if self.tool_call_id and self.role is not Role.TOOL:
-            problems["tool_call_id"] = "Only a tool's message names a call that it answers."
+            problems["tool_call_id"] = "Only a message of a tool can name a call that it answers."
         for name in ("content", "name", "tool_calls", "tool_call_id", "refusal"):
             if not is_sendable(getattr(self, name)):
                 title = type(self).model_fields[name].title
-                problems[name] = f"{title} holds something that cannot be sent: half a character. Enter it again."
+                problems[name] = f"{title} contains an invalid character. Enter it again."
         return problems

@@ -1,4 +1,4 @@
-"""What `Configuration` and `ChatCompletionsRequest` have in common: they check themselves and say it in sentences."""
+"""Base class of configurations, requests, messages and prices: validation with sentences for the user."""
 
 import json
 from types import NoneType, UnionType
@@ -13,7 +13,8 @@ from connector.errors import InvalidConfiguration, InvalidRequest
 class Value(BaseModel):
     """A frozen pydantic model that raises `invalid` instead of pydantic's error.
 
-    pydantic's own error keeps the input, and with it the key, in `errors()` and `json()`; it never leaves this class.
+    pydantic's own error contains the input, and with it the key, in `errors()` and `json()`. It never leaves
+    this class.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -21,7 +22,7 @@ class Value(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _tell(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _validated(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         problems: dict[str, str] = {}
         try:
             value = handler(data)
@@ -29,7 +30,7 @@ class Value(BaseModel):
             for found in error.errors(include_input=False, include_url=False, include_context=False):
                 name = str(found["loc"][0]) if found["loc"] else ""
                 problems.setdefault(name, cls._sentence(name, found["type"], found["msg"]))
-        # Raised out here, so that no __context__ carries the input on.
+        # Raised outside of the `except` block, because `__context__` would carry the input.
         if problems:
             raise cls.invalid(problems)
         problems = value.problems()
@@ -38,7 +39,7 @@ class Value(BaseModel):
         return value
 
     def problems(self) -> dict[str, str]:
-        """What is wrong between the fields: field -> sentence. Called when each field is fine by itself."""
+        """Return what is wrong with the fields in combination: field -> sentence. Called when each field is valid."""
         return {}
 
     @classmethod
@@ -48,24 +49,24 @@ class Value(BaseModel):
             return f"There is no field “{name}”."
         title = field.title or name.replace("_", " ").capitalize()
         if kind == "missing":
-            return f"{title} is needed."
+            return f"{title} is required."
         if kind == "string_too_long" and field is not None:
             most = next((each.max_length for each in field.metadata if getattr(each, "max_length", None)), None)
             return f"{title}: at most {most} characters." if most else f"{title} is too long."
         if kind == "too_short":
-            return f"{title}: at least one is needed."
+            return f"{title}: enter at least one."
         if kind == "value_error":
             return message.removeprefix("Value error, ")
         return f"{title} must be {range_of(field)}."
 
 
 def range_of(field: FieldInfo) -> str:
-    """What a field takes, in words: `a number from -2 to 2`, `a whole number of 1 or more`, `low, medium or high`."""
+    """Return the accepted values in words: `a number from -2 to 2`, `a whole number of 1 or more`, `low or high`."""
     kinds = _kinds(field.annotation)
     if choices := [str(choice).lower() for choice in choices_of(field)]:
         return " or ".join([", ".join(choices[:-1]), choices[-1]])
     if not {int, float} & set(kinds):
-        return _FORMS.get(get_origin(kinds[0]) or kinds[0], "of another form")
+        return _FORMS.get(get_origin(kinds[0]) or kinds[0], "a value of another type")
     kind = "a whole number" if int in kinds else "a number"
     least, most = bounds_of(field)
     if least is not None and most is not None:
@@ -74,7 +75,7 @@ def range_of(field: FieldInfo) -> str:
 
 
 def choices_of(field: FieldInfo) -> tuple[str | bool, ...]:
-    """The values to choose from, where a field takes one of a few words, or yes and no; else none."""
+    """Return the accepted values of a field with a few choices, including true and false; empty for other fields."""
     kinds = _kinds(field.annotation)
     if bool in kinds:
         return (True, False)
@@ -85,7 +86,7 @@ _FORMS = {str: "a text", tuple: "a list", dict: "an object with names and values
 
 
 def _kinds(annotation: Any) -> list[Any]:
-    """The types that a field takes, without None and without what was said about them."""
+    """Return the types that a field accepts, without None and without annotations."""
     if get_origin(annotation) is Annotated:
         return _kinds(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
@@ -94,19 +95,19 @@ def _kinds(annotation: Any) -> list[Any]:
 
 
 def bounds_of(field: FieldInfo) -> tuple[float | None, float | None]:
-    """The least and the most a number field takes, None where there is no bound."""
+    """Return the minimum and the maximum of a number field; None where there is no bound."""
     least = next((float(each.ge) for each in field.metadata if hasattr(each, "ge")), None)
     most = next((float(each.le) for each in field.metadata if hasattr(each, "le")), None)
     return least, most
 
 
 def is_sendable(value: object) -> bool:
-    """Whether it can be written as JSON: no half characters, no number that is none."""
+    """Whether the value can be sent as JSON: it contains no invalid character and no invalid number."""
     if value is None or value == ():
         return True
     try:
-        # A text is only looked at: that is all there can be wrong with one, and there may be hundreds.
+        # A text is only encoded, which is faster: nothing else can be wrong with it, and a chat may have hundreds.
         (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)).encode()
-    except ValueError:  # UnicodeEncodeError is one of them
+    except ValueError:  # includes UnicodeEncodeError
         return False
     return True

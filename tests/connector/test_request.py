@@ -225,7 +225,7 @@ def test_a_request_without_messages_is_refused() -> None:
         with pytest.raises(InvalidRequest) as caught:
             ChatCompletionsRequest(messages=messages)  # type: ignore[arg-type]
         assert list(caught.value.problems) == ["messages"]
-    with pytest.raises(InvalidRequest, match="Messages is needed"):
+    with pytest.raises(InvalidRequest, match="Messages is required"):
         ChatCompletionsRequest()  # type: ignore[call-arg]
 
 

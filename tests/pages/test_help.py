@@ -242,7 +242,7 @@ def test_a_new_configuration_can_be_saved_with_its_price(workbench: Workbench) -
 def test_an_incomplete_price_shows_an_error_at_its_field_and_is_not_saved(workbench: Workbench) -> None:
     saved = workbench.connect()
     at = price_typed(saved, input=2.5)
-    assert "Output is needed." in said(at)
+    assert "Output is required." in said(at)
     assert at.number_input(key=f"{saved.id}:price:input").value == 2.5
     assert price_of(saved) is None
     assert base.database().configurations.get(base.person(), saved.id) == saved
