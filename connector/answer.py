@@ -1,7 +1,8 @@
-"""Bytes of a provider into the SDK's response types: whole answers, and answers that come in pieces.
+"""Parses bytes of a provider into the SDK's response types: complete answers and streamed ones.
 
-What servers really send is wider than the reference: chunks without choices (Azure's first, everybody's usage), a
-choice without delta, a null index, usage twice or never, an unknown finish reason. All of that is read, none invented.
+Servers deviate from the reference: chunks without choices (Azure's first chunk, the chunk with the usage), a choice
+without delta, a null index, usage twice or never, an unknown finish reason. All of these are accepted, and no missing
+value is made up.
 """
 
 from codecs import BOM_UTF8
@@ -19,33 +20,33 @@ DONE = b"[DONE]"
 
 
 def parse_completion(data: object) -> ChatCompletion:
-    """The SDK's response type; leniently, as the SDK itself does it, where a server is sloppy.
+    """Return the SDK's response type; if a server deviates from the schema, built leniently as the SDK itself does.
 
-    Raises ValueError for what is no chat completion. Whatever passes can be read without looking twice: each choice is
-    one, its index, finish reason and text have their types or are None.
+    Raises ValueError if the data is not a chat completion. In the result, the index, finish reason and text of each
+    choice have their types or are None.
     """
     if not isinstance(data, dict) or not isinstance(data.get("choices"), list):
-        raise ValueError("an answer has choices")
+        raise ValueError("no list of choices")
     for choice in data["choices"]:
         message = choice.get("message") if isinstance(choice, dict) else None
         if isinstance(message, dict) and isinstance(message.get("content"), list):
             texts = [part.get("text") for part in message["content"] if isinstance(part, dict)]
             message["content"] = "".join(text for text in texts if isinstance(text, str))
     if data.get("object") not in (None, "", "chat.completion"):
-        raise ValueError("this is another object")
+        raise ValueError("not a chat completion object")
     try:
         return ChatCompletion.model_validate(data)
     except ValidationError:
         if not all(_is_choice(choice) for choice in data["choices"]):
-            raise ValueError("a choice is none") from None
+            raise ValueError("a choice has another form") from None
     try:
         return ChatCompletion.construct(**data)
-    except Exception as error:  # the SDK's lenient way does not promise what it raises
-        raise ValueError("the SDK cannot read it") from error
+    except Exception as error:  # `construct` does not document what it raises
+        raise ValueError("the SDK cannot parse it") from error
 
 
 def joined(completions: Sequence[ChatCompletion]) -> ChatCompletion:
-    """One answer of several: the choices numbered on, the tokens added up, unknown where one of them is."""
+    """Return several answers as one: choices renumbered, tokens added up, or unknown if they are for one answer."""
     if len(completions) == 1:
         return completions[0]
     answers: list[dict[str, Any]] = [each.to_dict(mode="json", warnings=False) for each in completions]
@@ -78,12 +79,12 @@ def _is_choice(choice: object) -> bool:
 
 
 def events(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The data of each server-sent event. Lines end at LF or CRLF only: JSON may hold the other separators raw."""
+    """Yield the data of each server-sent event. Lines end at LF or CRLF only: JSON may contain other separators."""
     rest, data = b"", list[bytes]()
     for piece in _without_mark(pieces):
         is_first = not rest and not data and piece.startswith(b"data: ")
         if is_first and piece.endswith(b"\n\n") and piece.find(b"\n") == len(piece) - 2 > 6 and piece[6] != 32:
-            yield piece[6:-2]  # one whole event, as nearly all pieces are
+            yield piece[6:-2]  # nearly all pieces are one complete event
             continue
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
@@ -94,30 +95,30 @@ def events(pieces: Iterable[bytes]) -> Iterator[bytes]:
                 if event := b"\n".join(data).strip():
                     yield event
                 data = []
-    # An event without its blank line is not complete and does not count, but for the last word of a hasty server.
+    # An event without its blank line is incomplete and ignored, except [DONE], which some servers send without it.
     if data == [DONE] or rest.strip() in (b"data: " + DONE, b"data:" + DONE):
         yield DONE
 
 
 def _without_mark(pieces: Iterable[bytes]) -> Iterable[bytes]:
-    """Without the byte order mark that some servers begin with."""
+    """Remove the byte order mark that some servers send first."""
     start, rest = b"", iter(pieces)
     for piece in rest:
         start += piece
         if len(start) >= len(BOM_UTF8) or not BOM_UTF8.startswith(start):
             break
-    return chain((start.removeprefix(BOM_UTF8),), rest)  # and no generator: each piece would go through it
+    return chain((start.removeprefix(BOM_UTF8),), rest)  # not a generator, which would handle each piece
 
 
 def raw_bytes(response: httpx2.Response) -> Iterator[bytes]:
-    """The body as it comes. The library's decoders cost as much as all the rest, so it goes past them if it can."""
+    """Iterate over the body as it arrives, without the library's decoders if possible: they double the cost."""
     if "content-encoding" in response.headers or not isinstance(response.stream, httpx2.SyncByteStream):
         return response.iter_bytes()
     return iter(response.stream)
 
 
 Piece = tuple[int, str, str]
-"""What is new: the index of the choice, what it is, the text."""
+"""A new piece of an answer: the index of its choice, its kind, its text."""
 _CONTENT = (("content", "content"),)
 _TEXTS = (*_CONTENT, ("reasoning", "reasoning_content"), ("reasoning", "reasoning"), ("refusal", "refusal"))
 
@@ -130,7 +131,7 @@ _KNOWN_OF_DELTA = {"role", "tool_calls", *(name for _, name in _TEXTS)}
 
 
 def _merge(kept: dict[str, Any], new: dict[str, Any]) -> None:
-    """Put pieces together: texts and lists are joined, objects merged, of the rest the last one counts."""
+    """Merge a piece: texts and lists are joined, objects merged, other values replaced."""
     for name, value in new.items():
         so_far = kept.get(name)
         if isinstance(so_far, dict) and isinstance(value, dict):
@@ -144,7 +145,7 @@ def _merge(kept: dict[str, Any], new: dict[str, Any]) -> None:
 
 
 class _Choice:
-    """What came of one choice so far."""
+    """The received part of one choice."""
 
     def __init__(self) -> None:
         self.text: dict[str, list[str]] = {}
@@ -152,13 +153,13 @@ class _Choice:
         self.finish_reason: str | None = None
         self.logprobs: dict[str, list[Any] | None] = {}
         self.message: dict[str, Any] = {}
-        """What else a message has: audio, annotations, the old function_call, and what is not known yet."""
+        """Other fields of the message: audio, annotations, the old function_call, unknown fields."""
         self.rest: dict[str, Any] = {}
-        """What else a choice has: Azure's content filter results, for one."""
+        """Other fields of the choice, for example Azure's content filter results."""
 
 
 class Assembly:
-    """Puts the chunks of one streamed answer together, each choice by its index."""
+    """Assembles the chunks of one streamed answer, each choice by its index."""
 
     def __init__(self) -> None:
         self._head: dict[str, Any] = {}
@@ -167,15 +168,15 @@ class Assembly:
         self._usage: dict[str, Any] | None = None
         self._rest: dict[str, Any] = {}
         self.error: object = None
-        """What the provider sent instead of going on; None while all is well."""
+        """The error that the provider sent in the stream; None without an error."""
 
     def add(self, event: bytes) -> list[Piece]:
-        """Take one event; what is new in it as (index, kind, text). Raises ValueError when it is no JSON object."""
+        """Add one event and return its new pieces. Raises ValueError when it is not a JSON object."""
         chunk = jiter.from_json(event)
         if not isinstance(chunk, dict):
-            raise ValueError("an event of a chat completion is an object")
+            raise ValueError("an event is not a JSON object")
         if chunk.get("error") or ("choices" not in chunk and "message" in chunk):
-            # Some servers put the error into an envelope, others send it bare.
+            # Some servers send the error in a field `error`, others send it bare.
             self.error = chunk.get("error") or chunk
             return []
         self._add_head(chunk)
@@ -194,7 +195,7 @@ class Assembly:
             return
         self._last_head = head
         for name in ("id", "created", "model", "system_fingerprint", "service_tier"):
-            # Azure's filter chunks come with empty ids.
+            # Azure's chunks with filter results have empty ids.
             if chunk.get(name):
                 self._head[name] = chunk[name]
 
@@ -234,17 +235,17 @@ class Assembly:
     def _add_tool_call(calls: dict[int, dict[str, Any]], call: dict[str, Any]) -> str:
         index, id = _index_of(call), call.get("id")
         if call.get("index") is None and not id and calls:
-            index = max(calls)  # no number, no id: the last one goes on
+            index = max(calls)  # no index, no id: more of the last call
         elif id and calls.get(index, {}).get("id") not in (None, "", id):
             known = [at for at, kept in calls.items() if kept["id"] == id]
-            index = known[0] if known else max(calls) + 1  # another call under the same number
+            index = known[0] if known else max(calls) + 1  # another call with the same index
         is_custom = "custom" in call or call.get("type") == "custom"
         kind, piece_name = ("custom", "input") if is_custom else ("function", "arguments")
         kept = calls.setdefault(index, {"id": "", "type": kind, kind: {"name": "", piece_name: ""}})
         kind, piece_name = (kept["type"], "input" if kept["type"] == "custom" else "arguments")
         kept["id"] = id or kept["id"]
         new = call.get(kind) or {}
-        if new.get("name") and new["name"] != kept[kind]["name"]:  # some repeat it with each piece
+        if new.get("name") and new["name"] != kept[kind]["name"]:  # some servers repeat it in each piece
             kept[kind]["name"] += new["name"]
         piece = new.get(piece_name) or ""
         kept[kind][piece_name] += piece
@@ -252,22 +253,22 @@ class Assembly:
 
     @property
     def has_begun(self) -> bool:
-        """Whether any choice has come."""
+        """Whether any part of a choice was received."""
         return bool(self._choices)
 
     def is_finished(self, *, done: bool) -> bool:
-        """Whether every choice that began has told why it ended; with [DONE] behind it, one is enough.
+        """Whether every choice that began has a finish reason; after [DONE], one finish reason is enough.
 
-        A gateway was seen that sends a finish reason for the first choice only.
+        Some gateways send a finish reason for the first choice only.
         """
         ended = [bool(choice.finish_reason) for choice in self._choices.values()]
         return any(ended) if done else bool(ended) and all(ended)
 
     def completion(self) -> ChatCompletion:
-        """What came so far, as one answer. A choice that did not end has no finish reason."""
+        """Return the received part as one answer. A choice that has not ended has no finish reason."""
         try:
             return parse_completion(self._answer(whole=True))
-        except ValueError:  # what is not text was taken over unseen; the text is more important
+        except ValueError:  # some other field has an invalid value; keep the text
             return parse_completion(self._answer(whole=False))
 
     def _answer(self, *, whole: bool) -> dict[str, Any]:
@@ -287,8 +288,8 @@ class Assembly:
 
 
 def _index_of(part: dict[str, Any]) -> int:
-    """Where a choice or a tool call belongs; some servers send null for the first."""
+    """Return the index of a choice or a tool call; some servers send null for the first."""
     index = part.get("index") or 0
     if not isinstance(index, int):
-        raise ValueError("an index is a number")
+        raise ValueError("an index is not a number")
     return index

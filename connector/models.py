@@ -1,4 +1,4 @@
-"""The models that a provider lists, asked for live, and the day from which each answers no more where that is told."""
+"""Lists a provider's current models, with their retirement dates if the provider states them."""
 
 import json
 import time
@@ -20,9 +20,9 @@ from connector.sentences import host_of, redacted
 from connector.transport import shared_http_client
 
 PATIENCE = httpx2.Timeout(10, connect=5)
-"""Seconds; somebody looks on."""
-_LONGEST = 10_000_000  # bytes of a list, and
-_LATEST = 20  # seconds that it may take in all
+"""Timeouts in seconds; a person waits for the list."""
+_LONGEST = 10_000_000  # bytes of a list
+_LATEST = 20  # seconds that receiving it may take
 _LONGEST_NAME = 200  # characters
 _NO_SUCH_LIST = {404, 405, 501}
 _TYPE_A_NAME = "You can enter any model name."
@@ -34,7 +34,7 @@ class OfferedModel:
 
     name: str
     retires_on: date | None = None
-    """The day from which it answers no more, in UTC. None: the provider does not tell."""
+    """The retirement date in UTC. None: the provider does not state it."""
 
 
 def models_of(
@@ -44,15 +44,15 @@ def models_of(
     token: Callable[[], str] | None = None,
     timeout: httpx2.Timeout = PATIENCE,
 ) -> list[OfferedModel]:
-    """What the provider lists at this moment, by name; on Azure the models that chat, which are no deployments.
+    """Return the models that the provider lists now, sorted by name; on Azure its chat models, not the deployments.
 
-    Any other name may work, too. Raises `ConnectorError`: `NotFoundAtProvider` where there is no such list,
-    `UnreadableAnswer` where something else comes; any other failure is that of a call.
+    Other names may work as well. Raises `ConnectorError`: `NotFoundAtProvider` if the provider has no list,
+    `UnreadableAnswer` if the response is not a list, else the errors of a call.
     """
     configuration = signed_in(configuration, token)
     try:
         response, content = _get(configuration, http_client or shared_http_client(), timeout)
-    except Exception as error:  # what a host's name can do to the libraries has many types
+    except Exception as error:  # an invalid host name raises errors of many types
         failure = explain(error, configuration, "")
     else:
         if response.is_success:
@@ -64,7 +64,7 @@ def models_of(
 def _get(
     configuration: Configuration, http_client: httpx2.Client, timeout: httpx2.Timeout
 ) -> tuple[httpx2.Response, bytes]:
-    """The answer and its content. Redirects are not followed: the key would go along."""
+    """Return the response and its content. Redirects are not followed, because they would also send the key."""
     deadline = time.monotonic() + _LATEST
     content = bytearray()
     headers = {"accept": "application/json", **configuration.authorisation}
@@ -75,12 +75,12 @@ def _get(
             for piece in response.iter_bytes():
                 content += piece
                 if len(content) > _LONGEST or time.monotonic() > deadline:
-                    break  # nobody's list of models
+                    break  # too large or too slow for a list of models
         return response, bytes(content)
 
 
 def _address(configuration: Configuration) -> str:
-    """Where the list is: beside the chat completions, on a dated version of Azure beside all deployments."""
+    """Return the address of the list: beside the chat completions, or for a dated Azure version beside deployments."""
     url, _, query = configuration.url.partition("?")
     if configuration.api_type is ApiType.AZURE_OPENAI and query:
         return f"{read_endpoint(configuration.endpoint).azure_root}/openai/models?{query}"
@@ -105,7 +105,7 @@ def _refusal(content: bytes, response: httpx2.Response, configuration: Configura
 
 def _read(content: bytes, response: httpx2.Response, configuration: Configuration) -> list[OfferedModel]:
     found = _json(content)
-    listed = found.get("data") if isinstance(found, dict) else found  # some send the list alone
+    listed = found.get("data") if isinstance(found, dict) else found  # some servers send the bare list
     if isinstance(listed, list):
         models = {each.name: each for each in _models(listed, configuration)}
         return [models[name] for name in sorted(models)]
@@ -128,31 +128,35 @@ def _models(listed: list[object], configuration: Configuration) -> Iterator[Offe
         if not isinstance(each, Mapping) or not _chats(each.get("capabilities")):
             continue
         name = each.get("id")
-        # What cannot be printed could not be shown as it is, nor typed.
+        # A name that cannot be printed cannot be shown or typed.
         if isinstance(name, str) and len(name) <= _LONGEST_NAME and name.isprintable() and name.strip():
             yield OfferedModel(redacted(name, configuration), _day(each))
 
 
 def _chats(capabilities: object) -> bool:
-    """Azure tells it as `chat_completion`, Mistral as `completion_chat`. Where nobody tells, a name is no reason."""
+    """Whether a model chats: `chat_completion` on Azure, `completion_chat` at Mistral; True if it is not stated."""
     if not isinstance(capabilities, Mapping):
         return True
-    told = [capabilities[name] for name in ("chat_completion", "completion_chat") if name in capabilities]
-    return not told or True in told
+    stated = [capabilities[name] for name in ("chat_completion", "completion_chat") if name in capabilities]
+    return not stated or True in stated
 
 
 def _day(model: Mapping[str, object]) -> date | None:
-    """Azure: `deprecation.inference`, a Unix time (learn.microsoft.com/rest/api/azureopenai/models/list). Mistral:
-    `deprecation`, OpenRouter: `expiration_date`, both as ISO 8601.
+    """Return the retirement date, None if it is not stated.
+
+    | provider   | field                   | format    |
+    | Azure      | `deprecation.inference` | Unix time | learn.microsoft.com/rest/api/azureopenai/models/list
+    | Mistral    | `deprecation`           | ISO 8601  |
+    | OpenRouter | `expiration_date`       | ISO 8601  |
     """
-    told = model.get("deprecation")
-    told = told.get("inference") if isinstance(told, Mapping) else told or model.get("expiration_date")
+    stated = model.get("deprecation")
+    stated = stated.get("inference") if isinstance(stated, Mapping) else stated or model.get("expiration_date")
     try:
-        if isinstance(told, int | float) and not isinstance(told, bool) and told > 0:
-            return datetime.fromtimestamp(told, UTC).date()
-        if not isinstance(told, str):
+        if isinstance(stated, int | float) and not isinstance(stated, bool) and stated > 0:
+            return datetime.fromtimestamp(stated, UTC).date()
+        if not isinstance(stated, str):
             return None
-        moment = datetime.fromisoformat(told)
+        moment = datetime.fromisoformat(stated)
         return (moment.astimezone(UTC) if moment.tzinfo else moment).date()
     except (ValueError, OverflowError, OSError):
         return None

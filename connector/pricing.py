@@ -1,8 +1,8 @@
-"""What a call cost, from its tokens: by a configuration's own prices, else by the list prices of `genai-prices`.
+"""Calculates the cost of a call from its tokens: by a configuration's own prices, else by the list of `genai-prices`.
 
-What is not known has no price, and never 0: a server that is on no list, a model that is not on its list, a call whose
-tokens nobody told. The list is https://github.com/pydantic/genai-prices; it comes with the package, is as old as the
-package, and asks no server.
+An unknown cost is None, never 0: the server or the model is not on the list, or the call reported no tokens. The list,
+https://github.com/pydantic/genai-prices, is part of the installed package: it is as old as the package, and no server
+is called.
 """
 
 import re
@@ -25,7 +25,7 @@ _MILLION = 1_000_000
 
 
 class Price(Value):
-    """One's own prices, as a contract says; in US dollars per million tokens. Raises `InvalidConfiguration`."""
+    """Own prices, for example from a contract, in US dollars per million tokens. Raises `InvalidConfiguration`."""
 
     invalid: ClassVar = InvalidConfiguration
 
@@ -34,16 +34,16 @@ class Price(Value):
     cached_input: _Dollars | None = Field(
         default=None,
         title="Cached input",
-        description="US dollars for a million tokens of the prompt that were cached. Empty: as any others.",
+        description="US dollars for a million tokens of the prompt that were cached. Empty: the price of other tokens.",
     )
     per_request: _Dollars = Field(
-        default=0, title="Per request", description="US dollars for each request, beside its tokens."
+        default=0, title="Per request", description="US dollars for each request, in addition to its tokens."
     )
     since: date | None = Field(default=None, title="Since")
-    """The day they were entered."""
+    """The day on which they were entered."""
 
     def of(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> Decimal:
-        """US dollars for one request of so many tokens; the cached ones are part of the prompt's."""
+        """Return the US dollars for one request; `cached_tokens` are part of `prompt_tokens`."""
         cached = min(cached_tokens, prompt_tokens)
         cached_input = self.input if self.cached_input is None else self.cached_input
         parts = (
@@ -52,28 +52,28 @@ class Price(Value):
             (completion_tokens, self.output),
             (_MILLION, self.per_request),
         )
-        # Through their texts: 0.1 is meant, not the binary number next to it.
+        # Converted through text, so that 0.1 is exactly 0.1.
         return sum((tokens * Decimal(str(price)) for tokens, price in parts), Decimal()) / _MILLION
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a call cost, and by which price."""
+    """The cost of a call, and the price that it is based on."""
 
     amount: Decimal
     """US dollars."""
     source: str
-    """Whose price: `own price`, or the list with its version and the model on it."""
+    """`own price`, or the list with its version and the model on it."""
     day: date | None
-    """The day whose list price it is; of an own price, the one it was entered."""
+    """The day of the list price; for an own price, the day on which it was entered."""
 
     def __str__(self) -> str:
         return f"{self.source}, {self.day}" if self.day else self.source
 
 
 def cost_of(report: CallReport, own: Price | None = None) -> Cost | None:
-    """What this call cost; `own` prices win. None where there is no price, or the tokens are unknown."""
-    # Choices that were asked for one by one are as many requests, each with a price of its own.
+    """Return the cost of this call, by `own` prices if given. None if there is no price or the tokens are unknown."""
+    # Choices that were requested one by one are separate requests, each with its own cost.
     answers = report.parts or ((report.response,) if report.response else ())
     costs = [_cost_of_one(report, answer, own) for answer in answers]
     known = [cost for cost in costs if cost is not None]
@@ -83,9 +83,9 @@ def cost_of(report: CallReport, own: Price | None = None) -> Cost | None:
 
 
 def tokens_of(usage: object, *path: str) -> int | None:
-    """A number of tokens in the SDK's `Usage`, `"prompt_tokens_details", "cached_tokens"` say.
+    """Return a number of tokens in the SDK's `Usage`, for example at `"prompt_tokens_details", "cached_tokens"`.
 
-    None where the provider left it out, or sent something that is none.
+    None if the provider did not send a valid number.
     """
     for name in path:
         usage = getattr(usage, name, None)
@@ -104,14 +104,14 @@ def _cost_of_one(report: CallReport, answer: ChatCompletionsResponse, own: Price
 
 
 def cost_of_prompt(url: str, model: str, tokens: int, own: Price | None = None) -> Cost | None:
-    """What a prompt of so many tokens will cost at this address, without the answer; None where there is no price."""
+    """Return the cost of a prompt with so many tokens at this address, without the answer; None without a price."""
     if own is not None:
         return Cost(own.of(tokens, 0), "own price", own.since)
     return _listed(url, model, {"input_tokens": tokens}, datetime.now(UTC), None)
 
 
 def context_window(url: str, model: str) -> int | None:
-    """How many tokens this model takes in, by the list; None where it does not say."""
+    """Return the model's context window in tokens, by the list; None if it is not listed."""
     from genai_prices.data_snapshot import get_snapshot
 
     try:
@@ -125,7 +125,7 @@ def context_window(url: str, model: str) -> int | None:
 def _list_price(
     report: CallReport, answer: ChatCompletionsResponse, prompt_tokens: int, completion_tokens: int
 ) -> Cost | None:
-    # The model that answered: on Azure the one that was asked is the name of a deployment, which may be any.
+    # The model that answered: on Azure, the requested one is a deployment, which can have any name.
     model, tier = getattr(answer, "model", None), getattr(answer, "service_tier", None)
     if not isinstance(model, str) or not model:
         return None
@@ -143,7 +143,7 @@ def _list_price(
 
 
 def _listed(url: str, model: str, counts: dict[str, int], at: datetime, tier: str | None) -> Cost | None:
-    from genai_prices import Usage, calc_price  # 0.1 s, and not everybody asks
+    from genai_prices import Usage, calc_price  # takes 0.1 s, and not every program needs it
     from genai_prices.data_snapshot import get_snapshot
 
     try:
@@ -164,6 +164,6 @@ def _listed(url: str, model: str, counts: dict[str, int], at: datetime, tier: st
 
 
 def _is_at(url: str, pattern: str) -> bool:
-    """Whether the list's pattern covers the whole host: api.openai.com.example.org is another one."""
+    """Whether the list's pattern covers the complete host: api.openai.com.example.org is another host."""
     match, parts = re.match(pattern, url), urlsplit(url)
     return match is not None and match.end() >= url.index(parts.netloc) + len(parts.hostname or "")

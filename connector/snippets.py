@@ -1,7 +1,7 @@
-"""A request as code that sends it: with this connector, with the SDK, with curl. The account's key is never in it.
+"""Writes code that sends a request: with this connector, with the SDK, with curl. It never contains the account's key.
 
-It comes from the environment variable that the code names. Texts are written so that nothing in them can end its
-quotes: in Python as literals, in the shell as a document that nothing is replaced in.
+The code reads the key from an environment variable. No text can end its own quotes: in Python, texts are literals; in
+the shell, they are in a quoted here-document.
 """
 
 import json
@@ -19,7 +19,7 @@ _PLAIN_ROLES = (Role.SYSTEM, Role.USER, Role.ASSISTANT)
 
 
 def key_variable(configuration: Account) -> str:
-    """The environment variable that the code takes the key or token from; empty where an identity signs in."""
+    """Return the environment variable from which the code reads the key or token; empty for an Entra identity."""
     if configuration.key_type is KeyType.API_KEY:
         return PROVIDERS[configuration.api_type].key_variable
     return TOKEN_VARIABLE if configuration.key_type is KeyType.ENTRA_TOKEN else ""
@@ -29,7 +29,7 @@ def key_variable(configuration: Account) -> str:
 
 
 def connector_code(configuration: Account, request: ChatCompletionsRequest) -> str:
-    """Python that sends the request through `Client`, by the simplest operation that can."""
+    """Return Python that sends the request through `Client`, by the simplest possible operation."""
     names = ["ApiType", "Client", "Configuration"]
     operation, more_names = _operation(request, "" if configuration.deployment else request.model)
     if configuration.key_type is not KeyType.API_KEY:
@@ -69,14 +69,14 @@ def _fields_of(configuration: Account) -> dict[str, str]:
 
 
 def _plain_address(configuration: Account) -> str:
-    """The endpoint as it was typed, without what does not count in it and might be a secret."""
+    """Return the endpoint without its query and fragment, which may contain a secret; the API version is kept."""
     address, _, query = configuration.endpoint.partition("#")[0].partition("?")
     version = re.search(r"api-version=[\w.-]+", query)
     return f"{address}?{version[0]}" if version else address
 
 
 def _operation(request: ChatCompletionsRequest, model: str | None) -> tuple[list[str], list[str]]:
-    """The lines that send and print, and the names they need."""
+    """Return the lines that send the request and print the answer, and the names that they import."""
     asked = {"model": _literal(model)} if model else {}
     options = request.model_fields_set - {"messages", "model", "extra"}
     if options or request.extra or not all(_is_plain(message) for message in request.messages):
@@ -125,7 +125,7 @@ def _message(message: Message) -> str:
 
 
 def sdk_code(configuration: Account, request: ChatCompletionsRequest) -> str:
-    """Python that sends the request through the openai package."""
+    """Return Python that sends the request through the openai package."""
     body = request.body(configuration.model_for(request.model))
     parameters = {name: _literal(value, 1) for name, value in body.items() if name not in request.extra}
     if request.extra:
@@ -163,7 +163,7 @@ def _sdk_client(configuration: Account) -> tuple[list[str], str]:
 
 
 def curl_command(configuration: Account, request: ChatCompletionsRequest) -> str:
-    """A command for a POSIX shell that sends the request and prints the answer."""
+    """Return a command for a POSIX shell that sends the request and prints the answer."""
     variable = key_variable(configuration) or TOKEN_VARIABLE
     name = configuration.key_header
     header = f"{name}: ${variable}" if name == "api-key" else f"{name}: Bearer ${variable}"
@@ -172,7 +172,7 @@ def curl_command(configuration: Account, request: ChatCompletionsRequest) -> str
         f"curl --globoff {shlex.quote(configuration.url)} \\",
         f'  --header "{header}" \\',
         '  --header "content-type: application/json" \\',
-        # A document in quotes: the shell replaces nothing in it, and no line of JSON is the word that ends it.
+        # A quoted here-document: the shell replaces nothing in it, and no line of JSON equals its end marker.
         "  --data-binary @- <<'JSON'",
         _printable(json.dumps(body, indent=2, ensure_ascii=False)),
         "JSON",
@@ -186,7 +186,7 @@ def curl_command(configuration: Account, request: ChatCompletionsRequest) -> str
 
 
 def _printable(text: str) -> str:
-    """JSON in which all that a screen or a terminal would not show as it is stands as an escape."""
+    """Return JSON with all unprintable characters escaped."""
     return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
 
 
@@ -194,7 +194,7 @@ def _printable(text: str) -> str:
 
 
 def _literal(value: object, depth: int = 0) -> str:
-    """A value as Python source; `depth` is how far its lines are indented, in steps of four blanks."""
+    """Return a value as Python source; `depth` is the indentation of its lines, in steps of four blanks."""
     if isinstance(value, str):
         return _text(value, depth)
     if isinstance(value, Mapping):
@@ -229,7 +229,7 @@ def _sequence(opening: str, items: list[str], closing: str, depth: int = 1) -> s
 
 
 def _call(name: str, arguments: Mapping[str, str], depth: int = 0) -> str:
-    """A call with its arguments by name; blank names are positions."""
+    """Return a call as Python source. Arguments with a blank name are positional."""
     items = [f"{key}={value}" if key.strip() else value for key, value in arguments.items()]
     inline = f"{name}({', '.join(items)})"
     if "\n" not in inline and len(inline) + 4 * depth <= _WIDTH:
