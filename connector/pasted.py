@@ -1,4 +1,4 @@
-"""Reads whatever a person pastes, from a portal, a manual, a wiki or a terminal, into the fields of a configuration."""
+"""Parses pasted text, from a portal, a manual, a wiki or a terminal, into the fields of a configuration."""
 
 import re
 import unicodedata
@@ -10,19 +10,19 @@ from connector.account import Account, ApiType
 from connector.endpoint import Endpoint, read_endpoint
 from connector.errors import InvalidConfiguration
 
-_READ = 20_000  # characters; nobody pastes more by intention
+_READ = 20_000  # characters that are parsed
 _LONGEST = 2000  # characters of an address, as in `Configuration`
 
-# -- what an address looks like in a text
+# -- addresses in a text
 
 _END = r"\s\"'<>`|\\^{}“”„«»‹›\x00-\x1f"
-_NEXT = r"(?![,;]https?://|\]\()"  # another address of a list, the second half of a link in Markdown
-# A host that ends at { or ^ is none that a reader would take for whole.
+_NEXT = r"(?![,;]https?://|\]\()"  # the next address of a list, or the second half of a Markdown link
+# A host that is followed by { or ^ is incomplete.
 _URL = re.compile(
     rf"https?://(?:{_NEXT}[^/?#{_END}])++(?![{{^])(?:[/?#](?:{_NEXT}[^{_END}])*+)?",
     re.IGNORECASE,
 )
-# Words without a scheme, each with its path, so that no host is taken out of the middle of one.
+# Addresses without a scheme, each with its path, so that no host is found in the middle of a word.
 _BARE = re.compile(rf"(?<![\w.@/%-])(?P<host>[\w.-]++)(?::\d{{1,5}}+)?(?=[/?#,;!)\]…{_END}]|$)(?:[/?#][^{_END}]*+)?")
 _ALONE = re.compile(
     r"([\w.-]+\.[\w-]+(:\d{1,5})?|[\w-]+:\d{1,5}|\[[0-9a-fA-F:.]+\](:\d{1,5})?)([/?#]\S*)?", re.IGNORECASE
@@ -32,10 +32,10 @@ _PLACEHOLDER = re.compile(
     rf"[^{_END}]*",
     re.IGNORECASE,
 )
-_TAKEN_OUT = "\ufffc"  # in the place of a URL: no blank, so that a word that runs into it is no host that ends there
-_MARKS = ".,;:!?)]*_…，。、；：！？）】」』》"  # those that East Asian sentences end with, too
+_REMOVED_URL = "\ufffc"  # replaces a URL; not a blank, so that a word before it is not taken for a host
+_MARKS = ".,;:!?)]*_…，。、；：！？）】」』》"  # also the punctuation of East Asian languages
 
-# -- which address is what
+# -- kinds of addresses
 
 _AZURE_HOSTS = (
     *(
@@ -43,11 +43,11 @@ _AZURE_HOSTS = (
         for service in ("openai", "cognitiveservices", "services.ai")
         for land in ("com", "us", "cn")
     ),
-    *(f".api.cognitive.microsoft.{land}" for land in ("com", "us")),  # a region's, shared by its resources
+    *(f".api.cognitive.microsoft.{land}" for land in ("com", "us")),  # shared by the resources of a region
 )
 _DOCUMENTATION = {"learn.microsoft.com", "docs.microsoft.com"}
 _AZURE_PORTAL = re.compile(r"(?:[\w-]+\.)?(?:portal|oai|ai)\.azure\.(?P<land>com|us|cn)")
-# Pages where people are, those of their subdomains, too, and the API that belongs to them.
+# Web pages of providers, including their subdomains, and the API that belongs to them.
 _PAGES = {
     "openai.com": "https://api.openai.com/v1",
     "chatgpt.com": "https://api.openai.com/v1",
@@ -58,32 +58,30 @@ _PAGES = {
     "api-docs.deepseek.com": "https://api.deepseek.com/v1",
     "aistudio.google.com": "https://generativelanguage.googleapis.com/v1beta/openai",
     "ai.google.dev": "https://generativelanguage.googleapis.com/v1beta/openai",
-    # Google's own API of the same models
+    # Google's own API for the same models
     "generativelanguage.googleapis.com": "https://generativelanguage.googleapis.com/v1beta/openai",
 }
 _NO_PAGE = re.compile(
     r"(?:[\w-]+\.)?api\.openai\.com/|openrouter\.ai/api/|generativelanguage\.googleapis\.com/v1\w*/openai/"
 )
 _API_HOSTS = {urlsplit(endpoint).hostname for endpoint in _PAGES.values()}
-_API, _ADDRESS, _PAGE = range(3)  # how sure it is that calls go there
+_API, _ADDRESS, _PAGE = range(3)  # how likely calls go there, the most likely first
 _OPERATIONS = {
     *("chat", "completions", "responses", "embeddings", "models", "audio", "images", "files", "batches", "moderations"),
     *("assistants", "threads", "realtime", "fine_tuning", "uploads", "vector_stores"),
 }
 _VERSION_OF_PATH = re.compile(r"v\d\w*", re.ASCII)
 
-_NO_ADDRESS = "There is no address in this. Paste the endpoint, for example https://api.openai.com/v1."
+_NO_ADDRESS = "The text contains no address. Paste the endpoint, for example https://api.openai.com/v1."
 _NO_RESOURCE = (
-    "This is a page of the portal, and it does not name the resource. Open the resource there, then Keys and Endpoint, "
-    "and paste the endpoint."
+    "This page of the portal does not name the resource. Open the resource in the portal, then Keys and Endpoint, and "
+    "paste the endpoint."
 )
 _IS_DOCUMENTATION = "This is a page of the documentation. Paste the endpoint of your own resource or account."
-_HAS_PLACEHOLDER = (
-    "A part of this address is still to be filled in. Paste the endpoint of your own resource or account."
-)
-_HAS_KEY = "This address seems to hold a key. Paste it without: the key has a field of its own."
+_HAS_PLACEHOLDER = "This address contains a placeholder. Paste the endpoint of your own resource or account."
+_HAS_KEY = "This address seems to contain a key. Paste it without the key, and enter the key in its own field."
 
-# -- what is said beside it
+# -- values beside the address
 
 _IS = r"(?:[\"']?[^\S\n]*[:=|>]{1,2}[^\S\n]*|[\"'],[^\S\n]*(?=[\"']))"
 _DEPLOYMENT = r"(?<!embedding_)(?<!embeddings_)deployment(?:[_ -]?(?:name|id))?", r"[\w-][\w.-]{0,63}+"
@@ -99,12 +97,12 @@ _IS_A_KEY = re.compile(r"/(?:(?:sk-|gsk_|AIza)[\w-]{16,}|eyJ[\w.-]{16,})(?:/|$)"
 
 
 def fields_of(pasted: str) -> dict[str, str]:
-    """The fields of `Configuration` that a pasted text tells: `api_type` and `endpoint`, and where they are told
-    `deployment_name`, `api_version` and `model_default`. Never a key, and of an address nothing behind its `?`.
+    """Return the fields of `Configuration` that a pasted text contains: `api_type`, `endpoint`, and if they are given
+    `deployment_name`, `api_version` and `model_default`. Never a key, and nothing after the `?` of an address.
 
-    The first address of an API counts, else the first other one, else the first page of a known provider. A
-    configuration takes all that is given. Raises `InvalidConfiguration`, whose field `endpoint` says why, when there is
-    no address.
+    The first address of an API is used, else the first other address, else the first page of a known provider. A
+    configuration accepts all returned fields. Raises `InvalidConfiguration` with a sentence for the field `endpoint`
+    if there is no address.
     """
     text = _beginning(pasted).replace("\\/", "/").replace("&amp;", "&")  # as in JSON, as in HTML
     refusal = _HAS_PLACEHOLDER if _PLACEHOLDER.search(text) else ""
@@ -122,47 +120,47 @@ def fields_of(pasted: str) -> dict[str, str]:
 
 
 def _beginning(pasted: str) -> str:
-    """Nothing that was cut in two: half an address leads elsewhere."""
+    """Return the beginning of a long text, cut at a blank: half an address could be the address of somebody else."""
     if len(pasted) <= _READ:
         return pasted
     return pasted[: max(pasted.rfind(mark, 0, _READ) for mark in " \t\n\"'<>") + 1]
 
 
 def _addresses(text: str) -> Iterator[str]:
-    """Whatever looks like one, without the marks that a sentence puts behind it."""
+    """Yield everything that looks like an address, without the punctuation after it."""
     urls = [each[0] for each in _URL.finditer(text)]
-    rest = _URL.sub(_TAKEN_OUT, text)
+    rest = _URL.sub(_REMOVED_URL, text)
     found = [text.strip()] if not urls and _ALONE.fullmatch(text.strip()) else []
     found += [each[0] for each in _BARE.finditer(rest) if _is_known(each["host"].lower().rstrip("."))]
     yield from dict.fromkeys(_trimmed(each) for each in urls + found if len(each) <= _LONGEST)
 
 
 def _is_known(host: str) -> bool:
-    if not host.isascii():  # the words of the text run into it
+    if not host.isascii():  # a word of the text touches the host
         return False
     is_azure = host.endswith(_AZURE_HOSTS) or bool(_AZURE_PORTAL.fullmatch(host))
     return is_azure or host in {"localhost", "127.0.0.1"} or _page_of(host) != "" or host in _API_HOSTS
 
 
 def _page_of(host: str) -> str:
-    """The row of `_PAGES` that a host belongs to, or nothing."""
+    """Return the row of `_PAGES` that a host belongs to, or an empty text."""
     return next((page for page in _PAGES if host == page or host.endswith(f".{page}")), "")
 
 
 def _trimmed(address: str) -> str:
-    """A closing bracket belongs to the sentence unless the address opened it."""
+    """Remove punctuation at the end, including closing brackets that the address does not open."""
     while address:
         end = address[-1]
         if end in ")]" and address.count(end) <= address.count({")": "(", "]": "["}[end]):
             break
-        if end not in _MARKS and unicodedata.category(end) != "Cf":  # a mark that nobody sees
+        if end not in _MARKS and unicodedata.category(end) != "Cf":  # invisible
             break
         address = address[:-1]
     return address
 
 
 def _read(address: str) -> tuple[int, dict[str, str]]:
-    """How sure it is that calls go there, and the fields that it tells. Raises `InvalidConfiguration`."""
+    """Return how likely calls go to this address, and its fields. Raises `InvalidConfiguration`."""
     endpoint = read_endpoint(address.partition("#")[0])
     host = (urlsplit(endpoint.origin).hostname or "").rstrip(".")
     if host in _DOCUMENTATION:
@@ -179,7 +177,7 @@ def _read(address: str) -> tuple[int, dict[str, str]]:
     if (page := _page_of(host)) and not _NO_PAGE.match(f"{host}/{'/'.join(lower)}/"):
         return _PAGE, _openai(_PAGES[page], _model_in(segments, parts.query))
     if "api-version" in parse_qs(parts.query) or "/openai/deployments/" in f"/{'/'.join(lower)}/":
-        return _API, _azure(endpoint.azure_root, endpoint, lower)  # a gateway, whose prefix stays
+        return _API, _azure(endpoint.azure_root, endpoint, lower)  # a gateway, whose prefix is kept
     length = _length_of_base(lower)
     fields = _openai(
         "/".join([_root_of(endpoint), *(segments[:length] or ["v1"])]), _model_in(segments[length:], parts.query)
@@ -189,21 +187,21 @@ def _read(address: str) -> tuple[int, dict[str, str]]:
 
 
 def _root_of(endpoint: Endpoint) -> str:
-    """Scheme and host, and the port where it is not the usual one."""
+    """Return scheme and host, and the port unless it is the default one."""
     scheme, _, rest = endpoint.base_url.partition("://")
     return f"{scheme}://{rest.partition('/')[0]}"
 
 
 def _of_portal(address: str, land: str) -> dict[str, str]:
-    """Azure's portals carry the resource in the address; its own host is named like it."""
-    told = unquote(unquote(address))
-    account = re.search(r"/accounts/([A-Za-z0-9][A-Za-z0-9-]{0,62})(?![\w.])", told)
+    """Azure's portals have the name of the resource in the address; the resource's host has the same name."""
+    plain = unquote(unquote(address))
+    account = re.search(r"/accounts/([A-Za-z0-9][A-Za-z0-9-]{0,62})(?![\w.])", plain)
     # The newer Foundry: /nextgen/r/subscription,group,,account,project/
-    account = account or re.search(r"/nextgen/r/[\w-]+,[^,/?#]+,,([A-Za-z0-9][A-Za-z0-9-]{0,62})[,/]", told)
+    account = account or re.search(r"/nextgen/r/[\w-]+,[^,/?#]+,,([A-Za-z0-9][A-Za-z0-9-]{0,62})[,/]", plain)
     if account is None:
         raise InvalidConfiguration({"endpoint": _NO_RESOURCE})
-    # The path alone, and not what an argument of it names.
-    path = told.partition("?")[0]
+    # Only the path, because an argument may contain another address.
+    path = plain.partition("?")[0]
     deployment = re.search(
         r"/deployments?/(?:view/|details/)?(?!subscriptions/)([A-Za-z0-9_-][\w.-]{0,63})(?:[/?#]|$)", path
     )
@@ -217,7 +215,7 @@ def _azure(root: str, endpoint: Endpoint, path: list[str]) -> dict[str, str]:
         fields["deployment_name"] = endpoint.deployment_name
     if endpoint.is_azure_v1:
         fields["api_version"] = "v1"
-    elif endpoint.api_version and (not path or "openai" in path):  # else the version of another API
+    elif endpoint.api_version and (not path or "openai" in path):  # otherwise it is the version of another API
         fields["api_version"] = endpoint.api_version
     return fields
 
@@ -228,7 +226,7 @@ def _openai(endpoint: str, model: str) -> dict[str, str]:
 
 
 def _length_of_base(path: list[str]) -> int:
-    """How much of a path stands before the name of an operation."""
+    """Return how many segments of a path precede the name of an operation."""
     for at in range(len(path) - 1, 0, -1):
         if path[at] in _OPERATIONS and _VERSION_OF_PATH.fullmatch(path[at - 1]):
             return at
@@ -238,7 +236,7 @@ def _length_of_base(path: list[str]) -> int:
 
 
 def _model_in(segments: list[str], query: str) -> str:
-    """A model that the address names: `/models/NAME`, `?model=NAME`."""
+    """Return the model that the address names: `/models/NAME`, `?model=NAME`."""
     named = parse_qs(query).get("model", [""])[0]
     if not named and "models" in segments:
         named = "/".join(segments[segments.index("models") + 1 :])
@@ -248,33 +246,35 @@ def _model_in(segments: list[str], query: str) -> str:
 
 
 def _with_words(fields: dict[str, str], text: str) -> dict[str, str]:
-    """What stands beside the address: a line of a wiki, an environment file, the body of a curl command."""
-    told = {"model_default": _MODEL}
+    """Add the values beside the address: in a line of a wiki, an environment file, the body of a curl command."""
+    patterns = {"model_default": _MODEL}
     if fields["api_type"] == ApiType.AZURE_OPENAI:
-        told = {"api_version": _VERSION, "deployment_name": _DEPLOYMENT}
-    for name, (noun, value) in told.items():
-        if name not in fields and (said := _said(text, noun, value)):
-            fields[name] = said
+        patterns = {"api_version": _VERSION, "deployment_name": _DEPLOYMENT}
+    for name, (noun, value) in patterns.items():
+        if name not in fields and (found := _value_of(text, noun, value)):
+            fields[name] = found
     is_v1 = fields.get("api_version") == "v1"
-    if is_v1 and "deployment_name" not in fields and (said := _said(text, *_MODEL)):
-        fields["deployment_name"] = said  # v1 has it in the body, as the model
+    if is_v1 and "deployment_name" not in fields and (found := _value_of(text, *_MODEL)):
+        fields["deployment_name"] = found  # with v1, the body contains it as the model
     return fields
 
 
-def _said(text: str, noun: str, value: str) -> str:
-    """The value that is said for a noun: in quotes, alone behind a colon, or at least with a digit in it."""
+def _value_of(text: str, noun: str, value: str) -> str:
+    """Return the value that follows a noun: in quotes, alone after a colon, or at least with a digit in it."""
     pattern = rf"{noun}(?P<is>{_IS}|[^\S\n]+)(?P<quote>[\"'`]?)(?P<value>{value})(?P<next>[^\S\n]*[^\s]?)"
     for found in re.finditer(pattern, text, re.IGNORECASE | re.ASCII):
-        said, then = found["value"].rstrip(".:/"), found["next"]
+        candidate, then = found["value"].rstrip(".:/"), found["next"]
         is_alone = not found["is"].isspace() and not then.strip().isalnum()
-        is_meant = bool(found["quote"]) or is_alone or (re.search(r"\d", said) and re.search(r"[A-Za-z]", said))
-        if is_meant and then not in ("(", "[") and not _LOOKS_LIKE_A_KEY.search(said):  # what a program has yet to find
-            return said
+        is_meant = (
+            bool(found["quote"]) or is_alone or (re.search(r"\d", candidate) and re.search(r"[A-Za-z]", candidate))
+        )
+        if is_meant and then not in ("(", "[") and not _LOOKS_LIKE_A_KEY.search(candidate):  # not an expression
+            return candidate
     return ""
 
 
 def _usable(fields: dict[str, str]) -> dict[str, str]:
-    """Without what no configuration takes: a version that is none, a name with a blank in it."""
+    """Remove the fields that no configuration accepts, for example an invalid version or a name with a blank."""
     filled = {"deployment_name": "d", "api_version": "v1"} if fields["api_type"] == ApiType.AZURE_OPENAI else {}
     problems: dict[str, str] = {}
     try:
@@ -283,5 +283,5 @@ def _usable(fields: dict[str, str]) -> dict[str, str]:
         problems = error.problems
     if "endpoint" in problems:
         raise InvalidConfiguration({"endpoint": problems["endpoint"]})
-    # Again where something was left out: only one kind of problem is told at a time.
+    # Check again after removing fields: only one kind of problem is reported at a time.
     return _usable({name: value for name, value in fields.items() if name not in problems}) if problems else fields

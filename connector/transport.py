@@ -1,6 +1,6 @@
-"""The HTTP client under every `Client`: pooled, kept alive, and taking nothing from the environment.
+"""The HTTP client of every `Client`: pooled, kept alive, and independent of the environment.
 
-Making one costs 20 ms for its certificates, using one costs nothing; it may be shared between threads.
+Creating one takes 20 ms because it loads certificates. It may be shared between threads.
 """
 
 import os
@@ -18,21 +18,22 @@ from typing import Any, ClassVar
 import httpx2
 
 KEEPALIVE = 120.0
-"""Seconds that an idle connection is kept: a person thinks longer than the library's default of 5."""
+"""Seconds that an idle connection is kept: a person types longer than the library's default of 5."""
 LIMITS = httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=KEEPALIVE)
 TIMEOUT = httpx2.Timeout(connect=10, read=300, write=60, pool=10)
-"""Seconds to connect, to the first and between two pieces of an answer, to send a piece, and to wait for a free
-connection. A reasoning model may think for minutes."""
+"""Seconds to connect, to wait for each piece of an answer, to send a piece, and to wait for a free connection. A
+reasoning model may think for minutes."""
 DRAIN = 0.25
-"""Seconds that a finished answer may take to end, so that its connection can be used again."""
+"""Seconds to wait for the end of a finished answer, so that its connection can be used again."""
 
 
 def pooled_http_client(*, proxy: str | None = None, ca_file: str | None = None) -> httpx2.Client:
     """An HTTP client for `Client(http_client=...)`; make one and keep it.
 
     `proxy` is the address of a company's proxy, `ca_file` a file with the certificates to trust (PEM) instead of the
-    system's. It follows no redirects, since the prompt would go along, and keeps no cookies: one person's would go
-    along with the next person's call. Raises OSError when `ca_file` cannot be read, ValueError for an unusable `proxy`.
+    system's. The client follows no redirects, because they would also send the prompt, and keeps no cookies, because
+    one person's cookies would be sent with another person's call. Raises OSError when `ca_file` cannot be read,
+    ValueError for an unusable `proxy`.
     """
     if proxy and not re.match(r"https?://[^\s/]+", proxy):
         raise ValueError("A proxy is an address that starts with http://.")
@@ -51,17 +52,17 @@ def pooled_http_client(*, proxy: str | None = None, ca_file: str | None = None) 
 
 
 def _trusting(ca_file: str) -> ssl.SSLContext:
-    # Not create_default_context: it writes the session's secrets where SSLKEYLOGFILE says.
+    # Not create_default_context, which writes the secrets of each connection to the file in SSLKEYLOGFILE.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cafile=ca_file)
     return context
 
 
 class _KeptAlive(httpx2.HTTPTransport):
-    """Sends once more what met a kept connection that the server had closed meanwhile, as browsers do.
+    """Sends a request again, as browsers do, if the server had closed the kept connection in the meantime.
 
-    llama.cpp closes after each stream without a word: without this every second call behind one failed. Once only: a
-    server that takes a request and then hangs up shall not get it from each kept connection.
+    llama.cpp closes the connection after each stream without announcing it, so every second call would fail. Only one
+    retry: a server that accepts a request and then closes the connection must not get it from each kept connection.
     """
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -75,13 +76,13 @@ class _KeptAlive(httpx2.HTTPTransport):
         try:
             return super().handle_request(request)
         except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
-            if is_fresh:  # the server took it and failed
+            if is_fresh:  # the server accepted the request and failed
                 raise
         return super().handle_request(request)
 
 
 class PooledClient(httpx2.Client):
-    """An HTTP client that keeps the SDK's clients over it, one per account, for as long as it lives itself."""
+    """An HTTP client that keeps the SDK's clients that use it, one per account, as long as it exists."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -100,11 +101,11 @@ def pooled_async_http_client() -> httpx2.AsyncClient:
 
 
 _making = threading.Lock()
-"""A cache alone lets each of the first callers make one."""
+"""Without it, several first callers would each create a client, in spite of the cache."""
 
 
 def shared_http_client() -> httpx2.Client:
-    """The one that is used unless another one is given."""
+    """Return the HTTP client that is used unless another one is passed."""
     with _making:
         return _shared()
 
@@ -114,70 +115,70 @@ def _shared() -> httpx2.Client:
     return pooled_http_client()
 
 
-def _forget_the_parents() -> None:
-    """In a forked process: connections are the parent's, and an answer read here would be missed there."""
+def _discard_inherited_connections() -> None:
+    """For a forked process: its parent owns the connections, and would miss an answer that is read here."""
     global _making
     _making = threading.Lock()  # another thread of the parent may hold it
     _shared.cache_clear()
-    _Watch.forget()
+    _DrainLimit.reset()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_the_parents)
+    os.register_at_fork(after_in_child=_discard_inherited_connections)
 
 
 def drain(response: httpx2.Response, rest: Iterator[bytes]) -> None:
-    """Read a streamed answer to its end: a connection that is closed before cannot be used again.
+    """Read a streamed answer to its end, because a connection that is closed earlier cannot be used again.
 
-    The end nearly always came with the last event. Where it does not come within `DRAIN` seconds, it is not waited for.
+    The end nearly always arrives with the last event. After `DRAIN` seconds, the connection is closed instead.
     """
-    with _Watch.over(response), suppress(httpx2.HTTPError):
+    with _DrainLimit.of(response), suppress(httpx2.HTTPError):
         for _ in rest:
             pass
 
 
-class _Watch:
-    """Hangs up on answers that do not end. One thread for all of them: a timer each costs as much as thirty events."""
+class _DrainLimit:
+    """Closes the connections of answers that do not end. One thread for all: a timer costs as much as 30 events."""
 
-    _late: ClassVar[dict[int, tuple[float, httpx2.Response]]] = {}
-    _news = threading.Event()
+    _draining: ClassVar[dict[int, tuple[float, httpx2.Response]]] = {}
+    _added = threading.Event()
     _starting = threading.Lock()
     _thread: ClassVar[threading.Thread | None] = None
 
     @classmethod
     @contextmanager
-    def over(cls, response: httpx2.Response) -> Iterator[None]:
-        cls._late[id(response)] = (time.monotonic() + DRAIN, response)
+    def of(cls, response: httpx2.Response) -> Iterator[None]:
+        cls._draining[id(response)] = (time.monotonic() + DRAIN, response)
         with cls._starting:
             if cls._thread is None or not cls._thread.is_alive():  # a forked process has none
-                cls._thread = threading.Thread(target=cls._watch, name="connector drain", daemon=True)
+                cls._thread = threading.Thread(target=cls._run, name="connector drain", daemon=True)
                 cls._thread.start()
-        cls._news.set()
+        cls._added.set()
         try:
             yield
         finally:
-            cls._late.pop(id(response), None)
+            cls._draining.pop(id(response), None)
 
     @classmethod
-    def forget(cls) -> None:
-        cls._late.clear()
-        cls._news, cls._starting, cls._thread = threading.Event(), threading.Lock(), None
+    def reset(cls) -> None:
+        cls._draining.clear()
+        cls._added, cls._starting, cls._thread = threading.Event(), threading.Lock(), None
 
     @classmethod
-    def _watch(cls) -> None:
-        while cls._news.wait():
-            cls._news.clear()
-            while cls._late:
+    def _run(cls) -> None:
+        while cls._added.wait():
+            cls._added.clear()
+            while cls._draining:
                 time.sleep(DRAIN / 2)
-                for key, (deadline, response) in list(cls._late.items()):
+                for key, (deadline, response) in list(cls._draining.items()):
                     if time.monotonic() > deadline:
-                        cls._late.pop(key, None)
+                        cls._draining.pop(key, None)
                         hang_up(response)
 
 
 def hang_up(response: httpx2.Response) -> None:
-    """Shut the connection down: closing alone does not wake a thread that reads, and the provider writes on."""
+    """Shut the connection down. Closing it alone would not wake a reading thread, and the provider would go on."""
     stream = response.extensions.get("network_stream")
     if not response.is_closed and stream is not None and response.http_version.startswith("HTTP/1"):
-        with suppress(OSError):  # the provider was faster
+        with suppress(OSError):  # the provider has closed it already
             stream.get_extra_info("socket").shutdown(SHUT_RDWR)
