@@ -98,9 +98,9 @@ def served(
     folder = tmp_path_factory.mktemp("app")
     with running(request.param, folder, started_in=folder) as (port, _):
         assert ask(port, "/configurations")[0] == 200
-        with a_tab(port, "configurations") as told:
+        with a_tab(port, "configurations") as received:
             pass
-        yield port, told
+        yield port, received
 
 
 @pytest.fixture(scope="module")
@@ -151,10 +151,10 @@ def a_tab(port: int, page: str) -> Iterator[list[ForwardMsg]]:
         asked = BackMsg()
         asked.rerun_script.page_name = page
         tab.send(asked.SerializeToString())
-        told: list[ForwardMsg] = []
-        while not told or not told[-1].HasField("script_finished"):
-            told.append(ForwardMsg.FromString(tab.recv(timeout=120, decode=False)))
-        yield told
+        received: list[ForwardMsg] = []
+        while not received or not received[-1].HasField("script_finished"):
+            received.append(ForwardMsg.FromString(tab.recv(timeout=120, decode=False)))
+        yield received
 
 
 def other_address() -> str | None:
@@ -303,7 +303,7 @@ def test_the_port_is_closed_to_other_machines(port: int) -> None:
 def test_a_server_that_listens_everywhere_still_refuses_other_peers(tmp_path: Path) -> None:
     with running("streamlit", tmp_path, "--server.address=0.0.0.0") as (port, _):
         assert ask(port)[0] == 200
-        # A machine without a network has no other peer to be; what is told about a peer is judged above.
+        # A machine without a network has no other peer to be; what is received about a peer is judged above.
         if address := other_address():
             own = {"Host": "localhost:{port}", "Origin": "http://localhost:{port}"}
             assert shake_hands(port, own, address) == "HTTP/1.1 403 Forbidden"
@@ -393,9 +393,9 @@ def test_a_server_has_the_options_of_the_project_whatever_folder_it_was_started_
     assert has_them(served[1])
 
 
-def has_them(told: list[ForwardMsg]) -> bool:
+def has_them(received: list[ForwardMsg]) -> bool:
     """Whether a tab receives our options: no statistics, no developer menu, no links to search for errors."""
-    [config] = [message.new_session.config for message in told if message.HasField("new_session")]
+    [config] = [message.new_session.config for message in received if message.HasField("new_session")]
     wanted = (False, Config.ToolbarMode.MINIMAL, Config.ShowErrorLinks.SHOW_ERROR_LINKS_FALSE)
     return (config.gather_usage_stats, config.toolbar_mode, config.show_error_links) == wanted
 
@@ -404,17 +404,17 @@ def has_them(told: list[ForwardMsg]) -> bool:
 
 
 def test_the_frame_runs_for_the_first_requested_page(served: tuple[int, list[ForwardMsg]]) -> None:
-    _, told = served
-    [navigation] = [message.navigation for message in told if message.HasField("navigation")]
+    _, received = served
+    [navigation] = [message.navigation for message in received if message.HasField("navigation")]
     [page] = [each for each in navigation.app_pages if each.page_script_hash == navigation.page_script_hash]
     assert page.url_pathname == "configurations"
-    assert "Configurations" in [message.delta.new_element.heading.body for message in told if message.HasField("delta")]
+    assert "Configurations" in [message.delta.new_element.heading.body for message in received if message.HasField("delta")]
 
 
 def test_the_metrics_are_numbers_without_session_ids(port: int) -> None:
-    with a_tab(port, "configurations") as told:
+    with a_tab(port, "configurations") as received:
         _, _, body = ask(port, "/_stcore/metrics")
-    metrics, session_id = body.decode(), told[0].new_session.initialize.session_id
+    metrics, session_id = body.decode(), received[0].new_session.initialize.session_id
     assert 'session_events_total{type="connect"}' in metrics
     assert session_id
     assert session_id not in metrics

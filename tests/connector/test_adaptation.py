@@ -82,7 +82,7 @@ def mending(server: ProviderServer, reports: list[CallReport], learnt: Adaptatio
     return Client(account(server), on_call=reports.append, learnt=learnt, timeout=PATIENCE, max_retries=0)
 
 
-# What is asked for, what the provider says to it, what of the body is there in the end, and what the person is told.
+# What is asked for, what the provider says to it, what of the body is there in the end, and the change in words.
 CASES: dict[str, tuple[dict[str, Any], Reply, dict[str, Any], str]] = {
     "max_tokens": (
         {"max_tokens": 9},
@@ -151,10 +151,10 @@ CASES: dict[str, tuple[dict[str, Any], Reply, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_refused_parameter_is_mended_and_told(
+def test_a_refused_parameter_is_changed_and_the_change_is_reported(
     server: ProviderServer, mending: Client, reports: list[CallReport], case: str
 ) -> None:
-    asked, refusal, sent, told = CASES[case]
+    asked, refusal, sent, change = CASES[case]
     server.next(refusal)
     mending.call_api(request_with(**asked))
     first, second = (request.body for request in server.requests)
@@ -162,13 +162,13 @@ def test_a_refused_parameter_is_mended_and_told(
     assert first == plain | {name: list(value) if isinstance(value, tuple) else value for name, value in asked.items()}
     assert second == plain | sent
     [report] = reports
-    assert [each.change for each in report.adaptations] == [told]
+    assert [each.change for each in report.adaptations] == [change]
     assert report.adaptations[0].why == " ".join(refusal.body["error"]["message"].split())
     assert (report.status, report.attempts, report.request) == (CallStatus.DONE, 2, second)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_helped_is_applied_from_then_on(
+def test_a_successful_change_is_applied_to_later_requests(
     server: ProviderServer, mending: Client, learnt: Adaptations, case: str
 ) -> None:
     asked, refusal, _, _ = CASES[case]
@@ -188,7 +188,7 @@ def test_without_adaptations_nothing_is_rewritten(server: ProviderServer, client
     assert len(server.requests) == 1
 
 
-def test_several_refusals_in_a_row_are_mended(
+def test_several_refusals_in_a_row_lead_to_an_accepted_request(
     server: ProviderServer, mending: Client, reports: list[CallReport]
 ) -> None:
     server.next(MAX_TOKENS, unsupported_value("temperature", 0.2), unrecognized("top_p", "seed"))
@@ -239,7 +239,7 @@ def test_several_refusals_in_a_row_are_mended(
         ),
     ],
 )
-def test_a_role_that_is_not_taken_is_replaced(
+def test_an_unsupported_role_is_replaced(
     server: ProviderServer, mending: Client, asked: Role, refusal: Reply, sent: str
 ) -> None:
     messages = (Message(role=asked, content="Be brief."), Message(role=Role.USER, content="What is it?"))
@@ -249,7 +249,9 @@ def test_a_role_that_is_not_taken_is_replaced(
     assert messages[0].role is asked
 
 
-def test_neither_role_for_instructions_is_taken(server: ProviderServer, mending: Client) -> None:
+def test_instructions_are_sent_as_a_user_message_if_no_other_role_is_supported(
+    server: ProviderServer, mending: Client
+) -> None:
     def only_users(body: dict[str, Any]) -> Reply | None:
         for at, message in enumerate(body["messages"]):
             if message["role"] in ("system", "developer"):
@@ -274,7 +276,7 @@ N_REFUSED = unsupported_value("n", 2)
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_several_choices_are_asked_for_one_by_one(
+def test_several_choices_are_requested_one_by_one(
     server: ProviderServer, mending: Client, reports: list[CallReport], streamed: bool
 ) -> None:
     server.objection = refuse_n
@@ -301,7 +303,7 @@ def test_several_choices_are_asked_for_one_by_one(
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_what_came_of_several_choices_is_booked_when_one_fails(
+def test_received_choices_are_reported_when_a_later_choice_fails(
     server: ProviderServer, mending: Client, reports: list[CallReport], streamed: bool
 ) -> None:
     busy = iter([None, None, Reply(503, error("Busy."))])
@@ -325,13 +327,13 @@ def test_a_stream_of_several_choices_can_be_stopped_between_them(
     assert [len(server.requests), reports[0].status] == [3, CallStatus.STOPPED]
 
 
-def test_tokens_of_several_choices_are_unknown_when_one_does_not_tell(server: ProviderServer, mending: Client) -> None:
+def test_tokens_of_several_choices_are_unknown_when_one_reports_none(server: ProviderServer, mending: Client) -> None:
     server.next(N_REFUSED, Reply(200, completion("One.")), Reply(200, completion("Two.", usage=None)))
     assert mending.call_api(request_with(n=2)).usage is None
 
 
 @pytest.mark.parametrize("refusal", [UNVERIFIED, unsupported_value("stream", "true", "Supported values are: false.")])
-def test_a_model_that_does_not_stream_answers_whole(
+def test_a_model_that_does_not_stream_sends_a_complete_answer(
     server: ProviderServer, mending: Client, reports: list[CallReport], refusal: Reply
 ) -> None:
     server.next(refusal)
@@ -347,7 +349,7 @@ def test_an_old_version_streams_without_options(server: ProviderServer, mending:
     assert "stream_options" not in server.requests[1].body
 
 
-def test_a_refused_stream_option_takes_no_other_with_it(
+def test_a_refused_stream_option_leaves_the_other_options(
     server: ProviderServer, mending: Client, reports: list[CallReport]
 ) -> None:
     server.next(unsupported("stream_options.include_obfuscation"))
@@ -356,7 +358,7 @@ def test_a_refused_stream_option_takes_no_other_with_it(
     assert reports[0].usage is not None
 
 
-def test_a_stop_ends_the_waiting_for_another_try(
+def test_a_stop_ends_the_wait_for_a_retry(
     server: ProviderServer, learnt: Adaptations, reports: list[CallReport]
 ) -> None:
     """The second choice is refused for now, and to be tried again after a minute's part."""
@@ -380,7 +382,7 @@ def test_a_stop_ends_the_waiting_for_another_try(
 EFFORT = "reasoning_effort"
 
 
-def test_one_value_that_is_refused_leaves_the_others(server: ProviderServer, mending: Client) -> None:
+def test_after_one_value_is_refused_other_values_are_still_sent(server: ProviderServer, mending: Client) -> None:
     server.objection = lambda body: (
         (unsupported_value(EFFORT, "'xhigh'", "") if body.get(EFFORT) == "xhigh" else None)
         or (
@@ -395,7 +397,7 @@ def test_one_value_that_is_refused_leaves_the_others(server: ProviderServer, men
     assert [last[EFFORT], last["temperature"], len(server.requests)] == ["low", 0.2, 4]
 
 
-def test_what_is_not_true_any_more_is_learnt_anew(server: ProviderServer, reports: list[CallReport]) -> None:
+def test_an_outdated_change_is_dropped(server: ProviderServer, reports: list[CallReport]) -> None:
     old = Adaptation(EFFORT, "none", "minimal", "old")
     learnt = Adaptations({"gpt-test": [old]})
     client = Client(account(server), learnt=learnt, on_call=reports.append, timeout=PATIENCE, max_retries=0)
@@ -413,7 +415,7 @@ def test_what_is_not_true_any_more_is_learnt_anew(server: ProviderServer, report
     assert [reports[0].outdated, learnt.of("gpt-test")] == [(old,), ()]
 
 
-def test_a_known_change_that_is_not_enough_is_made_anew(server: ProviderServer) -> None:
+def test_a_known_change_that_is_refused_too_does_not_loop(server: ProviderServer) -> None:
     learnt = Adaptations({"gpt-test": [Adaptation("max_completion_tokens", None, "max_tokens", "old")]})
     client = Client(account(server), learnt=learnt, timeout=PATIENCE, max_retries=0)
     server.objection = lambda body: next(
@@ -425,7 +427,7 @@ def test_a_known_change_that_is_not_enough_is_made_anew(server: ProviderServer) 
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_an_answer_that_is_none_teaches_nothing(
+def test_nothing_is_learnt_from_an_unreadable_answer(
     server: ProviderServer, mending: Client, learnt: Adaptations, reports: list[CallReport], streamed: bool
 ) -> None:
     server.next(unsupported("top_p"), Reply(200, "<html>Sign in</html>", content_type="text/html"))
@@ -434,7 +436,7 @@ def test_an_answer_that_is_none_teaches_nothing(
     assert [learnt.items(), reports[0].learnt] == [{}, ()]
 
 
-def test_what_a_later_choice_found_out_in_vain_is_not_learnt(
+def test_a_change_that_did_not_help_a_later_choice_is_not_learnt(
     server: ProviderServer, mending: Client, learnt: Adaptations, reports: list[CallReport]
 ) -> None:
     first = Chunks([chunk("One.", finish_reason="stop")])
@@ -448,7 +450,7 @@ def test_what_a_later_choice_found_out_in_vain_is_not_learnt(
     assert reports[0].response.choices[0].message.content == "One."
 
 
-def test_a_prompt_about_a_refusal_keeps_none_from_being_understood(
+def test_a_refusal_that_repeats_the_prompt_still_leads_to_a_change(
     server: ProviderServer, mending: Client, reports: list[CallReport]
 ) -> None:
     """Its words are not shown, since they repeat the prompt; they are understood all the same."""
@@ -495,20 +497,20 @@ def test_a_role_that_was_refused_is_not_tried_again(server: ProviderServer, mend
     assert {message["role"] for message in server.requests[-1].body["messages"]} == {"user"}
 
 
-def test_other_complaints_about_roles_change_none(server: ProviderServer, mending: Client) -> None:
+def test_other_refusals_that_mention_a_role_change_no_role(server: ProviderServer, mending: Client) -> None:
     server.next(Reply(400, error("messages[0].role: conversation roles must alternate user/assistant")))
     with pytest.raises(RequestRefused):
         mending.call_api(request_with())
 
 
-def test_odd_fields_of_single_choices_are_taken_without_a_warning(server: ProviderServer, mending: Client) -> None:
+def test_fields_with_unexpected_types_are_accepted_without_a_warning(server: ProviderServer, mending: Client) -> None:
     server.next(N_REFUSED, *(Reply(200, completion(text) | {"id": 7}) for text in ("One.", "Two.")))
     response = mending.call_api(request_with(n=2))
     assert [choice.message.content for choice in response.choices] == ["One.", "Two."]
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_the_tokens_of_the_choices_that_came_are_known_when_one_fails(
+def test_the_tokens_of_received_choices_are_known_when_a_later_choice_fails(
     server: ProviderServer, mending: Client, reports: list[CallReport], streamed: bool
 ) -> None:
     busy = iter([None, None, Reply(503, error("Busy."))])
@@ -560,7 +562,7 @@ def test_a_parameter_is_rewritten_once(server: ProviderServer, mending: Client, 
     assert [len(server.requests), reports[0].status, reports[0].learnt] == [2, CallStatus.FAILED, ()]
 
 
-def test_nothing_is_learnt_before_the_provider_takes_the_request(
+def test_nothing_is_learnt_before_the_provider_accepts_the_request(
     server: ProviderServer, mending: Client, learnt: Adaptations
 ) -> None:
     server.next(MAX_TOKENS, Reply(429, error("Slow down.")))
@@ -569,7 +571,7 @@ def test_nothing_is_learnt_before_the_provider_takes_the_request(
     assert learnt.items() == {}
 
 
-def test_mending_takes_no_retry_away(server: ProviderServer, learnt: Adaptations) -> None:
+def test_changes_to_a_request_do_not_use_up_retries(server: ProviderServer, learnt: Adaptations) -> None:
     soon = {"retry-after-ms": "1"}
     server.next(Reply(503, headers=soon), MAX_TOKENS, unsupported("top_p"), Reply(503, headers=soon))
     client = Client(account(server), learnt=learnt, timeout=PATIENCE, max_retries=2)
@@ -661,7 +663,9 @@ def quiet_server() -> Any:
 # -- what is kept
 
 
-def test_models_are_learnt_apart(server: ProviderServer, mending: Client, learnt: Adaptations) -> None:
+def test_changes_are_learnt_for_each_model_separately(
+    server: ProviderServer, mending: Client, learnt: Adaptations
+) -> None:
     server.next(MAX_TOKENS)
     mending.call_api(request_with(max_tokens=9))
     mending.call_api(request_with(max_tokens=9, model="chat-test"))
@@ -669,7 +673,9 @@ def test_models_are_learnt_apart(server: ProviderServer, mending: Client, learnt
     assert list(learnt.items()) == ["gpt-test"]
 
 
-def test_what_was_kept_is_handed_in_again(server: ProviderServer, mending: Client, learnt: Adaptations) -> None:
+def test_stored_changes_can_be_passed_to_a_new_client(
+    server: ProviderServer, mending: Client, learnt: Adaptations
+) -> None:
     server.next(MAX_TOKENS)
     mending.call_api(request_with(max_tokens=9))
     again = Client(account(server), learnt=Adaptations(learnt.items()), timeout=PATIENCE)
@@ -678,7 +684,7 @@ def test_what_was_kept_is_handed_in_again(server: ProviderServer, mending: Clien
     assert len(server.requests) == 3
 
 
-def test_what_was_learnt_of_a_deployment_that_is_another_model_now_is_learnt_anew(
+def test_changes_are_learnt_again_after_a_deployment_gets_another_model(
     server: ProviderServer, mending: Client, learnt: Adaptations, reports: list[CallReport]
 ) -> None:
     server.next(MAX_TOKENS)
@@ -692,7 +698,7 @@ def test_what_was_learnt_of_a_deployment_that_is_another_model_now_is_learnt_ane
     assert len(server.requests) == 5
 
 
-def test_forgotten_is_forgotten(server: ProviderServer, mending: Client, learnt: Adaptations) -> None:
+def test_forgotten_changes_are_not_applied(server: ProviderServer, mending: Client, learnt: Adaptations) -> None:
     server.next(MAX_TOKENS)
     mending.call_api(request_with(max_tokens=9))
     learnt.forget()
@@ -700,7 +706,7 @@ def test_forgotten_is_forgotten(server: ProviderServer, mending: Client, learnt:
     assert "max_tokens" in server.requests[-1].body
 
 
-def test_many_threads_learn_together(server: ProviderServer, mending: Client, learnt: Adaptations) -> None:
+def test_many_threads_can_learn_at_the_same_time(server: ProviderServer, mending: Client, learnt: Adaptations) -> None:
     server.objection = lambda body: (
         MAX_TOKENS if "max_tokens" in body else unsupported("top_p") if "top_p" in body else None
     )
@@ -714,7 +720,7 @@ def test_many_threads_learn_together(server: ProviderServer, mending: Client, le
     assert sorted(each.parameter for each in learnt.of("gpt-test")) == ["max_tokens", "top_p"]
 
 
-def test_a_refusal_that_repeats_the_key_does_not_carry_it_on(
+def test_a_key_that_a_refusal_repeats_is_not_in_the_adaptation(
     server: ProviderServer, mending: Client, reports: list[CallReport]
 ) -> None:
     words = f"Unsupported parameter: 'top_p' is not supported with this model. Key: {server.key}"
@@ -729,7 +735,7 @@ def test_an_adaptation_reads_as_a_sentence() -> None:
     assert str(Adaptation("role", "developer", "system")) == "role developer sent as system"
 
 
-def test_a_stream_that_begins_mended_can_be_stopped(
+def test_a_stream_of_a_changed_request_can_be_stopped(
     server: ProviderServer, mending: Client, reports: list[CallReport], learnt: Adaptations
 ) -> None:
     gate = threading.Event()

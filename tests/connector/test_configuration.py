@@ -46,7 +46,7 @@ def azure(**changes: Any) -> Configuration:
 
 
 @pytest.mark.parametrize("configuration", [openai(model_default="gpt-test"), azure(), azure(api_version="v1")])
-def test_an_account_tells_all_but_the_key_and_needs_none(configuration: Configuration) -> None:
+def test_an_account_knows_everything_except_the_key(configuration: Configuration) -> None:
     account = Account(**{name: getattr(configuration, name) for name in Account.model_fields})
     for name in ("url", "origin", "deployment", "key_header", "entra_scope"):
         assert getattr(account, name) == getattr(configuration, name)
@@ -57,7 +57,7 @@ def test_an_account_tells_all_but_the_key_and_needs_none(configuration: Configur
     assert pickle.loads(pickle.dumps(account)) == account
 
 
-def test_an_account_has_the_problems_of_a_configuration_but_those_of_the_key() -> None:
+def test_an_account_reports_the_problems_of_a_configuration_except_those_of_the_key() -> None:
     fields: Any = {"display_name": "", "api_type": "AzureOpenAI", "endpoint": "ftp://res", "deployment_name": "a b"}
     with pytest.raises(InvalidConfiguration) as without_key:
         Account(**fields)
@@ -187,12 +187,12 @@ def test_each_form_of_an_azure_v1_endpoint_calls_v1(server: ProviderServer, type
         ),
     ],
 )
-def test_an_address_elsewhere_is_read_without_a_call(typed: str, url: str, origin: str) -> None:
+def test_an_address_of_another_host_is_parsed_without_a_call(typed: str, url: str, origin: str) -> None:
     assert openai(endpoint=typed).url == url
     assert openai(endpoint=typed).origin == origin == origin_of(typed)
 
 
-def test_an_azure_address_is_read_without_a_call() -> None:
+def test_an_azure_address_is_parsed_without_a_call() -> None:
     assert azure().url == FULL_AZURE
     assert azure(endpoint="res.openai.azure.com").url == FULL_AZURE
     assert azure(endpoint=FULL_AZURE, deployment_name="", api_version="").url == FULL_AZURE
@@ -211,7 +211,7 @@ def test_an_azure_address_is_read_without_a_call() -> None:
         "apim.example.com/llm",
     ],
 )
-def test_every_host_of_azure_is_read_in_every_form(host: str) -> None:
+def test_every_host_of_azure_is_parsed_in_every_form(host: str) -> None:
     dated = f"https://{host}/openai/deployments/dep/chat/completions?api-version=2024-10-21"
     v1 = f"https://{host}/openai/v1/chat/completions"
     for form in (
@@ -371,20 +371,20 @@ def test_a_dated_version_is_sent_exactly(server: ProviderServer, version: str) -
         "٢٠٢٤-١٠-٢١",
     ],
 )
-def test_what_is_no_version_is_refused(version: str) -> None:
+def test_an_invalid_version_is_refused(version: str) -> None:
     with pytest.raises(InvalidConfiguration, match="2024-10-21") as caught:
         azure(api_version=version)
     assert list(caught.value.problems) == ["api_version"]
 
 
-def test_every_problem_of_a_configuration_is_told_at_once() -> None:
+def test_all_problems_of_a_configuration_are_reported_at_once() -> None:
     with pytest.raises(InvalidConfiguration) as caught:
         azure(display_name=" ", deployment_name="", api_version="soon")
     assert set(caught.value.problems) == {"display_name", "deployment_name", "api_version"}
     assert str(caught.value) == " ".join(caught.value.problems.values())
 
 
-def test_openai_takes_no_entra_token_and_no_azure_field_on_the_wire(server: ProviderServer) -> None:
+def test_openai_accepts_no_entra_token_and_gets_no_azure_field(server: ProviderServer) -> None:
     with pytest.raises(InvalidConfiguration, match="API key"):
         openai(key_type=KeyType.ENTRA_TOKEN)
     Client(account(server, deployment_name="my-dep", api_version=VERSION)).call_api(REQUEST)
@@ -393,7 +393,7 @@ def test_openai_takes_no_entra_token_and_no_azure_field_on_the_wire(server: Prov
     assert "my-dep" not in server.requests[0].path
 
 
-def test_each_api_type_has_a_provider_with_words_for_people() -> None:
+def test_each_api_type_has_a_provider_with_texts_for_people() -> None:
     assert set(PROVIDERS) == set(ApiType)
     assert [(each.value, each.caption) for each in ApiType] == [("OpenAI", "OpenAI"), ("AzureOpenAI", "Azure OpenAI")]
     assert [each.caption for each in KeyType] == ["API key", "Microsoft Entra token", "Microsoft Entra identity"]

@@ -38,14 +38,14 @@ def test_clients_of_several_configurations_share_their_connections(server: Provi
     assert len({received.client_port for received in server.requests}) == 1
 
 
-def test_an_answer_that_is_complete_but_does_not_end_is_not_waited_for(server: ProviderServer) -> None:
+def test_the_end_of_a_complete_answer_is_not_waited_for(server: ProviderServer) -> None:
     """The last event came, the connection stays open and silent."""
     server.next(Chunks([chunk("All", finish_reason="stop"), "data: [DONE]\n\n", threading.Event()], done=False))
     assert "".join(Client(account(server), timeout=PATIENCE).stream(REQUEST)) == "All"
     assert server.disconnected.wait(120)
 
 
-def test_an_answer_of_which_something_is_left_unread_is_hung_up_on(server: ProviderServer) -> None:
+def test_the_connection_of_an_answer_with_unread_data_is_closed(server: ProviderServer) -> None:
     server.next(Chunks([chunk("A"), threading.Event(), chunk("B")]))
     stream = Client(account(server), timeout=PATIENCE).stream(REQUEST)
     assert next(iter(stream)) == "A"
@@ -61,7 +61,7 @@ def test_a_file_of_certificates_is_trusted_instead_of_the_systems(tmp_path: Path
         pooled_http_client(ca_file=str(tmp_path / "broken.pem"))
 
 
-def test_a_proxy_is_used_when_it_is_given_and_only_then(server: ProviderServer) -> None:
+def test_a_proxy_is_used_only_when_it_is_passed(server: ProviderServer) -> None:
     """The provider server stands in as the proxy: it sees the whole address in the request line."""
     elsewhere = account(server, endpoint="http://provider.invalid/v1")
     with pooled_http_client(proxy=server.url) as through:
@@ -77,7 +77,7 @@ def test_an_unusable_proxy_is_refused() -> None:
         pooled_http_client(proxy="nonsense")
 
 
-def test_a_connection_that_the_server_closed_meanwhile_is_replaced_without_a_word(reports: list[CallReport]) -> None:
+def test_a_connection_that_the_server_closed_in_the_meantime_is_replaced_silently(reports: list[CallReport]) -> None:
     """As llama.cpp does it: the answer says that the connection is kept, and then it is closed."""
     answered: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -151,7 +151,7 @@ if child:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_forked_process_does_not_get_the_answers_of_its_parent(server: ProviderServer) -> None:
+def test_a_forked_process_does_not_read_the_answers_of_its_parent(server: ProviderServer) -> None:
     command = [sys.executable, "-c", FORK, server.openai_endpoint, server.key]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stderr) == (0, "")
@@ -200,7 +200,7 @@ def test_a_request_that_a_server_takes_and_drops_is_sent_twice_at_most(
     assert len(server.requests) - before <= 2
 
 
-def test_a_redirect_is_not_followed_whatever_the_given_client_does(server: ProviderServer) -> None:
+def test_a_redirect_is_not_followed_even_if_the_given_client_follows_redirects(server: ProviderServer) -> None:
     server.next(Reply(307, "", headers={"location": f"{server.url}/elsewhere/v1/chat/completions"}))
     with httpx2.Client(follow_redirects=True) as http_client, pytest.raises(ConnectorError, match="not followed"):
         Client(account(server), http_client=http_client).execute_without_history("Hello")

@@ -730,8 +730,8 @@ def test_a_server_that_repeats_the_key_is_not_quoted_with_it(
     key = account(server, broken.form).api_key.get_secret_value()
     echo = f"{key}, Bearer {key}, sk-provi********{key[-4:]}."
     echo += " Answer with the single word OK." if with_prompt else ""
-    told = replace(broken, replies=tuple(repeating(reply, echo) for reply in broken.replies))
-    findings = findings_of(server, places, tls_servers, told)
+    echoing = replace(broken, replies=tuple(repeating(reply, echo) for reply in broken.replies))
+    findings = findings_of(server, places, tls_servers, echoing)
     # Words that repeat the prompt are not read at all, and some refusals are known by their words only.
     assert with_prompt or findings[-1].step is broken.step
     assert findings[-1].state is State.FAILED
@@ -943,7 +943,7 @@ each_lame = pytest.mark.parametrize("lame", LAME.values(), ids=LAME)
 
 
 @each_lame
-def test_what_else_does_not_work_is_a_remark_and_the_examination_goes_on(
+def test_a_limitation_is_a_warning_and_the_examination_continues(
     server: ProviderServer, reports: list[CallReport], lame: Lame
 ) -> None:
     server.objection = with_quirk(lame.quirk)
@@ -962,7 +962,7 @@ def test_what_else_does_not_work_is_a_remark_and_the_examination_goes_on(
 
 @each_lame
 @pytest.mark.parametrize("with_prompt", [False, True], ids=["key", "key and prompt"])
-def test_remarks_do_not_show_the_key_that_a_server_repeats(
+def test_warnings_do_not_show_a_key_that_a_server_repeats(
     server: ProviderServer, lame: Lame, with_prompt: bool
 ) -> None:
     """`examined` looks for it."""
@@ -1017,7 +1017,7 @@ def test_a_working_set_up_with_https_passes_its_certificate(tls_servers: dict[st
     assert tls.server.violations == []
 
 
-def test_the_steps_are_those_that_the_configuration_has(server: ProviderServer) -> None:
+def test_the_steps_depend_on_the_configuration(server: ProviderServer) -> None:
     left_out = {form: set(Step) - set(steps_of(account(server, form))) for form in FORMS}
     assert left_out == {
         form: {Step.CERTIFICATE} if form.startswith("Azure with") else {Step.CERTIFICATE, Step.VERSION}
@@ -1027,7 +1027,7 @@ def test_the_steps_are_those_that_the_configuration_has(server: ProviderServer) 
     assert steps_of(account(server, AZURE, endpoint="https://mine.openai.azure.com")) == list(Step)
 
 
-def test_the_model_that_is_asked_for_and_the_one_that_answers_are_named(server: ProviderServer) -> None:
+def test_the_requested_model_and_the_answering_model_are_named(server: ProviderServer) -> None:
     findings = examined(server, account(server), model="chat-test")
     assert findings[5].sentence == "“chat-test” is there; chat-test-2026-01-01 answers."
     assert {call.body["model"] for call in server.requests[1:]} == {"chat-test"}
@@ -1045,7 +1045,7 @@ def test_a_key_that_was_pasted_as_the_model_is_not_shown(server: ProviderServer)
 
 
 @pytest.mark.parametrize("root", [Hang(), Drop(), Drop(reset=True), Reply(500), Reply(401), Reply(400)])
-def test_a_server_may_take_nothing_but_calls(server: ProviderServer, root: AnyReply) -> None:
+def test_a_server_may_accept_only_calls(server: ProviderServer, root: AnyReply) -> None:
     server.objection = capable
     server.next(root)
     findings = examined(server, account(server), timeout=SHORT_GLANCE)
@@ -1055,24 +1055,26 @@ def test_a_server_may_take_nothing_but_calls(server: ProviderServer, root: AnyRe
 # -- what is mended
 
 
-def test_what_had_to_be_changed_is_told_and_learnt(server: ProviderServer, reports: list[CallReport]) -> None:
+def test_changes_to_the_requests_are_reported_and_learnt(server: ProviderServer, reports: list[CallReport]) -> None:
     server.objection = with_quirk(refusing("max_completion_tokens", unrecognized("max_completion_tokens")))
     learnt = Adaptations()
     findings = examined(server, account(server, AZURE), learnt=learnt, on_call=reports.append)
     assert {finding.state for finding in findings} == {State.PASSED}
-    told = {finding.step for finding in findings if "max_completion_tokens sent as max_tokens." in finding.sentence}
-    assert told == {Step.ANSWER, Step.JSON_SCHEMA, Step.TOOLS}
+    changed = {finding.step for finding in findings if "max_completion_tokens sent as max_tokens." in finding.sentence}
+    assert changed == {Step.ANSWER, Step.JSON_SCHEMA, Step.TOOLS}
     assert [each.change for each in learnt.of("gpt-test")] == ["max_completion_tokens sent as max_tokens"]
     assert [report.attempts for report in reports] == [2, 1, 1, 1]
 
 
-def test_it_learns_for_itself_where_nothing_is_kept(server: ProviderServer, reports: list[CallReport]) -> None:
+def test_an_examination_without_adaptations_learns_for_its_own_calls(
+    server: ProviderServer, reports: list[CallReport]
+) -> None:
     server.objection = with_quirk(refusing("max_completion_tokens", unrecognized("max_completion_tokens")))
     examined(server, account(server), on_call=reports.append)
     assert [report.attempts for report in reports] == [2, 1, 1, 1]
 
 
-def test_what_was_learnt_before_is_used(server: ProviderServer, reports: list[CallReport]) -> None:
+def test_earlier_adaptations_are_applied(server: ProviderServer, reports: list[CallReport]) -> None:
     server.objection = with_quirk(refusing("max_completion_tokens", unrecognized("max_completion_tokens")))
     learnt = Adaptations()
     examined(server, account(server), learnt=learnt)
@@ -1080,7 +1082,9 @@ def test_what_was_learnt_before_is_used(server: ProviderServer, reports: list[Ca
     assert [report.attempts for report in reports] == [1, 1, 1, 1]
 
 
-def test_a_model_that_takes_no_old_parameters_works_as_it_is(server: ProviderServer, reports: list[CallReport]) -> None:
+def test_a_model_that_accepts_no_old_parameters_needs_no_change(
+    server: ProviderServer, reports: list[CallReport]
+) -> None:
     old = ("max_tokens", "temperature", "top_p", "stop", "presence_penalty", "frequency_penalty", "logprobs")
     refusal = Reply(400, error("Unsupported parameter.", param="max_tokens", code="unsupported_parameter"))
     server.objection = with_quirk(lambda body: refusal if set(old) & set(body) else None)
@@ -1090,7 +1094,7 @@ def test_a_model_that_takes_no_old_parameters_works_as_it_is(server: ProviderSer
 
 
 @pytest.mark.parametrize("cut", [THOUGHT_TOO_LONG, cut_off("")], ids=["refuses", "is cut off"])
-def test_a_model_that_thinks_first_works_and_gets_room(server: ProviderServer, cut: Reply) -> None:
+def test_a_reasoning_model_passes_with_a_higher_token_limit(server: ProviderServer, cut: Reply) -> None:
     server.objection = with_quirk(lambda body: cut if body["max_completion_tokens"] < 500 else None)
     findings = examined(server, account(server))
     assert {finding.state for finding in findings} == {State.PASSED}
@@ -1124,7 +1128,7 @@ def test_a_model_that_thinks_first_works_and_gets_room(server: ProviderServer, c
         ),
     ],
 )
-def test_an_address_may_work_and_not_be_right(
+def test_an_address_that_may_be_wrong_gets_a_warning(
     server: ProviderServer, form: str, endpoint: str, says: str, advice: str
 ) -> None:
     """The address is looked at before anything is sent: one finding is taken, and no more."""
@@ -1161,7 +1165,7 @@ HOLDS: list[tuple[str, Callable[[dict[str, Any]], bool], Step]] = [
 
 
 @pytest.mark.parametrize(("is_held", "last"), [hold[1:] for hold in HOLDS], ids=[hold[0] for hold in HOLDS])
-def test_findings_come_while_the_next_answer_is_waited_for(
+def test_findings_are_returned_before_the_next_answer_arrives(
     server: ProviderServer, is_held: Callable[[dict[str, Any]], bool], last: Step
 ) -> None:
     arrived, gate = threading.Event(), threading.Event()
@@ -1189,7 +1193,7 @@ def test_findings_come_while_the_next_answer_is_waited_for(
     assert [found.get_nowait().step for _ in range(found.qsize())] == all_steps[len(already) :]
 
 
-def test_nothing_is_sent_before_it_is_asked_for(server: ProviderServer) -> None:
+def test_nothing_is_sent_before_the_first_finding_is_requested(server: ProviderServer) -> None:
     findings = examine(account(server), timeout=PATIENCE)
     assert server.requests == []
     assert next(findings).step is Step.ADDRESS
@@ -1199,7 +1203,7 @@ def test_nothing_is_sent_before_it_is_asked_for(server: ProviderServer) -> None:
 # -- tokens, and redirects
 
 
-def test_a_fresh_token_is_what_is_sent(server: ProviderServer) -> None:
+def test_a_fresh_token_is_sent(server: ProviderServer) -> None:
     server.objection = capable
     configuration = account(server, AZURE, key_type=KeyType.ENTRA_IDENTITY, api_key="")
     findings = list(examine(configuration, token=lambda: server.entra_token, timeout=PATIENCE))
@@ -1208,7 +1212,7 @@ def test_a_fresh_token_is_what_is_sent(server: ProviderServer) -> None:
 
 
 @pytest.mark.parametrize("token", [lambda: "", lambda: "two words", lambda: 1 / 0])
-def test_a_token_that_cannot_be_got_is_no_refusal(
+def test_a_missing_token_is_not_reported_as_a_refusal(
     server: ProviderServer, reports: list[CallReport], token: Callable[[], str]
 ) -> None:
     configuration = account(server, AZURE, key_type=KeyType.ENTRA_IDENTITY, api_key="")
@@ -1221,7 +1225,7 @@ def test_a_token_that_cannot_be_got_is_no_refusal(
     assert [report.attempts for report in reports] == [0]
 
 
-def test_the_key_stays_here_whatever_redirects_say(server: ProviderServer) -> None:
+def test_the_key_is_not_sent_to_the_target_of_a_redirect(server: ProviderServer) -> None:
     """Not even where the given client follows them: the list of models is asked for with the key."""
     configuration = account(server, model_default="gpt-tset")
     with ProviderServer() as other, httpx2.Client(follow_redirects=True, trust_env=False) as http_client:
@@ -1261,7 +1265,7 @@ def test_a_key_in_the_host_of_a_redirect_is_not_shown(server: ProviderServer) ->
     assert "redirects calls to" in examined(server, account(server))[-1].sentence
 
 
-def test_azure_is_not_asked_for_models_which_are_no_deployments(server: ProviderServer) -> None:
+def test_azure_is_not_asked_for_its_models_because_they_are_not_deployments(server: ProviderServer) -> None:
     refusal = Reply(400, azure_error("It does not work with the specified model.", "OperationNotSupported"))
     server.next(NOT_HERE, refusal)
     findings = examined(server, account(server, AZURE_V1))

@@ -293,7 +293,7 @@ def test_each_fault_is_an_error_of_its_own_with_a_sentence(
         assert reports[-1].request_id == fault.request_id
 
 
-def test_azure_words_its_refusals_for_azure(server: ProviderServer) -> None:
+def test_refusals_of_azure_have_sentences_for_azure(server: ProviderServer) -> None:
     def failure_of(form: str, reply: Reply | None = None, **changes: Any) -> ConnectorError:
         if reply:
             server.next(reply)
@@ -342,7 +342,7 @@ def test_azures_own_request_id_is_found(server: ProviderServer, client: Client) 
         ({}, None),
     ],
 )
-def test_the_time_to_wait_is_read_where_it_makes_sense(
+def test_a_valid_retry_after_is_read(
     server: ProviderServer, client: Client, headers: dict[str, str], seconds: float | None
 ) -> None:
     server.next(Reply(429, error("Slow down."), headers=headers))
@@ -445,7 +445,7 @@ def test_a_key_that_was_pasted_as_the_model_is_not_shown(server: ProviderServer)
     assert server.key not in all_that_shows(caught.value)
 
 
-def test_long_words_of_a_provider_are_cut(server: ProviderServer, client: Client) -> None:
+def test_a_long_text_of_a_provider_is_truncated(server: ProviderServer, client: Client) -> None:
     server.next(Reply(400, error("Very\nlong. " * 1000)))
     with pytest.raises(RequestRefused) as caught:
         client.call_api(REQUEST)
@@ -457,7 +457,7 @@ def test_long_words_of_a_provider_are_cut(server: ProviderServer, client: Client
 # -- the network
 
 
-def test_nothing_listens(reports: list[CallReport]) -> None:
+def test_a_port_without_a_server_is_reported(reports: list[CallReport]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
         port = taken.getsockname()[1]
@@ -469,27 +469,27 @@ def test_nothing_listens(reports: list[CallReport]) -> None:
     )
 
 
-def test_the_host_is_unknown(reports: list[CallReport]) -> None:
+def test_an_unknown_host_is_reported(reports: list[CallReport]) -> None:
     failure = network_failure("https://no-such-host.invalid/v1", reports)
     assert isinstance(failure, ConnectionFailed)
     assert "no-such-host.invalid" in str(failure)
     assert "Check the endpoint" in str(failure)
 
 
-def test_https_is_asked_of_a_server_that_speaks_http(server: ProviderServer, reports: list[CallReport]) -> None:
+def test_https_to_an_http_port_is_reported(server: ProviderServer, reports: list[CallReport]) -> None:
     failure = network_failure(f"https://127.0.0.1:{server.port}/v1", reports)
     assert isinstance(failure, ConnectionFailed)
     assert "does not speak https at this port. Enter the endpoint with http://, or another port." in str(failure)
 
 
-def test_the_certificate_is_not_trusted(self_signed: int, reports: list[CallReport]) -> None:
+def test_an_untrusted_certificate_is_reported(self_signed: int, reports: list[CallReport]) -> None:
     failure = network_failure(f"https://127.0.0.1:{self_signed}/v1", reports)
     assert isinstance(failure, ConnectionFailed)
     assert "is not trusted on this machine: self" in str(failure)
     assert "make this machine trust the certificate of your proxy or server." in str(failure)
 
 
-def test_a_silent_server_is_given_up(server: ProviderServer, reports: list[CallReport]) -> None:
+def test_a_call_to_a_silent_server_ends_after_the_timeout(server: ProviderServer, reports: list[CallReport]) -> None:
     server.next(Hang(), Hang())
     client = Client(account(server), on_call=reports.append, timeout=httpx2.Timeout(None, read=0.1), max_retries=0)
     for call in (client.call_api, client.stream):
@@ -501,14 +501,14 @@ def test_a_silent_server_is_given_up(server: ProviderServer, reports: list[CallR
     assert len(server.requests) == 2
 
 
-def test_a_whole_answer_that_is_cut_is_no_answer(server: ProviderServer, client: Client) -> None:
+def test_a_complete_answer_that_is_cut_off_is_an_error(server: ProviderServer, client: Client) -> None:
     server.next(Chunks(['{"choices": ['], then="close"), Chunks(['{"choices": ['], then="reset"))
     for _ in range(2):
         with pytest.raises(ConnectionFailed, match="was lost before the answer was complete"):
             client.call_api(REQUEST)
 
 
-def test_a_closed_http_client_is_a_sentence_too(server: ProviderServer) -> None:
+def test_a_closed_http_client_is_reported_with_a_sentence(server: ProviderServer) -> None:
     http_client = httpx2.Client(trust_env=False)
     http_client.close()
     with pytest.raises(ConnectorError):
@@ -638,7 +638,7 @@ def test_a_provider_that_repeats_the_prompt_is_not_quoted(server: ProviderServer
 
 
 @pytest.mark.parametrize("key", ["x", "token", "t"])
-def test_a_short_key_does_not_spoil_what_the_provider_says(server: ProviderServer, key: str) -> None:
+def test_a_short_key_does_not_damage_the_text_of_the_provider(server: ProviderServer, key: str) -> None:
     said = error(f"Not with {key}: max_tokens.", code="context_length_exceeded", param="max_tokens")
     server.next(Reply(400, said), Reply(400, error("No.", code="content_filter")))
     client = Client(account(server, api_key=key), max_retries=0)
@@ -650,7 +650,7 @@ def test_a_short_key_does_not_spoil_what_the_provider_says(server: ProviderServe
 
 
 @pytest.mark.parametrize("field", ["name", "refusal", "tool_call_id"])
-def test_half_a_character_anywhere_in_a_message_is_told_before_it_is_sent(field: str) -> None:
+def test_an_invalid_character_in_a_message_is_reported_before_it_is_sent(field: str) -> None:
     role = {"name": Role.USER, "refusal": Role.ASSISTANT, "tool_call_id": Role.TOOL}[field]
     with pytest.raises(InvalidRequest) as caught:
         Message.model_validate({"role": role, "content": "Hello", field: "half \ud83d"})

@@ -120,7 +120,7 @@ def chaotic(llmock: LLMock, reports: list[CallReport]) -> Client:
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_what_passes_is_survived(llmock: LLMock, chaotic: Client, status: int, streamed: bool) -> None:
+def test_transient_failures_are_retried(llmock: LLMock, chaotic: Client, status: int, streamed: bool) -> None:
     llmock.fail(status, times=2, retry_after=0.05)
     text = (
         "".join(chaotic.stream(ChatCompletionsRequest.of_prompts("Hello")))
@@ -141,7 +141,7 @@ def test_what_passes_is_survived(llmock: LLMock, chaotic: Client, status: int, s
         (404, "model_not_found", NotFoundAtProvider),
     ],
 )
-def test_what_does_not_pass_is_asked_once(
+def test_permanent_failures_are_not_retried(
     llmock: LLMock, chaotic: Client, status: int, code: str, kind: type[ConnectorError]
 ) -> None:
     llmock.fail(status, code=code, times=5)
@@ -151,7 +151,7 @@ def test_what_does_not_pass_is_asked_once(
     llmock.assert_resilient()
 
 
-def test_a_time_that_is_too_long_is_told(llmock: LLMock, chaotic: Client) -> None:
+def test_a_long_retry_after_is_reported(llmock: LLMock, chaotic: Client) -> None:
     llmock.rate_limit(retry_after=60)
     with pytest.raises(RateLimited, match="Try again in 60 seconds"):
         chaotic.execute_without_history("Hello")
@@ -162,7 +162,7 @@ def test_a_time_that_is_too_long_is_told(llmock: LLMock, chaotic: Client) -> Non
     ("fault", "kind"),
     [("disconnect", AnswerInterrupted), ("truncate", AnswerInterrupted), ("corrupt", UnreadableAnswer)],
 )
-def test_a_broken_stream_is_told_and_what_came_is_kept(
+def test_a_broken_stream_is_reported_and_its_partial_text_is_kept(
     llmock: LLMock, chaotic: Client, reports: list[CallReport], fault: str, kind: type[ConnectorError]
 ) -> None:
     getattr(llmock, fault)(after_chunks=3)
@@ -176,14 +176,14 @@ def test_a_broken_stream_is_told_and_what_came_is_kept(
     assert len(llmock.requests) == 1
 
 
-def test_silence_in_a_stream_ends(llmock: LLMock, reports: list[CallReport]) -> None:
+def test_a_silent_stream_ends_after_the_timeout(llmock: LLMock, reports: list[CallReport]) -> None:
     llmock.stall(after_chunks=2, seconds=30)
     client = at(llmock.base_url(), "sk-llmock", "gpt-6-luna", reports, read=0.3)
     with pytest.raises(NoAnswerInTime):
         list(client.stream(ChatCompletionsRequest.of_prompts("Hello")))
 
 
-def test_a_tool_call_comes_in_a_stream(llmock: LLMock, chaotic: Client) -> None:
+def test_a_tool_call_is_streamed(llmock: LLMock, chaotic: Client) -> None:
     llmock.call_tool("close", {"id": 7})
     with chaotic.stream(ChatCompletionsRequest.of_prompts("Close 7")) as stream:
         kinds = {kind for _, kind, _ in stream.deltas()}

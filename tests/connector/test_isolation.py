@@ -104,15 +104,15 @@ def arrived(server: ProviderServer, environment: Mapping[str, str]) -> list[Rece
 
 
 def test_the_environment_changes_nothing_on_the_wire(server: ProviderServer) -> None:
-    def told(received: Received) -> tuple[Any, ...]:
+    def seen_of(received: Received) -> tuple[Any, ...]:
         return received.method, received.path, received.query, received.headers, received.raw
 
-    clean = [told(each) for each in arrived(server, {})]
+    clean = [seen_of(each) for each in arrived(server, {})]
     assert len(clean) == 6 * len(FORMS)
-    assert [told(each) for each in arrived(server, ALIEN)] == clean
+    assert [seen_of(each) for each in arrived(server, ALIEN)] == clean
 
 
-def test_no_header_is_sent_that_nobody_asked_for(server: ProviderServer) -> None:
+def test_only_the_expected_headers_are_sent(server: ProviderServer) -> None:
     Client(account(server)).call_api(REQUEST)
     foreign = {name for name in server.requests[0].headers if not name.startswith("x-stainless-")}
     assert foreign == {
@@ -168,7 +168,7 @@ def test_many_accounts_share_the_connections_without_mixing_up_their_keys(server
         assert [each for each in sent if each] == [received.body["messages"][0]["content"]]
 
 
-def test_a_cookie_of_one_call_does_not_go_along_with_the_next(server: ProviderServer) -> None:
+def test_a_cookie_of_one_call_is_not_sent_with_the_next(server: ProviderServer) -> None:
     server.next(Reply(200, completion("Hello"), headers={"set-cookie": "session=somebody; Path=/"}))
     Client(account(server)).call_api(REQUEST)
     Client(account(server, "Azure with a key")).call_api(REQUEST)
@@ -184,7 +184,7 @@ def test_two_accounts_side_by_side_call_their_own_servers(server: ProviderServer
         assert [each.headers["api-key"] for each in other.requests] == ["another-key-5d1b"] * 2
 
 
-def test_calls_after_one_another_share_a_connection(server: ProviderServer) -> None:
+def test_successive_calls_share_a_connection(server: ProviderServer) -> None:
     for _ in range(3):
         Client(account(server)).call_api(REQUEST)
     assert len({each.client_port for each in server.requests}) == 1

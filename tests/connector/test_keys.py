@@ -34,7 +34,7 @@ AZURE_FORMS = pytest.mark.parametrize("form", ["Azure with a token", "Azure v1 w
 
 
 @AZURE_FORMS
-def test_a_function_brings_a_fresh_token_for_each_call(server: ProviderServer, form: str) -> None:
+def test_a_token_function_is_called_for_each_call(server: ProviderServer, form: str) -> None:
     brought: list[str] = []
 
     def token() -> str:
@@ -50,7 +50,7 @@ def test_a_function_brings_a_fresh_token_for_each_call(server: ProviderServer, f
         assert "api-key" not in received.headers
 
 
-def test_a_function_goes_before_the_key(server: ProviderServer) -> None:
+def test_a_token_function_takes_precedence_over_the_key(server: ProviderServer) -> None:
     wrong = account(server, api_key="sk-wrong-0123456789")
     assert Client(wrong, token=lambda: server.key).execute_without_history("Hello") == "Answer 0 to: Hello"
 
@@ -74,7 +74,7 @@ def _fails() -> str:
     ],
     ids=["raises", "empty", "none", "blanks", "line break"],
 )
-def test_a_function_that_brings_none_is_told_without_what_it_said(
+def test_a_failing_token_function_is_reported_without_its_own_text(
     server: ProviderServer, reports: list[CallReport], token: Any, kind: type[ConnectorError]
 ) -> None:
     client = Client(account(server, "Azure with a token", **IDENTITY), token=token, on_call=reports.append)
@@ -85,7 +85,7 @@ def test_a_function_that_brings_none_is_told_without_what_it_said(
     assert [(report.status, report.attempts) for report in reports] == [(CallStatus.FAILED, 0)]
 
 
-def test_a_token_that_comes_back_in_an_error_is_not_shown(server: ProviderServer) -> None:
+def test_a_token_that_an_error_repeats_is_not_shown(server: ProviderServer) -> None:
     server.next(Reply(400, error("Bad: brought-token-77")))
     client = Client(account(server, "Azure with a token", **IDENTITY), token=lambda: "brought-token-77")
     with pytest.raises(ConnectorError, match=r"Bad: \[key\]") as caught:
@@ -93,7 +93,7 @@ def test_a_token_that_comes_back_in_an_error_is_not_shown(server: ProviderServer
     assert "brought-token-77" not in all_that_shows(caught.value)
 
 
-def test_only_an_identity_does_without_a_key(server: ProviderServer) -> None:
+def test_only_an_identity_needs_no_key(server: ProviderServer) -> None:
     assert account(server, "Azure with a token", **IDENTITY).api_key.get_secret_value() == ""
     for form, key_type in (("OpenAI", KeyType.API_KEY), ("Azure with a token", KeyType.ENTRA_TOKEN)):
         with pytest.raises(InvalidConfiguration) as caught:
@@ -101,7 +101,7 @@ def test_only_an_identity_does_without_a_key(server: ProviderServer) -> None:
         assert caught.value.problems == {"api_key": "Enter the key."}
 
 
-def test_openai_takes_an_api_key_only(server: ProviderServer) -> None:
+def test_openai_accepts_only_an_api_key(server: ProviderServer) -> None:
     assert PROVIDERS[ApiType.OPENAI].key_types == (KeyType.API_KEY,)
     assert PROVIDERS[ApiType.AZURE_OPENAI].key_types == tuple(KeyType)
     with pytest.raises(InvalidConfiguration, match="OpenAI takes an API key"):
@@ -182,7 +182,7 @@ def test_the_identity_of_this_machine_signs_in_by_itself(
     assert managed.asked[0].endswith(f"resource=https://{scope}")
 
 
-def test_without_an_identity_it_says_what_to_do(server: ProviderServer) -> None:
+def test_a_missing_identity_is_reported_with_advice(server: ProviderServer) -> None:
     # An endpoint that knows nothing keeps it from looking further, at addresses that only exist in Azure.
     said = run(server, "v1", IDENTITY_ENDPOINT=f"{server.url}/token", IDENTITY_HEADER="secret-header")
     assert said == [
@@ -192,7 +192,7 @@ def test_without_an_identity_it_says_what_to_do(server: ProviderServer) -> None:
     assert {request.path for request in server.requests} == {"/token"}
 
 
-def test_the_scope_follows_the_version(server: ProviderServer) -> None:
+def test_the_scope_depends_on_the_api_version(server: ProviderServer) -> None:
     dated, v1 = account(server, "Azure with a token"), account(server, "Azure v1 with a token")
     assert dated.entra_scope == "https://cognitiveservices.azure.com/.default"
     assert v1.entra_scope == "https://ai.azure.com/.default"

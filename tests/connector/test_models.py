@@ -52,7 +52,7 @@ ADDRESSES = {
 
 
 @each_form
-def test_the_list_is_asked_for_where_each_provider_has_it(server: ProviderServer, form: str) -> None:
+def test_the_list_is_requested_at_the_address_of_each_provider(server: ProviderServer, form: str) -> None:
     models = models_of(account(server, form))
     (request,) = server.requests
     assert (request.method, request.path, request.query) == ("GET", *ADDRESSES[form])
@@ -85,15 +85,15 @@ TOLD = {
 }
 
 
-@pytest.mark.parametrize(("told", "day"), TOLD.values(), ids=TOLD.keys())
-def test_the_day_of_retirement_is_read_where_it_is_told(
-    server: ProviderServer, told: dict[str, object], day: date | None
+@pytest.mark.parametrize(("stated", "day"), TOLD.values(), ids=TOLD.keys())
+def test_the_retirement_date_is_read_if_it_is_stated(
+    server: ProviderServer, stated: dict[str, object], day: date | None
 ) -> None:
-    server.next(Reply(200, {"data": [{"id": "a", **told}]}))
+    server.next(Reply(200, {"data": [{"id": "a", **stated}]}))
     assert models_of(account(server)) == [OfferedModel("a", day)]
 
 
-def test_what_is_no_model_is_left_out_and_the_rest_is_sorted(server: ProviderServer) -> None:
+def test_invalid_entries_are_omitted_and_models_are_sorted(server: ProviderServer) -> None:
     listed = [{"id": "b"}, {"id": "a"}, {"id": "b"}, {"id": ""}, {"id": 7}, {}, None, "c", {"id": "x" * 201}]
     listed += [{"id": "   "}, {"id": "a\nb"}, {"id": "\x1b[31mred"}, {"id": "a\u202eb"}, {"id": "\ud800"}]
     server.next(Reply(200, {"data": listed}))
@@ -105,9 +105,9 @@ def test_what_is_no_model_is_left_out_and_the_rest_is_sorted(server: ProviderSer
 
 
 @pytest.mark.parametrize("name", ["chat_completion", "completion_chat"])
-def test_what_is_told_not_to_chat_is_left_out(server: ProviderServer, name: str) -> None:
-    told = {"chats": {name: True}, "embeds": {name: False}, "unclear": {name: None}, "other": {"vision": False}}
-    server.next(Reply(200, {"data": [{"id": id, "capabilities": each} for id, each in told.items()]}))
+def test_models_that_do_not_chat_are_omitted(server: ProviderServer, name: str) -> None:
+    stated = {"chats": {name: True}, "embeds": {name: False}, "unclear": {name: None}, "other": {"vision": False}}
+    server.next(Reply(200, {"data": [{"id": id, "capabilities": each} for id, each in stated.items()]}))
     assert [each.name for each in models_of(account(server))] == ["chats", "other"]
 
 
@@ -128,7 +128,7 @@ UNREADABLE: dict[str, AnyReply] = {
 
 
 @pytest.mark.parametrize("reply", UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_what_is_no_list_is_told(server: ProviderServer, reply: AnyReply) -> None:
+def test_a_response_that_is_not_a_list_is_reported(server: ProviderServer, reply: AnyReply) -> None:
     server.next(reply)
     with pytest.raises(UnreadableAnswer, match="You can enter any model name") as caught:
         models_of(account(server))
@@ -136,7 +136,7 @@ def test_what_is_no_list_is_told(server: ProviderServer, reply: AnyReply) -> Non
     assert caught.value.reason == ""
 
 
-def test_a_web_page_is_told_as_one(server: ProviderServer) -> None:
+def test_a_web_page_is_reported_as_a_web_page(server: ProviderServer) -> None:
     server.next(Reply(200, "<html>", content_type="text/html"))
     with pytest.raises(UnreadableAnswer, match=r"127\.0\.0\.1:\d+ returned a web page") as caught:
         models_of(account(server))
@@ -144,7 +144,7 @@ def test_a_web_page_is_told_as_one(server: ProviderServer) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 405, 501])
-def test_where_there_is_no_list_any_name_can_be_typed(server: ProviderServer, status: int) -> None:
+def test_a_missing_list_is_reported(server: ProviderServer, status: int) -> None:
     server.next(Reply(status, ""))
     with pytest.raises(
         NotFoundAtProvider, match=r"does not list its models \(\d+\). You can enter any model name"
@@ -164,7 +164,7 @@ def test_a_redirect_is_not_followed(server: ProviderServer) -> None:
         assert other.requests == [], "the key would go along"
 
 
-def test_a_refusal_tells_when_to_try_again_and_what_to_ask_for(server: ProviderServer) -> None:
+def test_a_refusal_has_the_time_to_retry_and_the_request_id(server: ProviderServer) -> None:
     server.next(Reply(429, error("Slow down."), headers={"retry-after": "5"}))
     with pytest.raises(RateLimited, match="in 5 seconds") as caught:
         models_of(account(server))
@@ -172,26 +172,26 @@ def test_a_refusal_tells_when_to_try_again_and_what_to_ask_for(server: ProviderS
 
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 70 + ".example"])
-def test_a_host_that_cannot_be_looked_up_is_not_reached(server: ProviderServer, host: str) -> None:
+def test_an_invalid_host_name_is_reported_as_not_reached(server: ProviderServer, host: str) -> None:
     with pytest.raises(ConnectionFailed, match="could not be reached"):
         models_of(account(server, endpoint=f"http://{host}/v1"))
 
 
-def test_a_client_that_is_closed_reaches_nothing(server: ProviderServer) -> None:
+def test_a_closed_client_is_reported_as_not_reached(server: ProviderServer) -> None:
     http_client = pooled_http_client()
     http_client.close()
     with pytest.raises(ConnectionFailed):
         models_of(account(server), http_client=http_client)
 
 
-def test_a_refusal_may_be_anything(server: ProviderServer) -> None:
+def test_a_refusal_may_have_any_body(server: ProviderServer) -> None:
     for body in ("[" * 100_000, b"\xff", "", "null", '{"error": null}', '{"error": ["a"]}'):
         server.next(Reply(500, body))
         with pytest.raises(ProviderUnavailable):
             models_of(account(server))
 
 
-def test_other_failures_are_those_of_a_call_without_the_key(server: ProviderServer) -> None:
+def test_other_failures_are_the_errors_of_a_call_without_the_key(server: ProviderServer) -> None:
     failures: list[ConnectorError] = []
     with pytest.raises(KeyRefused) as refused:
         models_of(account(server, api_key=WRONG))

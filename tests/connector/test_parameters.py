@@ -87,12 +87,12 @@ def choices(annotation: Any) -> set[Any]:
     return {choice for each in get_args(annotation) for choice in choices(each)}
 
 
-def test_the_list_of_this_test_is_whole() -> None:
+def test_the_list_of_this_test_is_complete() -> None:
     assert set(VALUES) == sdk_parameters() - {"messages", "model", "stream_options"}
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_each_parameter_arrives_as_it_was_set_and_alone(server: ProviderServer, name: str) -> None:
+def test_each_parameter_is_sent_unchanged_and_without_others(server: ProviderServer, name: str) -> None:
     server.also_allowed = frozenset(NEWER)
     Client(account(server)).call_api(request(**{name: VALUES[name]}))
     body = server.requests[0].body
@@ -100,7 +100,7 @@ def test_each_parameter_arrives_as_it_was_set_and_alone(server: ProviderServer, 
     assert body[name] == as_json(VALUES[name])
 
 
-def test_all_of_them_together_arrive(server: ProviderServer) -> None:
+def test_all_parameters_can_be_sent_together(server: ProviderServer) -> None:
     server.also_allowed = frozenset(NEWER)
     Client(account(server)).call_api(request(**VALUES))
     expected = {name: as_json(value) for name, value in VALUES.items()}
@@ -108,7 +108,7 @@ def test_all_of_them_together_arrive(server: ProviderServer) -> None:
 
 
 @each_form
-def test_a_stream_asks_for_its_usage_and_keeps_what_else_was_set(server: ProviderServer, form: str) -> None:
+def test_a_stream_asks_for_its_usage_and_keeps_other_options(server: ProviderServer, form: str) -> None:
     client = Client(account(server, form))
     list(client.stream(request()))
     list(client.stream(request(stream_options={"include_usage": False})))
@@ -142,7 +142,7 @@ def test_a_stream_asks_for_its_usage_and_keeps_what_else_was_set(server: Provide
         ("stream", True, "There is no field “stream”."),
     ],
 )
-def test_what_the_reference_refuses_is_refused_here(name: str, value: Any, sentence: str | None) -> None:
+def test_values_outside_the_reference_are_refused(name: str, value: Any, sentence: str | None) -> None:
     with pytest.raises(InvalidRequest) as caught:
         request(**{name: value})
     assert list(caught.value.problems) == [name]
@@ -161,7 +161,7 @@ class Ticket(BaseModel):
     priority: int | None = None
 
 
-def test_a_pydantic_class_is_the_format_that_it_reads(server: ProviderServer) -> None:
+def test_a_pydantic_class_is_sent_as_a_response_format(server: ProviderServer) -> None:
     Client(account(server)).call_api(request(response_format=Ticket))
     sent = server.requests[0].body["response_format"]
     assert sent["type"] == "json_schema"
@@ -173,7 +173,7 @@ def test_a_pydantic_class_is_the_format_that_it_reads(server: ProviderServer) ->
     assert schema["properties"]["title"] == {"description": "In one line", "title": "Title", "type": "string"}
 
 
-def test_a_pydantic_class_is_a_tool(server: ProviderServer) -> None:
+def test_a_pydantic_class_is_sent_as_a_tool(server: ProviderServer) -> None:
     Client(account(server)).call_api(request(tools=(Ticket,)))
     [sent] = server.requests[0].body["tools"]
     assert sent["type"] == "function"
@@ -207,7 +207,7 @@ def test_pictures_are_parts_of_a_message(server: ProviderServer, form: str) -> N
 
 
 @each_form
-def test_a_tool_call_goes_there_and_back(server: ProviderServer, form: str) -> None:
+def test_a_tool_call_is_received_and_sent_back(server: ProviderServer, form: str) -> None:
     call = {"id": "call_1", "type": "function", "function": {"name": "close", "arguments": '{"id": 7}'}}
     answer = {"role": "assistant", "content": None, "tool_calls": [call], "refusal": None}
     choice = {"index": 0, "message": answer, "finish_reason": "tool_calls", "logprobs": None}
@@ -256,7 +256,7 @@ def test_developer_and_names_are_sent(server: ProviderServer) -> None:
         ({"role": "nobody", "content": "x"}, "role"),
     ],
 )
-def test_a_message_that_no_provider_takes_is_refused(fields: dict[str, Any], name: str) -> None:
+def test_a_message_that_no_provider_accepts_is_refused(fields: dict[str, Any], name: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         Message(**fields)
     assert list(caught.value.problems) == [name]

@@ -21,12 +21,12 @@ SUBSCRIPTION = "subscriptions/0000/resourceGroups/ours/providers/Microsoft.Cogni
 QUOTED = SUBSCRIPTION.replace("/", "%2F")
 
 
-def openai(endpoint: str, **told: str) -> dict[str, str]:
-    return {"api_type": "OpenAI", "endpoint": endpoint, **told}
+def openai(endpoint: str, **fields: str) -> dict[str, str]:
+    return {"api_type": "OpenAI", "endpoint": endpoint, **fields}
 
 
-def azure(endpoint: str = ROOT, **told: str) -> dict[str, str]:
-    return {"api_type": "AzureOpenAI", "endpoint": endpoint, **told}
+def azure(endpoint: str = ROOT, **fields: str) -> dict[str, str]:
+    return {"api_type": "AzureOpenAI", "endpoint": endpoint, **fields}
 
 
 ADDRESSES: dict[str, dict[str, str]] = {
@@ -153,7 +153,7 @@ ADDRESSES: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("pasted", ADDRESSES)
-def test_an_address_tells_its_fields(pasted: str) -> None:
+def test_an_address_is_parsed_into_fields(pasted: str) -> None:
     assert fields_of(pasted) == ADDRESSES[pasted]
     assert fields_of(f"  {pasted}\n") == ADDRESSES[pasted]
 
@@ -226,7 +226,7 @@ AROUND: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("pasted", AROUND)
-def test_an_address_is_found_in_what_stands_around_it(pasted: str) -> None:
+def test_an_address_is_found_in_the_text_around_it(pasted: str) -> None:
     assert fields_of(pasted) == AROUND[pasted]
 
 
@@ -261,7 +261,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("pasted", REFUSED)
-def test_what_is_no_endpoint_is_refused_with_what_to_do(pasted: str) -> None:
+def test_a_text_without_an_endpoint_is_refused_with_advice(pasted: str) -> None:
     with pytest.raises(InvalidConfiguration) as caught:
         fields_of(pasted)
     assert list(caught.value.problems) == ["endpoint"]
@@ -286,7 +286,7 @@ def test_what_is_no_endpoint_is_refused_with_what_to_do(pasted: str) -> None:
         ("https://portal.azure.com.evil.example/accounts/res", "https://portal.azure.com.evil.example:443"),
     ],
 )
-def test_an_address_leads_where_a_reader_sees_it_lead(pasted: str, origin: str) -> None:
+def test_an_address_leads_to_the_host_that_a_reader_sees(pasted: str, origin: str) -> None:
     assert origin_of(fields_of(pasted)["endpoint"]) == origin
 
 
@@ -299,7 +299,7 @@ def outcome(pasted: str) -> dict[str, Any] | InvalidConfiguration:
 
 
 @pytest.mark.parametrize("secret", ["sk-secret-0123456789", "0123456789abcdef0123456789abcdef"])
-def test_a_key_is_never_taken_along(secret: str) -> None:
+def test_a_key_is_never_taken_over(secret: str) -> None:
     for pasted in (
         f"{TARGET}&api-key={secret}",
         f"{ROOT}?key={secret}#{secret}",
@@ -325,7 +325,7 @@ def test_a_key_is_never_taken_along(secret: str) -> None:
         *("]( https://a@b" * 70_000, f"{ROOT} deployment" + " " * 900_000, "a@a.openai.com " * 60_000, " " * 1_000_000),
     ],
 )
-def test_a_very_long_text_is_read_at_its_beginning(pasted: str) -> None:
+def test_only_the_beginning_of_a_very_long_text_is_parsed(pasted: str) -> None:
     times = [seconds(pasted[:length]) for length in (5_000, 20_000, 1_000_000)]
     assert len(str(outcome(pasted))) < 2500
     # Four times the text is at most a little more than four times the work, and what lies behind is none.
@@ -383,7 +383,7 @@ TEXTS = st.one_of(st.text(), st.lists(st.one_of(st.sampled_from(PIECES), st.text
 
 
 @given(TEXTS)
-def test_any_text_gives_fields_that_a_configuration_takes_or_a_sentence(pasted: str) -> None:
+def test_any_text_gives_valid_fields_or_a_sentence(pasted: str) -> None:
     found = outcome(pasted)
     assert "secret" not in str(found)
     if isinstance(found, InvalidConfiguration):
@@ -396,7 +396,7 @@ def test_any_text_gives_fields_that_a_configuration_takes_or_a_sentence(pasted: 
 
 @given(st.lists(st.sampled_from(PIECES)).map("".join))
 @example("res.openai.azure.comhttps://https://")  # the host runs into the next word
-def test_calls_go_to_a_host_that_stands_whole_in_the_text_or_belongs_to_a_page(pasted: str) -> None:
+def test_calls_go_to_a_host_in_the_text_or_to_the_api_of_a_page(pasted: str) -> None:
     found = outcome(pasted)
     if isinstance(found, InvalidConfiguration):
         return

@@ -60,19 +60,19 @@ def test_a_list_price_names_its_source_and_its_day(url: str, provider: str) -> N
     assert str(cost) == f"{cost.source}, 2026-11-24"
 
 
-def test_cached_tokens_cost_what_cached_tokens_cost() -> None:
+def test_cached_tokens_have_their_own_price() -> None:
     cost = cost_of(report_of(usage=detailed(cached_tokens=400_000)))
     assert cost
     assert cost.amount == Decimal("0.6") * Decimal("2.5") + Decimal("0.4") * Decimal("1.25") + 1
 
 
-def test_reasoning_tokens_are_part_of_the_answer_s() -> None:
+def test_reasoning_tokens_are_part_of_the_completion_tokens() -> None:
     with_, without = cost_of(report_of(usage=detailed(reasoning_tokens=90_000))), cost_of(report_of())
     assert with_
     assert with_ == without
 
 
-def test_the_tier_that_served_decides() -> None:
+def test_the_service_tier_of_the_answer_decides_the_price() -> None:
     flex, standard = cost_of(report_of("gpt-6-luna", service_tier="flex")), cost_of(report_of("gpt-6-luna"))
     assert flex
     assert standard
@@ -108,18 +108,18 @@ def test_the_tier_that_served_decides() -> None:
         "contradicting",
     ],
 )
-def test_what_is_not_known_has_no_price(report: CallReport) -> None:
+def test_a_call_with_an_unknown_model_host_or_usage_has_no_price(report: CallReport) -> None:
     assert cost_of(report) is None
 
 
-def test_half_a_usage_has_no_price() -> None:
+def test_an_incomplete_usage_has_no_price() -> None:
     report = report_of()
     assert report.response
     report.response.usage.completion_tokens = None  # type: ignore[union-attr]  # sloppy servers
     assert [cost_of(report), cost_of(report, Price(input=1, output=1))] == [None, None]
 
 
-def test_own_prices_win() -> None:
+def test_own_prices_take_precedence() -> None:
     own = Price(input=1, output=2, cached_input=0.1, per_request=0.01, since=date(2026, 1, 2))
     cost = cost_of(report_of(usage=detailed(cached_tokens=500_000)), own)
     assert cost
@@ -127,13 +127,13 @@ def test_own_prices_win() -> None:
     assert str(cost) == "own price, 2026-01-02"
 
 
-def test_own_prices_of_nothing_are_nothing() -> None:
+def test_own_prices_of_0_cost_0() -> None:
     cost = cost_of(report_of(), Price(input=0, output=0))
     assert cost
     assert cost.amount == 0, "a server of one's own may cost nothing: that is known"
 
 
-def test_cached_tokens_cost_as_others_where_no_price_is_said() -> None:
+def test_cached_tokens_without_a_price_cost_as_much_as_others() -> None:
     cost = cost_of(report_of(usage=detailed(cached_tokens=500_000)), Price(input=1, output=0))
     assert cost
     assert cost.amount == 1
@@ -145,7 +145,7 @@ def test_a_price_is_a_number_of_dollars(wrong: dict[str, Any]) -> None:
         Price(**{"input": 1, "output": 1} | wrong)
 
 
-def test_choices_that_were_asked_for_one_by_one_are_as_many_requests(server: ProviderServer) -> None:
+def test_choices_that_were_requested_one_by_one_cost_several_requests(server: ProviderServer) -> None:
     reports: list[CallReport] = []
     refusal = error("Unsupported value: 'n' does not support 3.", param="n", code="unsupported_value")
     server.next(Reply(400, refusal))
@@ -156,7 +156,7 @@ def test_choices_that_were_asked_for_one_by_one_are_as_many_requests(server: Pro
     assert cost.amount == Decimal("1.5")
 
 
-def test_choices_that_were_asked_for_one_by_one_have_the_price_of_single_ones() -> None:
+def test_choices_that_were_requested_one_by_one_are_priced_one_by_one() -> None:
     """Three of 100,000 tokens are not one of 300,000, which costs more each."""
     usage = USAGE | {"prompt_tokens": 100_000, "completion_tokens": 0}
     one = report_of("gpt-6-luna", usage=usage)
@@ -171,7 +171,7 @@ def test_choices_that_were_asked_for_one_by_one_have_the_price_of_single_ones() 
     assert cost_of(replace(three, parts=(one.response, unknown))) is None
 
 
-def test_the_report_of_a_real_call_has_what_a_price_needs(server: ProviderServer) -> None:
+def test_the_report_of_a_real_call_contains_everything_for_a_price(server: ProviderServer) -> None:
     reports: list[CallReport] = []
     client = Client(account(server), on_call=reports.append, timeout=PATIENCE)
     client.call_api(REQUEST)
@@ -197,11 +197,11 @@ def test_a_prompt_has_the_price_of_its_tokens_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("url", "model"), [(OPENAI, "no-such-model"), ("http://127.0.0.1:8080/v1/chat/completions", "gpt-4o"), (OPENAI, "")]
 )
-def test_what_is_on_no_list_has_neither_price_nor_window(url: str, model: str) -> None:
+def test_an_unlisted_model_has_no_price_and_no_context_window(url: str, model: str) -> None:
     assert cost_of_prompt(url, model, 1_000) is None
     assert context_window(url, model) is None
 
 
-def test_the_list_tells_how_much_a_model_takes() -> None:
+def test_the_list_contains_the_context_window_of_a_model() -> None:
     assert context_window(OPENAI, "gpt-4o") == 128_000
     assert context_window(OPENAI.replace("api.openai.com", "api.openai.com.example.org"), "gpt-4o") is None

@@ -24,7 +24,7 @@ from tests.provider.answers import chunk, completion
 from tests.provider.server import Chunks, ProviderServer, Reply
 
 
-def test_a_report_tells_what_was_sent_and_what_came(
+def test_a_report_contains_the_request_and_the_response(
     server: ProviderServer, client: Client, reports: list[CallReport]
 ) -> None:
     before = datetime.now(UTC)
@@ -78,7 +78,9 @@ def test_each_operation_reports_once(server: ProviderServer, client: Client, rep
     assert [each.request_id for each in reports] == [f"req-test-{number:04}" for number in range(1, 5)]
 
 
-def test_what_was_never_sent_is_not_reported(server: ProviderServer, client: Client, reports: list[CallReport]) -> None:
+def test_a_request_that_was_never_sent_is_not_reported(
+    server: ProviderServer, client: Client, reports: list[CallReport]
+) -> None:
     with pytest.raises(InvalidRequest):
         client.execute_without_history(" ")
     with pytest.raises(InvalidRequest):
@@ -98,7 +100,7 @@ def test_a_report_is_frozen_and_shows_no_key(server: ProviderServer, client: Cli
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_program_that_is_stopped_while_it_waits_reports_too(server: ProviderServer, streamed: bool) -> None:
+def test_a_program_that_is_stopped_while_waiting_reports_the_call(server: ProviderServer, streamed: bool) -> None:
     def interrupt(request: httpx2.Request) -> httpx2.Response:
         raise KeyboardInterrupt
 
@@ -110,7 +112,7 @@ def test_a_program_that_is_stopped_while_it_waits_reports_too(server: ProviderSe
     assert [(each.status, each.error) for each in reports] == [(CallStatus.STOPPED, None)]
 
 
-def test_a_program_that_is_stopped_while_it_reads_a_stream_reports_too(server: ProviderServer) -> None:
+def test_a_program_that_is_stopped_while_reading_a_stream_reports_the_call(server: ProviderServer) -> None:
     class Interrupted(httpx2.SyncByteStream):
         def __iter__(self) -> Any:
             yield b'data: {"choices": [{"index": 0, "delta": {"content": "Hel"}}]}\n\n'
@@ -131,7 +133,7 @@ def test_a_program_that_is_stopped_while_it_reads_a_stream_reports_too(server: P
     assert text_of(reports[0].response) == "Hel"
 
 
-def test_a_failing_bookkeeper_is_heard_and_not_called_again(server: ProviderServer) -> None:
+def test_an_error_in_on_call_is_raised_and_on_call_is_not_called_again(server: ProviderServer) -> None:
     reports: list[CallReport] = []
 
     def refuse(report: CallReport) -> None:
@@ -152,6 +154,6 @@ def test_a_failing_bookkeeper_is_heard_and_not_called_again(server: ProviderServ
     assert [each.status for each in reports] == [CallStatus.DONE, CallStatus.DONE, CallStatus.STOPPED]
 
 
-def test_nobody_has_to_listen(server: ProviderServer) -> None:
+def test_on_call_is_optional(server: ProviderServer) -> None:
     server.next(Reply(200, completion("Hello")))
     assert Client(account(server)).execute_without_history("Hi") == "Hello"

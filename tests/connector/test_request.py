@@ -63,7 +63,7 @@ def test_azure_is_called_with_an_entra_token_and_without_api_key(server: Provide
 
 
 @each_form
-def test_a_stream_is_asked_for_at_the_same_address_with_the_same_key(server: ProviderServer, form: str) -> None:
+def test_a_stream_is_requested_at_the_same_address_with_the_same_key(server: ProviderServer, form: str) -> None:
     client = Client(account(server, form))
     client.call_api(REQUEST)
     assert "".join(client.stream(REQUEST)) == "Answer 0 to: What is it?"
@@ -94,7 +94,9 @@ def test_only_the_dated_azure_form_has_a_version_in_its_address(server: Provider
         ("my/own:model@7", "my/own:model@7"),
     ],
 )
-def test_the_model_asked_for_wins_over_the_default(server: ProviderServer, asked: str | None, sent: str) -> None:
+def test_the_requested_model_takes_precedence_over_the_default(
+    server: ProviderServer, asked: str | None, sent: str
+) -> None:
     client = Client(account(server))
     session = ChatCompletionsSession()
     session.add_message(Role.USER, "Hello")
@@ -122,7 +124,7 @@ def test_without_any_model_nothing_is_sent(server: ProviderServer) -> None:
 
 
 @pytest.mark.parametrize("form", ["Azure with a key", "Azure v1 with a key"])
-def test_azure_takes_the_deployment_and_ignores_the_model(server: ProviderServer, form: str) -> None:
+def test_azure_uses_the_deployment_and_ignores_the_model(server: ProviderServer, form: str) -> None:
     client = Client(account(server, form, model_default="gpt-4-DEFAULT"))
     client.execute_without_history("Hello", model="gpt-4-OTHER")
     client.call_api(ChatCompletionsRequest.of_prompts("Hello", model="gpt-4-OTHER"))
@@ -168,7 +170,7 @@ def test_without_a_prompt_nothing_is_sent(server: ProviderServer, prompts: dict[
     assert server.requests == []
 
 
-def test_a_call_without_history_knows_nothing_of_the_one_before(server: ProviderServer) -> None:
+def test_a_call_without_history_does_not_send_the_previous_call(server: ProviderServer) -> None:
     client = Client(account(server))
     client.execute_without_history("The first secret", system_prompt="Guard it.")
     client.execute_without_history("Second")
@@ -206,7 +208,7 @@ def test_an_empty_session_is_refused(server: ProviderServer, session: Any) -> No
 
 
 @pytest.mark.parametrize("role", [Role.DEVELOPER, Role.TOOL, "tool", "wizard", "", None])
-def test_a_session_takes_system_user_and_assistant_messages_only(role: Any) -> None:
+def test_a_session_accepts_only_system_user_and_assistant_messages(role: Any) -> None:
     session = ChatCompletionsSession()
     with pytest.raises(InvalidRequest, match="system, user and assistant"):
         session.add_message(role, "Hello")
@@ -214,7 +216,7 @@ def test_a_session_takes_system_user_and_assistant_messages_only(role: Any) -> N
 
 
 @pytest.mark.parametrize("content", [None, 5, ["part"], "half an emoji \ud83d"])
-def test_what_is_no_text_is_refused_as_content(content: Any) -> None:
+def test_content_that_is_not_text_is_refused(content: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
         ChatCompletionsSession().add_message(Role.USER, content)
     assert list(caught.value.problems) == ["content"]
@@ -247,7 +249,7 @@ def ask(**options: Any) -> ChatCompletionsRequest:
     return ChatCompletionsRequest.of_prompts("Hello", **options)
 
 
-def test_what_was_not_set_is_not_sent(server: ProviderServer) -> None:
+def test_unset_parameters_are_not_sent(server: ProviderServer) -> None:
     Client(account(server)).call_api(ask())
     assert set(server.requests[0].body) == {"model", "messages"}
 
@@ -355,7 +357,7 @@ def test_the_sentence_names_the_field_and_its_range() -> None:
     }
 
 
-def test_the_bounds_of_a_field_can_be_asked_for() -> None:
+def test_the_bounds_of_a_field_are_available() -> None:
     fields = ChatCompletionsRequest.model_fields
     bounds = {name: bounds_of(field) for name, field in fields.items()}
     assert {name: each for name, each in bounds.items() if each != (None, None)} == {
@@ -384,7 +386,7 @@ def test_a_request_and_a_message_cannot_be_changed() -> None:
         Message(role=Role.USER, content="Hello").content = "Bye"
 
 
-def test_a_request_takes_every_role(server: ProviderServer) -> None:
+def test_a_request_accepts_every_role(server: ProviderServer) -> None:
     messages = (Message(role=Role.DEVELOPER, content="Be brief."), Message(role=Role.USER, content="Hello"))
     Client(account(server)).call_api(ChatCompletionsRequest(messages=messages))
     assert [each["role"] for each in server.requests[0].body["messages"]] == ["developer", "user"]

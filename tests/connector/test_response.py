@@ -95,7 +95,7 @@ def test_a_refusal_is_sent_back_with_the_next_request(server: ProviderServer, cl
     ]
 
 
-def test_fields_that_nobody_knows_yet_are_kept(server: ProviderServer, client: Client) -> None:
+def test_unknown_fields_are_kept(server: ProviderServer, client: Client) -> None:
     server.next(Reply(200, GOLDEN))
     dumped = client.call_api(REQUEST).model_dump(exclude_unset=True)
     assert dumped == GOLDEN
@@ -119,7 +119,7 @@ def test_all_choices_are_returned(server: ProviderServer, form: str) -> None:
 
 
 @pytest.mark.parametrize("reason", ["stop", "length", "content_filter", "tool_calls", "function_call", "weird_new"])
-def test_a_finish_reason_is_kept_known_or_not(server: ProviderServer, client: Client, reason: str) -> None:
+def test_known_and_unknown_finish_reasons_are_kept(server: ProviderServer, client: Client, reason: str) -> None:
     server.next(Reply(200, completion("x", choices=[choice(finish_reason=reason)])))
     assert [each.finish_reason for each in client.call_api(REQUEST).choices] == [reason]
 
@@ -144,7 +144,7 @@ def test_an_answer_without_text_is_an_empty_text(server: ProviderServer, client:
     assert client.execute_without_history("Hello") == ""
 
 
-def test_tool_calls_of_a_whole_answer_are_returned(server: ProviderServer, client: Client) -> None:
+def test_tool_calls_of_a_complete_answer_are_returned(server: ProviderServer, client: Client) -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Köln"}'}}
     message = {"role": "assistant", "content": None, "tool_calls": [call]}
     server.next(Reply(200, completion("x", choices=[choice(message=message, finish_reason="tool_calls")])))
@@ -154,7 +154,7 @@ def test_tool_calls_of_a_whole_answer_are_returned(server: ProviderServer, clien
 
 
 @pytest.mark.parametrize("usage", [None, {}, "many", {"prompt_tokens": None}, {"prompt_tokens": "x", "n": 1}, "absent"])
-def test_usage_that_is_missing_is_unknown_and_not_zero(
+def test_missing_usage_is_unknown_and_not_zero(
     server: ProviderServer, client: Client, reports: list[CallReport], usage: object
 ) -> None:
     body = completion("Hello", usage=usage)
@@ -185,7 +185,9 @@ def test_usage_that_is_missing_is_unknown_and_not_zero(
         {"usage": {"prompt_tokens": 3, "completion_tokens": 4}},
     ],
 )
-def test_a_sloppy_answer_is_still_an_answer(server: ProviderServer, client: Client, sloppy: dict[str, Any]) -> None:
+def test_an_answer_that_deviates_from_the_schema_is_accepted(
+    server: ProviderServer, client: Client, sloppy: dict[str, Any]
+) -> None:
     server.next(*[Reply(200, completion("Hello", **sloppy))] * 2)
     assert client.execute_without_history("Hi") == "Hello"
     assert "".join(client.stream(REQUEST)) == "Hello"
@@ -212,7 +214,7 @@ def test_an_answer_with_nothing_but_choices_is_an_answer(server: ProviderServer,
         completion("x", _fields_set=5, usage={}),
     ],
 )
-def test_what_is_no_chat_completion_is_not_taken_for_one(
+def test_other_responses_are_not_accepted_as_chat_completions(
     server: ProviderServer, client: Client, reports: list[CallReport], body: object
 ) -> None:
     server.next(Reply(200, body), Reply(200, body))
@@ -228,7 +230,7 @@ def test_an_answer_without_choices_is_empty(server: ProviderServer, client: Clie
     assert client.execute_without_history("Hi") == ""
 
 
-def test_what_the_content_filter_stopped_is_told_by_category() -> None:
+def test_filtered_content_is_reported_by_category() -> None:
     stopped = {
         "hate": {"filtered": False, "severity": "safe"},
         "self_harm": {"filtered": True, "severity": "medium"},

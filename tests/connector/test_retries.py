@@ -45,7 +45,7 @@ def patient(server: ProviderServer, reports: list[CallReport]) -> Client:
 
 @each_way
 @pytest.mark.parametrize("status", PASSING)
-def test_a_fault_that_passes_is_not_seen(
+def test_a_transient_failure_is_not_noticed(
     server: ProviderServer, patient: Client, reports: list[CallReport], status: int, streamed: bool
 ) -> None:
     server.next(*[Reply(status, error("Busy."), headers=SOON)] * 2)
@@ -57,7 +57,7 @@ def test_a_fault_that_passes_is_not_seen(
 
 
 @each_way
-def test_after_three_tries_it_is_told(
+def test_a_failure_is_raised_after_three_attempts(
     server: ProviderServer, patient: Client, reports: list[CallReport], streamed: bool
 ) -> None:
     server.next(*[Reply(503, error("Busy."), headers=SOON)] * 4)
@@ -93,7 +93,7 @@ def test_after_three_tries_it_is_told(
     ids=lambda value: value.__name__ if isinstance(value, type) else type(value).__name__,
 )
 @each_way
-def test_what_does_not_pass_or_has_begun_is_tried_once(
+def test_permanent_failures_and_begun_answers_are_not_retried(
     server: ProviderServer,
     patient: Client,
     reports: list[CallReport],
@@ -111,7 +111,7 @@ def test_what_does_not_pass_or_has_begun_is_tried_once(
 
 
 @each_way
-def test_silence_is_not_tried_again_since_it_may_be_charged(
+def test_a_timeout_is_not_retried_because_the_call_may_be_charged(
     server: ProviderServer, reports: list[CallReport], streamed: bool
 ) -> None:
     server.next(Hang())
@@ -122,7 +122,7 @@ def test_silence_is_not_tried_again_since_it_may_be_charged(
     assert len(server.requests) == 1
 
 
-def test_a_time_that_is_too_long_is_told_at_once(server: ProviderServer, patient: Client) -> None:
+def test_a_long_retry_after_is_reported_at_once(server: ProviderServer, patient: Client) -> None:
     server.next(Reply(429, error("Slow down."), headers={"retry-after": "21"}))
     with pytest.raises(RateLimited, match="Try again in 21 seconds") as caught:
         ask(patient, streamed=False)
@@ -130,14 +130,14 @@ def test_a_time_that_is_too_long_is_told_at_once(server: ProviderServer, patient
     assert len(server.requests) == 1
 
 
-def test_the_time_that_the_provider_asks_for_is_kept(server: ProviderServer, patient: Client) -> None:
+def test_the_retry_after_of_the_provider_is_respected(server: ProviderServer, patient: Client) -> None:
     server.next(Reply(429, error("Slow down."), headers={"retry-after-ms": "300"}))
     start = time.monotonic()
     ask(patient, streamed=False)
     assert time.monotonic() - start >= 0.3
 
 
-def test_a_server_that_is_being_started_is_waited_for() -> None:
+def test_a_call_is_retried_until_a_starting_server_answers() -> None:
     """Nothing listens at first: the connection is refused, and the next try finds it."""
     random.seed(5)  # the pauses are random, up to half a second and up to one
     port = free_port()
@@ -164,14 +164,14 @@ def test_a_server_that_is_being_started_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize("retries", [0, 1])
-def test_how_often_is_the_callers_choice(server: ProviderServer, retries: int) -> None:
+def test_the_caller_chooses_the_number_of_retries(server: ProviderServer, retries: int) -> None:
     server.next(*[Reply(500, error("Busy."), headers=SOON)] * 5)
     with pytest.raises(ProviderUnavailable):
         ask(Client(account(server), timeout=PATIENCE, max_retries=retries), streamed=False)
     assert len(server.requests) == retries + 1
 
 
-def test_a_name_that_does_not_exist_and_a_certificate_that_is_not_trusted_are_told_at_once(
+def test_an_unknown_host_and_an_untrusted_certificate_are_reported_at_once(
     server: ProviderServer, reports: list[CallReport]
 ) -> None:
     for endpoint in ("http://no-such-host.invalid/v1", f"https://127.0.0.1:{server.port}/v1"):
@@ -181,7 +181,7 @@ def test_a_name_that_does_not_exist_and_a_certificate_that_is_not_trusted_are_to
     assert [report.attempts for report in reports] == [1, 1]
 
 
-def test_a_date_that_the_provider_names_is_obeyed(server: ProviderServer, patient: Client) -> None:
+def test_a_retry_after_with_a_date_is_respected(server: ProviderServer, patient: Client) -> None:
     for ahead, requests in ((600, 1), (100_000, 1), (-600, 2)):
         server.requests.clear()
         date = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True)

@@ -126,7 +126,7 @@ def test_the_official_asynchronous_client_does_the_same(server: ProviderServer, 
 
 
 @each_form
-def test_a_token_is_got_for_each_request_of_the_official_clients(server: ProviderServer, form: str) -> None:
+def test_the_official_clients_get_a_token_for_each_request(server: ProviderServer, form: str) -> None:
     configuration = account(server, form, api_key="kept-for-nothing")
     right = server.entra_token if form.endswith("token") else server.key
     tokens = iter([right] * 3)
@@ -142,7 +142,7 @@ def test_a_token_is_got_for_each_request_of_the_official_clients(server: Provide
     assert next(tokens, None) is None
 
 
-def test_a_token_that_cannot_be_got_is_an_error_of_the_connector(server: ProviderServer) -> None:
+def test_a_missing_token_is_an_error_of_the_connector(server: ProviderServer) -> None:
     def token() -> str:
         raise RuntimeError("secret-of-the-identity")
 
@@ -198,7 +198,7 @@ def test_a_hundred_accounts_at_one_pool_are_called_at_their_own_urls(server: Pro
     assert len({each.client_port for each in server.requests}) == 1
 
 
-def test_a_version_of_azure_stands_once_in_the_url(server: ProviderServer) -> None:
+def test_the_url_contains_the_azure_version_once(server: ProviderServer) -> None:
     fields: dict[str, Any] = {"endpoint": f"{server.url}/openai/deployments/gpt-test?api-version=2023-05-15"}
     Client(account(server, "Azure with a key", **fields)).call_api(REQUEST)
     assert server.requests[0].query == {"api-version": VERSION}

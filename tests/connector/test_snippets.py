@@ -179,7 +179,7 @@ def test_there_is_a_case_for_each_field() -> None:
 
 @each_way
 @pytest.mark.parametrize(("form", "field"), FIELD_IN_FORM)
-def test_any_field_goes_along(
+def test_every_field_is_in_the_code(
     provider: ProviderServer, run: Callable[[str, str], dict[str, Any]], way: str, form: str, field: str
 ) -> None:
     configuration, request = account(provider, form), request_of(field)
@@ -190,7 +190,7 @@ def test_any_field_goes_along(
 
 @each_way
 @pytest.mark.parametrize("text", HOSTILE)
-def test_any_text_goes_along(
+def test_any_text_is_in_the_code_unchanged(
     provider: ProviderServer, run: Callable[[str, str], dict[str, Any]], way: str, text: str, tmp_path: Path
 ) -> None:
     for form, request in (
@@ -212,13 +212,15 @@ def conversation(text: str) -> ChatCompletionsRequest:
 
 
 @each_way
-def test_curly_and_square_brackets_in_an_address_are_themselves(provider: ProviderServer, run: Any, way: str) -> None:
+def test_curly_and_square_brackets_in_an_address_are_not_interpreted(
+    provider: ProviderServer, run: Any, way: str
+) -> None:
     configuration = account(provider, endpoint=f"{provider.url}/a{{b,c}}[1-3]/v1")
     assert run(way, WAYS[way](configuration, request_of("n"))) == body_of(configuration, request_of("n"))
 
 
 @each_way
-def test_what_does_not_count_in_an_address_is_left_out(provider: ProviderServer, way: str) -> None:
+def test_unused_parts_of_an_address_are_omitted(provider: ProviderServer, way: str) -> None:
     configuration = account(provider, endpoint=f"{provider.url}/v1?api-key=sk-secret#sk-secret")
     assert "sk-secret" not in WAYS[way](configuration, request_of("n"))
     azure = account(provider, "Azure with a key", endpoint=f"{provider.url}?api-version=2024-10-21&key=sk-secret")
@@ -227,20 +229,20 @@ def test_what_does_not_count_in_an_address_is_left_out(provider: ProviderServer,
     assert "2024-10-21" in code
 
 
-def test_content_without_a_part_is_content(provider: ProviderServer) -> None:
+def test_an_empty_list_of_parts_is_valid_content(provider: ProviderServer) -> None:
     request = ChatCompletionsRequest(messages=(Message(role=Role.USER, content=()),))
     assert "content=()" in connector_code(account(provider), request)
 
 
 @pytest.mark.parametrize("body", [{}, {"messages": "abc"}, {"messages": [1]}, {"messages": None}])
-def test_json_that_is_no_request_is_told_in_a_sentence(body: dict[str, Any]) -> None:
+def test_json_that_is_not_a_request_is_reported_with_a_sentence(body: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match="Messages must be a list of objects"):
         ChatCompletionsRequest.of_body(body)
     with pytest.raises(InvalidRequest, match="There is no parameter"):
         ChatCompletionsRequest.of_body({"messages": [{"role": "user", "content": "x"}], "extra": {}})
 
 
-def test_python_runs_as_a_program_of_its_own(provider: ProviderServer) -> None:
+def test_the_python_code_runs_as_a_program(provider: ProviderServer) -> None:
     configuration = account(provider)
     for code in (connector_code(configuration, request_of("n")), sdk_code(configuration, request_of("n"))):
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "OPENAI_API_KEY": provider.key}
@@ -252,7 +254,7 @@ def test_python_runs_as_a_program_of_its_own(provider: ProviderServer) -> None:
 
 @each_way
 @pytest.mark.parametrize("form", ["Azure with a token", "Azure v1 with a token"])
-def test_a_token_has_a_variable_of_its_own(
+def test_a_token_has_its_own_variable(
     provider: ProviderServer, run: Callable[[str, str], dict[str, Any]], way: str, form: str
 ) -> None:
     code = WAYS[way](account(provider, form), request_of("n"))
@@ -310,7 +312,7 @@ def test_an_identity_needs_no_key(way: str) -> None:
             compile(code, way, "exec")
 
 
-def test_curl_asks_for_the_token_of_an_identity(provider: ProviderServer, tmp_path: Path) -> None:
+def test_curl_gets_the_token_of_an_identity(provider: ProviderServer, tmp_path: Path) -> None:
     az = tmp_path / "az"
     az.write_text(f'#!/bin/sh\n[ "$3" = --scope ] && echo {provider.entra_token}\n')
     az.chmod(0o700)
@@ -322,7 +324,7 @@ def test_curl_asks_for_the_token_of_an_identity(provider: ProviderServer, tmp_pa
 
 
 @pytest.mark.parametrize("field", EACH_FIELD)
-def test_a_request_comes_back_from_its_json(field: str) -> None:
+def test_a_request_can_be_made_from_its_json(field: str) -> None:
     request = request_of(field)
     for stream in (False, True):
         body = json.loads(json.dumps(request.body("chat-test", stream=stream)))

@@ -37,7 +37,7 @@ def delta(index: int = 0, *, finish_reason: str | None = None, **changes: Any) -
     return chunk(choices=[{"index": index, "delta": changes, "finish_reason": finish_reason}])
 
 
-def test_a_piece_is_there_while_the_provider_still_holds_the_next(server: ProviderServer, client: Client) -> None:
+def test_a_piece_is_available_before_the_provider_sends_the_next(server: ProviderServer, client: Client) -> None:
     gate = threading.Event()
     server.next(Chunks([chunk("Hel"), gate, chunk("lo"), LAST]))
     with client.stream(REQUEST) as stream:
@@ -51,7 +51,7 @@ def test_a_piece_is_there_while_the_provider_still_holds_the_next(server: Provid
 
 
 @each_form
-def test_a_streamed_answer_is_the_whole_answer(server: ProviderServer, form: str) -> None:
+def test_a_streamed_answer_equals_the_complete_answer(server: ProviderServer, form: str) -> None:
     client = Client(account(server, form))
     request = ChatCompletionsRequest.of_prompts("Ünd nun?\n\n👍", n=2)
     whole = client.call_api(request)
@@ -67,7 +67,7 @@ def test_a_streamed_answer_is_the_whole_answer(server: ProviderServer, form: str
     assert streamed._request_id == "req-test-0002"
 
 
-def test_choices_that_take_turns_are_kept_apart(server: ProviderServer, client: Client) -> None:
+def test_interleaved_choices_are_separated(server: ProviderServer, client: Client) -> None:
     server.next(
         Chunks(
             [
@@ -123,7 +123,7 @@ def test_several_choices_in_one_chunk_are_read(server: ProviderServer, client: C
     ],
     ids=str,
 )
-def test_an_odd_chunk_does_no_harm_wherever_it_stands(server: ProviderServer, client: Client, odd: Any) -> None:
+def test_an_unusual_chunk_is_accepted_at_any_position(server: ProviderServer, client: Client, odd: Any) -> None:
     for place in range(4):
         chunks: list[Any] = [chunk("Hel"), chunk("lo"), LAST]
         chunks.insert(place, odd)
@@ -147,7 +147,7 @@ def test_an_odd_chunk_does_no_harm_wherever_it_stands(server: ProviderServer, cl
         ([chunk("Hello", usage={"_fields_set": 1, "prompt_tokens": 3}), LAST], None),
     ],
 )
-def test_usage_is_found_wherever_it_stands(
+def test_usage_is_found_in_any_chunk(
     server: ProviderServer, client: Client, reports: list[CallReport], chunks: list[Any], total: int | None
 ) -> None:
     server.next(Chunks(chunks))
@@ -183,7 +183,7 @@ def test_without_done_a_finish_reason_for_every_choice_is_enough(server: Provide
         "".join(client.stream(REQUEST))
 
 
-def test_a_finish_reason_is_not_undone_by_an_annotation_behind_it(server: ProviderServer, client: Client) -> None:
+def test_a_later_annotation_does_not_remove_the_finish_reason(server: ProviderServer, client: Client) -> None:
     server.next(
         Chunks(
             [chunk("Hel"), chunk(finish_reason="content_filter"), chunk(choices=[{"index": 0, "finish_reason": None}])]
@@ -201,7 +201,7 @@ def test_an_unknown_finish_reason_of_a_stream_is_kept(server: ProviderServer, cl
     assert [str(each.finish_reason) for each in stream.response.choices] == ["weird_new"]
 
 
-def test_tool_calls_are_put_together(server: ProviderServer, client: Client) -> None:
+def test_tool_calls_are_assembled(server: ProviderServer, client: Client) -> None:
     def part(index: int | None, **call: Any) -> dict[str, Any]:
         return delta(tool_calls=[{"index": index} | call])
 
@@ -227,7 +227,7 @@ def test_tool_calls_are_put_together(server: ProviderServer, client: Client) -> 
     ]
 
 
-def test_refusals_and_reasoning_are_told_apart_from_the_text(server: ProviderServer, client: Client) -> None:
+def test_refusals_and_reasoning_are_separated_from_the_text(server: ProviderServer, client: Client) -> None:
     server.next(
         Chunks(
             [
@@ -252,7 +252,7 @@ def test_refusals_and_reasoning_are_told_apart_from_the_text(server: ProviderSer
     assert message.model_dump()["reasoning_content"] == "Let me think."
 
 
-def test_log_probabilities_are_put_together(server: ProviderServer, client: Client) -> None:
+def test_log_probabilities_are_assembled(server: ProviderServer, client: Client) -> None:
     def token(text: str) -> dict[str, Any]:
         logprobs: Any = {
             "content": [{"token": text, "logprob": -0.5, "bytes": None, "top_logprobs": []}],
@@ -273,7 +273,7 @@ def test_log_probabilities_are_put_together(server: ProviderServer, client: Clie
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 @pytest.mark.parametrize("space", ["", " "])
-def test_lines_may_end_either_way_with_or_without_a_blank(
+def test_lines_may_end_with_lf_or_crlf_and_have_a_blank_or_not(
     server: ProviderServer, client: Client, ending: str, space: str
 ) -> None:
     event = '{"choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}]}'
@@ -292,7 +292,7 @@ def test_an_event_may_have_several_data_lines(server: ProviderServer, client: Cl
     assert list(client.stream(REQUEST)) == ["Hello"]
 
 
-def test_a_character_may_be_cut_anywhere(server: ProviderServer, client: Client) -> None:
+def test_a_stream_may_be_split_anywhere(server: ProviderServer, client: Client) -> None:
     raw = 'data: {"choices": [{"index": 0, "delta": {"content": "ü👍"}}]}\n\n'.encode()
     for cut in range(1, len(raw)):
         server.next(Chunks([raw[:cut], raw[cut:], LAST]))
@@ -309,13 +309,13 @@ def test_a_character_may_arrive_in_two_pieces(server: ProviderServer, client: Cl
     assert list(pieces) == ["👍"]
 
 
-def test_the_last_word_needs_no_line_end(server: ProviderServer, client: Client) -> None:
+def test_the_final_done_needs_no_line_end(server: ProviderServer, client: Client) -> None:
     for last in ("data: [DONE]", "data:[DONE]", "data: [DONE]\n", "data: [DONE]\r\n"):
         server.next(Chunks([chunk("A"), chunk("B", index=1), LAST, last], done=False))
         assert list(client.stream(REQUEST)) == ["A"], last
 
 
-def test_nothing_is_read_behind_done(server: ProviderServer, client: Client) -> None:
+def test_nothing_is_read_after_done(server: ProviderServer, client: Client) -> None:
     server.next(Chunks([chunk("Hello"), LAST, "data: [DONE]\n\n", chunk("more"), "data: {broken\n\n"]))
     assert list(client.stream(REQUEST)) == ["Hello"]
 
@@ -324,7 +324,7 @@ def test_nothing_is_read_behind_done(server: ProviderServer, client: Client) -> 
 
 
 @pytest.mark.parametrize("then", ["end", "close", "reset"])
-def test_a_stream_that_breaks_off_is_interrupted_and_what_came_is_kept(
+def test_a_stream_that_breaks_off_is_interrupted_and_its_partial_text_is_kept(
     server: ProviderServer, client: Client, reports: list[CallReport], then: Any
 ) -> None:
     gate = threading.Event()
@@ -348,7 +348,7 @@ def test_a_stream_that_breaks_off_is_interrupted_and_what_came_is_kept(
 @pytest.mark.parametrize(
     "chunks", [[], [chunk(choices=[])], ['data: {"choices": [{"index": 0, "delta": {"content": "A"}}]}']]
 )
-def test_a_stream_without_an_answer_is_no_success(
+def test_a_stream_without_an_answer_is_an_error(
     server: ProviderServer, client: Client, reports: list[CallReport], chunks: list[Any]
 ) -> None:
     server.next(Chunks(chunks, done=False))
@@ -357,7 +357,7 @@ def test_a_stream_without_an_answer_is_no_success(
     assert reports[0].status is CallStatus.FAILED
 
 
-def test_done_without_any_finish_reason_is_no_end(server: ProviderServer, client: Client) -> None:
+def test_done_without_a_finish_reason_is_an_interruption(server: ProviderServer, client: Client) -> None:
     server.next(Chunks([chunk("Hello")]))
     with pytest.raises(AnswerInterrupted):
         list(client.stream(REQUEST))
@@ -389,7 +389,7 @@ def test_done_without_any_finish_reason_is_no_end(server: ProviderServer, client
     ids=lambda value: str(value)[:60],
 )
 @pytest.mark.parametrize("begun", [False, True])
-def test_a_fault_inside_a_stream_is_a_sentence_and_what_came_is_kept(
+def test_an_error_inside_a_stream_has_a_sentence_and_the_partial_text_is_kept(
     server: ProviderServer,
     client: Client,
     reports: list[CallReport],
@@ -409,7 +409,7 @@ def test_a_fault_inside_a_stream_is_a_sentence_and_what_came_is_kept(
     assert report.status is (CallStatus.INTERRUPTED if stream.response.choices else CallStatus.FAILED)
 
 
-def test_a_silent_stream_is_given_up(server: ProviderServer, reports: list[CallReport]) -> None:
+def test_a_silent_stream_ends_after_the_timeout(server: ProviderServer, reports: list[CallReport]) -> None:
     for read in (0.2, 2, 20):  # where another program keeps the first word back for longer, it is asked for again
         client = Client(account(server), on_call=reports.append, timeout=httpx2.Timeout(None, read=read))
         server.next(Chunks([chunk("Hel"), threading.Event()]))
@@ -423,7 +423,7 @@ def test_a_silent_stream_is_given_up(server: ProviderServer, reports: list[CallR
     assert server.disconnected.wait(120)
 
 
-def test_a_server_that_does_not_stream_is_read_all_the_same(
+def test_the_complete_answer_of_a_server_that_does_not_stream_is_read(
     server: ProviderServer, client: Client, reports: list[CallReport]
 ) -> None:
     server.next(Reply(200, completion("Hello", "Other")))
@@ -445,7 +445,7 @@ def test_the_type_of_a_stream_may_be_written_in_any_way(
 # -- stopping
 
 
-def test_closing_hangs_up_and_keeps_what_came(
+def test_closing_a_stream_closes_the_connection_and_keeps_the_partial_text(
     server: ProviderServer, client: Client, reports: list[CallReport]
 ) -> None:
     server.next(Chunks([chunk("Hel"), chunk("lo"), threading.Event(), chunk("never"), LAST]))
@@ -466,7 +466,9 @@ def test_closing_hangs_up_and_keeps_what_came(
     assert len(reports) == 1
 
 
-def test_leaving_the_loop_hangs_up(server: ProviderServer, client: Client, reports: list[CallReport]) -> None:
+def test_leaving_the_loop_closes_the_connection(
+    server: ProviderServer, client: Client, reports: list[CallReport]
+) -> None:
     server.next(Chunks([chunk("Hel"), threading.Event()]))
     for piece in client.stream(REQUEST):
         assert piece == "Hel"
@@ -475,7 +477,7 @@ def test_leaving_the_loop_hangs_up(server: ProviderServer, client: Client, repor
     assert [each.status for each in reports] == [CallStatus.STOPPED]
 
 
-def test_leaving_the_block_hangs_up_also_when_nothing_was_read(
+def test_leaving_the_block_closes_the_connection_even_if_nothing_was_read(
     server: ProviderServer, client: Client, reports: list[CallReport]
 ) -> None:
     server.next(Chunks([chunk("Hel"), threading.Event()]), Chunks([chunk("Hel"), threading.Event()]))
@@ -489,7 +491,7 @@ def test_leaving_the_block_hangs_up_also_when_nothing_was_read(
     assert [each.status for each in reports] == [CallStatus.STOPPED] * 2
 
 
-def test_another_thread_may_stop_what_one_waits_for(
+def test_another_thread_may_stop_a_waiting_stream(
     server: ProviderServer, client: Client, reports: list[CallReport]
 ) -> None:
     server.next(Chunks([chunk("Hel"), threading.Event()]))
@@ -512,7 +514,7 @@ def test_another_thread_may_stop_what_one_waits_for(
     assert [each.status for each in reports] == [CallStatus.STOPPED]
 
 
-def test_closing_what_has_ended_changes_nothing(
+def test_closing_an_ended_stream_changes_nothing(
     server: ProviderServer, client: Client, reports: list[CallReport]
 ) -> None:
     with client.stream(REQUEST) as stream:
@@ -523,7 +525,7 @@ def test_closing_what_has_ended_changes_nothing(
     assert not server.disconnected.is_set()
 
 
-def test_a_compressed_stream_is_read_too(server: ProviderServer, client: Client) -> None:
+def test_a_compressed_stream_is_read(server: ProviderServer, client: Client) -> None:
     events = [f"data: {json.dumps(chunk(text))}\n\n".encode() for text in ("Com", "pressed")]
     packed = zlib.compressobj(wbits=31)
     pieces = [packed.compress(event) + packed.flush(zlib.Z_SYNC_FLUSH) for event in events]
@@ -538,7 +540,7 @@ def tool_piece(**call: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("index", [{}, {"index": 0}, {"index": None}])
-def test_tool_calls_that_a_server_does_not_number_are_kept_apart(
+def test_tool_calls_without_an_index_are_separated(
     server: ProviderServer, client: Client, index: dict[str, Any]
 ) -> None:
     server.next(
@@ -560,7 +562,7 @@ def test_tool_calls_that_a_server_does_not_number_are_kept_apart(
     ]
 
 
-def test_custom_tools_and_the_old_function_call_are_put_together(server: ProviderServer, client: Client) -> None:
+def test_custom_tools_and_the_old_function_call_are_assembled(server: ProviderServer, client: Client) -> None:
     old = {"index": 0, "finish_reason": None, "logprobs": None}
     server.next(
         Chunks(
@@ -580,7 +582,7 @@ def test_custom_tools_and_the_old_function_call_are_put_together(server: Provide
     assert message["function_call"] == {"name": "f", "arguments": "{}"}
 
 
-def test_what_else_comes_in_a_stream_is_in_the_response(server: ProviderServer, client: Client) -> None:
+def test_other_fields_of_a_stream_are_in_the_response(server: ProviderServer, client: Client) -> None:
     filtered = {"hate": {"filtered": False, "severity": "safe"}}
     rest = {"index": 0, "finish_reason": None, "logprobs": None}
     server.next(
@@ -605,7 +607,7 @@ def test_what_else_comes_in_a_stream_is_in_the_response(server: ProviderServer, 
     assert message["annotations"] == [{"type": "url_citation"}]
 
 
-def test_content_in_parts_and_whole_messages_in_chunks_are_read(server: ProviderServer, client: Client) -> None:
+def test_content_in_parts_and_complete_messages_in_chunks_are_read(server: ProviderServer, client: Client) -> None:
     parts = [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]
     rest = {"index": 0, "finish_reason": "stop", "logprobs": None}
     server.next(
@@ -619,7 +621,7 @@ def test_content_in_parts_and_whole_messages_in_chunks_are_read(server: Provider
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
-def test_a_byte_order_mark_is_no_part_of_the_answer(server: ProviderServer, client: Client, cut: int) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_answer(server: ProviderServer, client: Client, cut: int) -> None:
     first = b"\xef\xbb\xbf" + f"data: {json.dumps(chunk('Hel'))}\n\n".encode()
     server.next(Chunks([first[:cut], first[cut:], chunk("lo", finish_reason="stop")]))
     assert "".join(client.stream(REQUEST)) == "Hello"
@@ -627,7 +629,7 @@ def test_a_byte_order_mark_is_no_part_of_the_answer(server: ProviderServer, clie
     assert client.execute_without_history("Hello") == "Hello"
 
 
-def test_a_refusal_and_tool_calls_of_a_server_that_does_not_stream_are_told_apart(
+def test_a_refusal_and_tool_calls_of_a_server_that_does_not_stream_are_separated(
     server: ProviderServer, client: Client
 ) -> None:
     call = {"id": "t1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -648,7 +650,7 @@ def test_streams_that_are_dropped_unread_are_reported_and_free_their_connections
     assert [report.status for report in reports] == [CallStatus.STOPPED] * 210 + [CallStatus.DONE]
 
 
-def test_a_call_that_is_given_up_before_its_answer_begins_is_not_sent_again(server: ProviderServer) -> None:
+def test_a_call_that_is_cancelled_before_its_answer_begins_is_not_sent_again(server: ProviderServer) -> None:
     reports: list[CallReport] = []
     ended = threading.Event()
 

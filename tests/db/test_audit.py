@@ -175,9 +175,9 @@ def test_no_action_writes_a_key_to_the_audit_log(database: Database, me: Person,
     database.configurations.change(me, id, {"key_type": KeyType.API_KEY}, SecretStr(KEY))
     open_database(f"{TWO},{ENCRYPTION_KEY}").encryption_keys.rotate(me)
     sealed = [row[0] for row in sql("SELECT sealed_key FROM configurations")]
-    told = str(sql("SELECT * FROM audit"))
+    logged = str(sql("SELECT * FROM audit"))
     for secret in ("very-secret", KEY[:12], KEY[-4:], ENCRYPTION_KEY, TWO, *sealed):
-        assert secret not in told
+        assert secret not in logged
     key_types = [details for action, _, details in said(database, me) if action == "changed"]
     assert key_types == [
         ("Key type: ApiKey → EntraToken", "Key: replaced"),

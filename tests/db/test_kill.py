@@ -77,18 +77,18 @@ def test_a_save_that_is_killed_is_complete_or_absent(
 
         stored = {each.id: each for each in database.configurations.all(me)}
         assert set(acknowledged) <= set(stored)
-        assert len(stored) - len(acknowledged) <= number + 1  # one that was saved, and never told
+        assert len(stored) - len(acknowledged) <= number + 1  # one that was saved but never acknowledged
         entries = database.audit.recent(me, limit=10 * len(stored))
-        told = {(entry.configuration_id, entry.action) for entry in entries}
-        assert len(told) == len(entries)
+        logged = {(entry.configuration_id, entry.action) for entry in entries}
+        assert len(logged) == len(entries)
         for id, saved in stored.items():
             key = database.configurations.open(me, id).api_key.get_secret_value()
             assert key.removesuffix("-changed") == f"sk-{saved.display_name}-0123456789"
-            assert key.startswith(acknowledged.get(id, ""))  # that one, or the next that was not told any more
+            assert key.startswith(acknowledged.get(id, ""))  # that one, or the next that was not acknowledged any more
             is_changed = key.endswith("-changed")
             assert (saved.model_default, saved.version) == (("changed", 2) if is_changed else ("", 1))
-            assert (id, AuditAction.CREATED) in told
-            assert ((id, AuditAction.CHANGED) in told) is is_changed
+            assert (id, AuditAction.CREATED) in logged
+            assert ((id, AuditAction.CHANGED) in logged) is is_changed
 
 
 def rotate(line: Connection, url: str, keys: str) -> None:

@@ -82,13 +82,13 @@ def script(server: ProviderServer, name: str) -> None:
 def test_each_failure_is_reported_in_place_and_no_typed_text_is_lost(
     guest: Visitor, scripted: ProviderServer, name: str
 ) -> None:
-    page, told = guest.page, re.compile(TROUBLE[name])
+    page, sentence = guest.page, re.compile(TROUBLE[name])
 
     guest.open("chat")
     guest.pick(name)
     script(scripted, name)
     guest.say("A question that took long to write")
-    expect(page.get_by_test_id("stChatMessage").last.get_by_text(told)).to_be_visible()
+    expect(page.get_by_test_id("stChatMessage").last.get_by_text(sentence)).to_be_visible()
     expect(page.get_by_test_id("stChatInputTextArea")).to_have_value("A question that took long to write")
 
     guest.go("Product description")
@@ -96,7 +96,7 @@ def test_each_failure_is_reported_in_place_and_no_typed_text_is_lost(
     guest.fill("Product", "Trailhead 20")
     script(scripted, name)
     guest.press("Write description")
-    expect(page.get_by_test_id("stMain").get_by_text(told)).to_be_visible()
+    expect(page.get_by_test_id("stMain").get_by_text(sentence)).to_be_visible()
     expect(page.get_by_label("Product", exact=True)).to_have_value("Trailhead 20")
 
     guest.go("Tuner")
@@ -105,12 +105,12 @@ def test_each_failure_is_reported_in_place_and_no_typed_text_is_lost(
     guest.fill("Temperature", "0.3")
     script(scripted, name)
     guest.press("Send")
-    expect(page.get_by_test_id("stMain").get_by_text(told)).to_be_visible()
+    expect(page.get_by_test_id("stMain").get_by_text(sentence)).to_be_visible()
     expect(page.get_by_label("User", exact=True)).to_have_value("Name a city.")
     expect(page.get_by_label("Temperature", exact=True)).to_have_value("0.3")
 
     guest.go("Configurations")
-    expect(page.get_by_test_id("stMain").get_by_text(told)).to_be_visible()
+    expect(page.get_by_test_id("stMain").get_by_text(sentence)).to_be_visible()
     script(scripted, name)
     page.get_by_role("button", name="Test", exact=True).nth(sorted(TROUBLE).index(name)).click()
     expect(page.get_by_text(f"Test failed: {FAILED_STEP[name]}")).to_be_visible()

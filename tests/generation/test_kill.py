@@ -90,7 +90,7 @@ MOMENTS: list[Callable[[str, Any], bool]] = [
     lambda what, about: what == "stored" and about[1] > 0,
     lambda what, about: what == "ended",
 ]
-"""What a process has told of one of its answers when it is killed, soon after."""
+"""What a process has reported about one of its answers when it is killed, soon after."""
 
 
 def heard_until(line: Connection, is_time: Callable[[str, Any], bool]) -> list[tuple[str, Any]]:
@@ -144,7 +144,9 @@ def test_stored_answers_survive_a_kill_and_nothing_is_half_stored(
             else:
                 assert (answer.status, answer.call.status) == (MessageStatus.INTERRUPTED, CallStatus.INTERRUPTED)
             seen.add(answer.status)
-        assert len(stored) - 2 * len(begun) <= 2 * (number + 1), "a turn of each kill that was stored, and never told"
+        assert len(stored) - 2 * len(begun) <= 2 * (number + 1), (
+            "a turn of each kill that was stored but never reported"
+        )
     assert seen == {MessageStatus.COMPLETE, MessageStatus.INTERRUPTED}
     assert any(least.values())
 

@@ -91,8 +91,8 @@ def test_a_missing_ability_is_recognised_in_the_errors_of_many_providers(workben
     for status, refusal in DOES_NOT_TAKE[page]:
         workbench.server.next(*[Reply(status, error(refusal))] * (3 if status == 500 else 1))  # it is tried again
         at = use(at)
-        (told,) = [each for each in lines(at.markdown) if "“OpenAI” has refused" in each]
-        assert refusal in told
+        (warning,) = [each for each in lines(at.markdown) if "“OpenAI” has refused" in each]
+        assert refusal in warning
 
 
 @pytest.mark.parametrize("page", ANOTHER_TROUBLE)
@@ -127,7 +127,7 @@ def test_without_another_configuration_an_administrator_can_add_one_and_a_user_i
     assert "Add a configuration" not in [link.proto.label for link in at.page_link]
 
 
-@pytest.mark.parametrize(("page", "told"), [("vision", True), ("function_calling", True), ("json_mode", False)])
-def test_a_page_warns_of_what_the_built_in_model_cannot_do(workbench: Workbench, page: str, told: bool) -> None:
+@pytest.mark.parametrize(("page", "is_warned"), [("vision", True), ("function_calling", True), ("json_mode", False)])
+def test_a_page_warns_of_what_the_built_in_model_cannot_do(workbench: Workbench, page: str, is_warned: bool) -> None:
     workbench.connect(endpoint="http://127.0.0.1:18080/v1")
-    assert ("The built-in demo model does not support" in said(visit(page))) is told
+    assert ("The built-in demo model does not support" in said(visit(page))) is is_warned

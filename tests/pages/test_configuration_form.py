@@ -350,12 +350,12 @@ PASTED = {
 }
 
 
-@pytest.mark.parametrize(("text", "told"), PASTED.values(), ids=PASTED.keys())
-def test_pasted_text_fills_the_fields(workbench: Workbench, text: str, told: dict[str, str]) -> None:
+@pytest.mark.parametrize(("text", "fields"), PASTED.values(), ids=PASTED.keys())
+def test_pasted_text_fills_the_fields(workbench: Workbench, text: str, fields: dict[str, str]) -> None:
     at = fill(visit("configurations", edit="new"), pasted=text, display_name="Mine").run()
     shown = {"api_type": str(at.segmented_control(key="new:api_type").value)}
-    shown |= {name: str(at.text_input(key=f"new:{name}").value) for name in told if name != "api_type"}
-    assert shown == told
+    shown |= {name: str(at.text_input(key=f"new:{name}").value) for name in fields if name != "api_type"}
+    assert shown == fields
     assert ("Request URL" in said(at), at.text_input(key="new:pasted").value) == (True, "")
     assert "Filled in: " in said(at)
     assert at.text_input(key="new:display_name").value == "Mine"

@@ -94,8 +94,8 @@ def test_without_a_name_nothing_is_sent(workbench: Workbench, at: AppTest, text:
 
 def test_the_call_is_recorded_with_the_reported_tokens(workbench: Workbench, at: AppTest) -> None:
     write(at)
-    told = "SELECT page, operation, status, configuration_name, model_asked, model_answered, usage_source FROM calls"
-    assert workbench.sql(told) == [
+    query = "SELECT page, operation, status, configuration_name, model_asked, model_answered, usage_source FROM calls"
+    assert workbench.sql(query) == [
         (
             "product_description",
             "execute_without_history",

@@ -38,7 +38,7 @@ def answered(workbench: Workbench, at: AppTest, answer: dict[str, Any]) -> AppTe
     return send(at, "Send")
 
 
-def told(at: AppTest) -> dict[str, str]:
+def facts_of(at: AppTest) -> dict[str, str]:
     """The table of what the response says about itself, as a person reads it."""
     (table,) = at.table
     return {str(name): str(value).replace("\\", "") for name, value in table.value.iloc[:, 0].items()}
@@ -145,7 +145,7 @@ def test_choices_are_shown_in_the_order_of_their_index(workbench: Workbench, at:
 
 
 def test_a_table_shows_the_fields_of_the_response(workbench: Workbench, at: AppTest) -> None:
-    assert told(answered(workbench, at, completion("Two words"))) == {
+    assert facts_of(answered(workbench, at, completion("Two words"))) == {
         "Prompt tokens": "0",
         "Completion tokens": "2",
         "Total tokens": "2",
@@ -161,7 +161,7 @@ def test_values_that_were_not_reported_are_shown_as_a_dash(workbench: Workbench,
     answer = completion("Hello", usage=None, system_fingerprint=None)
     if absent:
         del answer["usage"], answer["system_fingerprint"]
-    table = told(answered(workbench, at, answer))
+    table = facts_of(answered(workbench, at, answer))
     unknown = ["Prompt tokens", "Completion tokens", "Total tokens", "System fingerprint"]
     assert [table[name] for name in unknown] == [UNKNOWN] * 4
     assert "tokens not reported" in said(at)
@@ -170,7 +170,7 @@ def test_values_that_were_not_reported_are_shown_as_a_dash(workbench: Workbench,
 
 
 def test_the_requested_and_the_answering_model_are_both_shown_and_recorded(workbench: Workbench, at: AppTest) -> None:
-    assert told(send(at, "Send"))["Model"] == "gpt-test-2026-01-01"
+    assert facts_of(send(at, "Send"))["Model"] == "gpt-test-2026-01-01"
     assert workbench.sql("SELECT model_asked, model_answered FROM calls") == [("gpt-test", "gpt-test-2026-01-01")]
 
 

@@ -39,10 +39,10 @@ def test_the_chat_settings_show_the_role_as_the_system_prompt(workbench: Workben
     at.run()
     assert chosen in system_prompt(at)
     at = use(at)
-    told = workbench.bodies()[0]["messages"][0]["content"]
-    assert chosen in told
-    assert workbench.sql("SELECT system_prompt, page FROM chat_sessions") == [(told, page)]
-    assert system_prompt(at) == told
+    prompt = workbench.bodies()[0]["messages"][0]["content"]
+    assert chosen in prompt
+    assert workbench.sql("SELECT system_prompt, page FROM chat_sessions") == [(prompt, page)]
+    assert system_prompt(at) == prompt
 
 
 @pytest.mark.parametrize(("page", "typed"), [("tutor", "knots"), ("game_character", "a cook who lost the salt")])

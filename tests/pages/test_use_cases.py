@@ -211,8 +211,8 @@ def test_a_note_beside_the_answer_says_that_the_inputs_have_changed(workbench: W
     workbench.connect()
     at = use(visit(page))
     before = text_field(at).value
-    told = 3 if page == "operations" else 1
-    for text, times in ((before, 0), ("Something else", told), (before, 0)):
+    requests_sent = 3 if page == "operations" else 1
+    for text, times in ((before, 0), ("Something else", requests_sent), (before, 0)):
         text_field(at).set_value(text)
         at.run()
         assert lines(at.caption).count(CHANGED) == times

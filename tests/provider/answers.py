@@ -146,9 +146,9 @@ def models(names: list[str]) -> dict[str, Any]:
 def azure_models(names: list[str]) -> dict[str, Any]:
     """The list that Azure returns: models (not deployments), their capabilities and their retirement dates."""
     chats = {"fine_tune": False, "inference": True, "completion": False, "chat_completion": True, "embeddings": False}
-    told = {"object": "model", "lifecycle_status": "generally-available", "deprecation": {"inference": RETIRES}}
-    data = [{"id": f"{name}-2026-01-01", "capabilities": chats, **told} for name in names]
-    embeds = {"id": "embed-test", "capabilities": {**chats, "chat_completion": False, "embeddings": True}, **told}
+    lifecycle = {"object": "model", "lifecycle_status": "generally-available", "deprecation": {"inference": RETIRES}}
+    data = [{"id": f"{name}-2026-01-01", "capabilities": chats, **lifecycle} for name in names]
+    embeds = {"id": "embed-test", "capabilities": {**chats, "chat_completion": False, "embeddings": True}, **lifecycle}
     return {"object": "list", "data": [*data, embeds]}
 
 
