@@ -303,7 +303,7 @@ def test_the_port_is_closed_to_other_machines(port: int) -> None:
 def test_a_server_that_listens_everywhere_still_refuses_other_peers(tmp_path: Path) -> None:
     with running("streamlit", tmp_path, "--server.address=0.0.0.0") as (port, _):
         assert ask(port)[0] == 200
-        # A machine without a network has no other peer to be; what is received about a peer is judged above.
+        # A machine without a network has no other peer to be; the tests above judge the peers of requests.
         if address := other_address():
             own = {"Host": "localhost:{port}", "Origin": "http://localhost:{port}"}
             assert shake_hands(port, own, address) == "HTTP/1.1 403 Forbidden"
@@ -408,7 +408,9 @@ def test_the_frame_runs_for_the_first_requested_page(served: tuple[int, list[For
     [navigation] = [message.navigation for message in received if message.HasField("navigation")]
     [page] = [each for each in navigation.app_pages if each.page_script_hash == navigation.page_script_hash]
     assert page.url_pathname == "configurations"
-    assert "Configurations" in [message.delta.new_element.heading.body for message in received if message.HasField("delta")]
+    assert "Configurations" in [
+        message.delta.new_element.heading.body for message in received if message.HasField("delta")
+    ]
 
 
 def test_the_metrics_are_numbers_without_session_ids(port: int) -> None:

@@ -73,6 +73,10 @@ def migrated(postgresql: PostgreSQLServer) -> str:
 
 
 ON_SQLITE = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+# For rules that are kept in Python, above the statements that differ.
+FIRST_ON_SQLITE = pytest.mark.parametrize(
+    "kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)], indirect=True
+)
 ON_POSTGRESQL = pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 
 

@@ -27,7 +27,7 @@ from db import (
     SavedConfiguration,
     UsageGroup,
 )
-from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_SQLITE
+from tests.db.conftest import ENCRYPTION_KEY, FIRST_ON_SQLITE, KEY, ON_SQLITE
 from tests.db.test_keys import TWO
 
 Open = Callable[..., Database]
@@ -316,6 +316,7 @@ SEALED: dict[str, Callable[[str], str]] = {
 }
 
 
+@FIRST_ON_SQLITE
 @pytest.mark.parametrize("name", SEALED)
 def test_a_key_encrypted_by_another_program_does_not_open_and_blocks_nothing(
     database: Database, me: Person, saved: SavedConfiguration, open_database: Open, sql: Sql, name: str

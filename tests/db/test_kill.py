@@ -21,7 +21,7 @@ from tests.db.test_keys import TWO
 
 Open = Callable[..., Database]
 pytestmark = pytest.mark.slow
-KILLS = pytest.mark.parametrize("kills", [5, pytest.param(100, marks=pytest.mark.soak)])
+KILLS = pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.soak)])
 
 
 def account(name: str, key: str) -> Configuration:
@@ -146,7 +146,7 @@ def restore(line: Connection, url: str, backups: list[Path]) -> None:
         line.send(backup)
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [2, pytest.param(100, marks=pytest.mark.soak)])
 def test_a_restore_that_is_killed_is_complete_or_absent(
     database: Database, me: Person, url: str, kind: str, path: Path, tmp_path: Path, kills: int
 ) -> None:

@@ -124,7 +124,13 @@ BEGUN: dict[str, Callable[[Settings], bool]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("begun", BEGUN.values(), ids=BEGUN)
+@pytest.mark.parametrize(
+    "begun",
+    [
+        pytest.param(begun, id=name, marks=() if name == "the model listens" else pytest.mark.soak)
+        for name, begun in BEGUN.items()
+    ],
+)
 def test_the_demo_ends_quietly_when_interrupted_while_starting(
     settings: Settings, begun: Callable[[Settings], bool]
 ) -> None:

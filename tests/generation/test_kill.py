@@ -29,7 +29,7 @@ from tests.postgresql import PostgreSQLServer, running
 from tests.provider.answers import chunk
 from tests.provider.server import Chunks, ProviderServer
 
-KILLS = pytest.mark.parametrize("kills", [6, pytest.param(100, marks=pytest.mark.soak)])
+KILLS = pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.soak)])
 CHATS = 4
 PACE = 0.01
 """Seconds between two pieces of the provider."""

@@ -8,7 +8,7 @@ import pytest
 from connector import ApiType, CallStatus, Configuration
 from pages.shared import base
 from tests.generation.conftest import until
-from tests.pages.conftest import Workbench, at_the_doors, labels, lines, press, said, visit
+from tests.pages.conftest import Workbench, labels, lines, press, said, visit
 from tests.provider.real_model import RealModel
 
 pytestmark = pytest.mark.slow
@@ -44,7 +44,9 @@ def _has_ended(workbench: Workbench) -> bool:
     return not workbench.sql("SELECT 1 FROM messages WHERE status = 'writing'")
 
 
-@pytest.mark.parametrize("page", at_the_doors(SERVED))
+@pytest.mark.parametrize(
+    "page", [page if page in {"chat", "translate"} else pytest.param(page, marks=pytest.mark.soak) for page in SERVED]
+)
 def test_a_use_case_is_answered_by_the_built_in_model(workbench: Workbench, real: RealModel, page: str) -> None:
     connect(real)
     at = visit(page)
