@@ -48,7 +48,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowser:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Select the long forms or the other tests, and sort the longest first. Hypothesis tests belong to both."""
     for item in items:
-        if _needs_postgresql(item):
+        if _needs_postgresql(item) or "served" in getattr(item, "fixturenames", ()):  # the server, started
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     soak = bool(config.option.soak)

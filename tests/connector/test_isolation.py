@@ -103,6 +103,7 @@ def arrived(server: ProviderServer, environment: Mapping[str, str]) -> list[Rece
     return list(server.requests)
 
 
+@pytest.mark.slow
 def test_the_environment_changes_nothing_on_the_wire(server: ProviderServer) -> None:
     def seen_of(received: Received) -> tuple[Any, ...]:
         return received.method, received.path, received.query, received.headers, received.raw

@@ -170,6 +170,7 @@ def run(server: ProviderServer, version: str, **environment: str) -> list[str]:
     return ended.stdout.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("version", "scope"), [("2024-10-21", "cognitiveservices.azure.com"), ("v1", "ai.azure.com")])
 def test_the_identity_of_this_machine_signs_in_by_itself(
     server: ProviderServer, managed: ManagedIdentity, version: str, scope: str

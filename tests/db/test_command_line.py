@@ -57,6 +57,7 @@ def run(url: str) -> Run:
     return run_it
 
 
+@pytest.mark.slow
 def test_it_is_a_program(path: Path) -> None:
     Database(f"sqlite:///{path}", encryption_key=ONE).close()
     environment = {**os.environ, "DATABASE_URL": f"sqlite:///{path}", "ENCRYPTION_KEY": ONE}

@@ -85,6 +85,7 @@ def test_the_demo_starts_model_and_app_and_stops_both(settings: Settings) -> Non
     assert not any(map(is_in_use, ports))
 
 
+@pytest.mark.slow
 def test_the_demo_names_an_unusual_port_of_the_app_and_a_second_demo_says_what_to_do(
     settings: Settings,
 ) -> None:

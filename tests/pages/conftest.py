@@ -49,6 +49,12 @@ def at_the_doors(pages: Iterable[str]) -> list[Any]:
     return [page if page in DOORS else pytest.param(page, marks=pytest.mark.soak) for page in pages]
 
 
+def doors_first(pages: Iterable[str]) -> list[Any]:
+    """These pages as the parameters of a test; use cases outside `DOORS` are not in `make test-fast`."""
+    similar = {*USE_CASES} - DOORS
+    return [pytest.param(page, marks=pytest.mark.slow) if page in similar else page for page in pages]
+
+
 class Workbench:
     """A started workbench: its database file, and accounts at the provider."""
 

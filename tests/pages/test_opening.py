@@ -14,6 +14,7 @@ from tests.pages.conftest import (
     SENDING,
     Workbench,
     assert_opens,
+    doors_first,
     labels,
     lines,
     press,
@@ -28,8 +29,8 @@ TITLES = {name: title_of(name) for name in PAGES} | {
     "home": "Try chat completions on your own account",
     "configurations?edit=new": "New configuration",
 }
-each_page = pytest.mark.parametrize("address", TITLES)
-each_sending_page = pytest.mark.parametrize("page", SENDING)
+each_page = pytest.mark.parametrize("address", doors_first(TITLES))
+each_sending_page = pytest.mark.parametrize("page", doors_first(SENDING))
 
 
 def opened(address: str) -> AppTest:

@@ -21,6 +21,7 @@ from tests.pages.conftest import (
     Workbench,
     action,
     at_the_doors,
+    doors_first,
     go,
     labels,
     lines,
@@ -68,7 +69,7 @@ def _short(content: Any) -> Any:
     return [part.get("text") or part["image_url"]["url"][:40] for part in content]
 
 
-@pytest.mark.parametrize("page", USE_CASES)
+@pytest.mark.parametrize("page", doors_first(USE_CASES))
 def test_a_use_case_answers_with_its_default_inputs(workbench: Workbench, page: str) -> None:
     workbench.connect()
     at = visit(page)
@@ -122,7 +123,7 @@ def test_a_refused_message_of_a_conversation_shows_an_error(workbench: Workbench
     assert "refused the request (400)" in sentence
 
 
-@pytest.mark.parametrize("page", ALONE)
+@pytest.mark.parametrize("page", doors_first(ALONE))
 @pytest.mark.parametrize("statuses", [(400,), pytest.param((400, 401, 501), marks=pytest.mark.soak)], ids=len)
 def test_a_refused_request_shows_an_error_and_its_inputs_can_be_sent_again(
     workbench: Workbench, page: str, statuses: tuple[int, ...]
@@ -146,7 +147,7 @@ def test_a_refused_request_shows_an_error_and_its_inputs_can_be_sent_again(
     assert sorted(bodies) == sorted(bodies[:number] * (len(statuses) + 1))
 
 
-@pytest.mark.parametrize("page", USE_CASES)
+@pytest.mark.parametrize("page", doors_first(USE_CASES))
 def test_nothing_is_sent_when_the_stored_key_cannot_be_opened(workbench: Workbench, page: str) -> None:
     workbench.connect()
     workbench.break_keys()
@@ -156,7 +157,7 @@ def test_nothing_is_sent_when_the_stored_key_cannot_be_opened(workbench: Workben
     assert workbench.sql("SELECT count(*) FROM calls") == [(0,)]
 
 
-@pytest.mark.parametrize("page", WRITING_ALONE)
+@pytest.mark.parametrize("page", doors_first(WRITING_ALONE))
 def test_typed_text_cannot_break_out_of_its_quotes_and_is_shown_as_plain_text(workbench: Workbench, page: str) -> None:
     workbench.connect()
     at = visit(page)
@@ -249,9 +250,13 @@ ODD = {
 }
 
 
-# Each of them at the doors, one at each other page in turn; all pairs are the long form.
+# Each of them at the doors, one at each other page in turn, which is slow; all pairs are the long form.
 ODD_AT = [
-    pytest.param(page, name, marks=[] if page in DOORS or at % len(ODD) == turn else pytest.mark.soak)
+    pytest.param(
+        page,
+        name,
+        marks=() if page in DOORS else pytest.mark.slow if at % len(ODD) == turn else pytest.mark.soak,
+    )
     for at, page in enumerate(ALONE)
     for turn, name in enumerate(ODD)
 ]
@@ -301,6 +306,7 @@ def test_the_search_on_the_home_page_covers_titles_sentences_and_abilities(workb
 # -- adding a use case
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_adding_a_use_case_is_one_file(tmp_path: Path) -> None:
     files = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True)
