@@ -11,6 +11,9 @@
 Usable alone: it knows no database, no Streamlit and no environment variable.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 # First, and with it the SDK: imported from further down that takes longer by 15 ms.
 from connector.transport import pooled_http_client  # isort: skip
 from connector.account import PROVIDERS, Account, ApiType, KeyType, Provider
@@ -27,7 +30,6 @@ from connector.chat_completions import (
 )
 from connector.client import Client
 from connector.configuration import Configuration
-from connector.doctor import examine
 from connector.endpoint import Endpoint, origin_of, read_endpoint
 from connector.errors import (
     AccessDenied,
@@ -46,16 +48,29 @@ from connector.errors import (
     RequestRefused,
     UnreadableAnswer,
 )
-from connector.finding import Finding, State, Step, steps_of
 from connector.message import ContentPart, Message, Role, ToolCall
-from connector.models import OfferedModel, models_of
-from connector.pasted import fields_of
-from connector.pricing import Cost, Price, context_window, cost_of, cost_of_prompt, tokens_of
 from connector.report import CallReport, CallStatus, UsageSource
 from connector.sdk import async_sdk
-from connector.snippets import connector_code, curl_command, key_variable, sdk_code
 from connector.stream import AnswerStream
 from connector.value import bounds_of, choices_of
+
+# Imported when a program first uses them, because no call needs them: a fifth of the time of importing this package.
+if TYPE_CHECKING:
+    from connector.doctor import examine
+    from connector.finding import Finding, State, Step, steps_of
+    from connector.models import OfferedModel, models_of
+    from connector.pasted import fields_of
+    from connector.pricing import Cost, Price, context_window, cost_of, cost_of_prompt, tokens_of
+    from connector.snippets import connector_code, curl_command, key_variable, sdk_code
+
+_LATER = {
+    "doctor": ("examine",),
+    "finding": ("Finding", "State", "Step", "steps_of"),
+    "models": ("OfferedModel", "models_of"),
+    "pasted": ("fields_of",),
+    "pricing": ("Cost", "Price", "context_window", "cost_of", "cost_of_prompt", "tokens_of"),
+    "snippets": ("connector_code", "curl_command", "key_variable", "sdk_code"),
+}
 
 __all__ = [
     "PROVIDERS",
@@ -124,3 +139,11 @@ __all__ = [
     "text_of",
     "tokens_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _LATER.items():
+        if name in names:
+            globals()[name] = found = getattr(import_module(f"{__name__}.{module}"), name)
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

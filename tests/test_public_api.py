@@ -96,9 +96,27 @@ def test_every_public_name_exists_and_has_a_docstring() -> None:
 
 def test_nothing_but_the_public_names_is_imported_for_others() -> None:
     tree = ast.parse((ROOT / "connector" / "__init__.py").read_text(encoding="utf-8"))
-    imported = [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
-    assert sorted(imported) == sorted(PUBLIC)
-    assert {type(node) for node in tree.body} <= {ast.Expr, ast.ImportFrom, ast.Assign}
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    ours = [alias.name for node in imports if str(node.module).startswith("connector.") for alias in node.names]
+    assert sorted(ours) == sorted(PUBLIC)
+    assert {node.module for node in imports if not str(node.module).startswith("connector.")} == {"importlib", "typing"}
+    [checked_only] = [node for node in tree.body if isinstance(node, ast.If)]
+    later = {
+        str(node.module).removeprefix("connector."): tuple(alias.name for alias in node.names)
+        for node in checked_only.body
+        if isinstance(node, ast.ImportFrom)
+    }
+    assert later == connector._LATER
+
+
+def test_what_no_call_needs_is_imported_when_it_is_first_used() -> None:
+    script = (
+        "import sys; import connector; later = {f'connector.{name}' for name in connector._LATER}; "
+        "print(later & {*sys.modules}); from connector import *; print(later - {*sys.modules}); "
+        "print(hasattr(connector, 'other'))"
+    )
+    run = subprocess.run([sys.executable, "-W", "error", "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert (run.stdout, run.stderr) == ("set()\nset()\nFalse\n", "")
 
 
 def test_the_three_operations_are_called_as_the_seed_calls_them() -> None:
