@@ -90,7 +90,7 @@ def suggest(page: str, session_id: str | None, key: str) -> None:
 @reports_errors
 def edit(page: str, session_id: str, message_id: int, key: str) -> None:
     """Send an edited question in the place of an earlier one."""
-    text = st.session_state.get(key, "")
+    text = base.entered(key)
     images = base.database().chat_sessions.images(base.person(), session_id).get(message_id, ())
     if (text.strip() or images) and _ask(page, session_id, Question(text, images), instead_of=message_id):
         st.session_state[keys.EDITING] = None

@@ -143,9 +143,9 @@ def _paste(id: str) -> None:
         st.markdown(f":small[:gray[:material/check:\u2002Filled in: {filled}. Keys are never taken from pasted text.]]")
 
 
-# The browser may still send changes of a form that was left a moment ago, when its values are already deleted.
+@base.reports_errors
 def _take_pasted(id: str) -> None:
-    pasted = str(st.session_state.get(keys.field(id, "pasted"), ""))
+    pasted = str(base.entered(keys.field(id, "pasted")))
     st.session_state[keys.field(id, "paste_problem")] = st.session_state[keys.field(id, "filled")] = ""
     if not pasted.strip():
         return
@@ -181,11 +181,12 @@ def _apply_default_endpoint(id: str, endpoint: str) -> None:
     st.session_state[keys.field(id, "endpoint")] = endpoint
 
 
+@base.reports_errors
 def _offer_default_endpoint(id: str) -> None:
     """Fill in the default endpoint of the chosen provider, when the field holds only the other provider's default."""
     defaults = {provider.default_endpoint for provider in PROVIDERS.values()}
-    typed, api_type = (st.session_state.get(keys.field(id, name)) for name in ("endpoint", "api_type"))
-    if api_type is not None and typed is not None and typed.strip() in defaults:
+    typed, api_type = (base.entered(keys.field(id, name)) for name in ("endpoint", "api_type"))
+    if typed.strip() in defaults:
         st.session_state[keys.field(id, "endpoint")] = PROVIDERS[api_type].default_endpoint
 
 

@@ -71,8 +71,9 @@ def suggest_models(id: str, saved: SavedConfiguration | None, fields: dict[str, 
         st.markdown(":small[:gray[The provider lists no models. You can type any name.]]")
 
 
+@base.reports_errors
 def _take_model(id: str) -> None:
-    if picked := st.session_state.get(keys.field(id, "model_picked")):
+    if picked := base.entered(keys.field(id, "model_picked")):
         st.session_state[keys.field(id, "model_default")] = picked
 
 
