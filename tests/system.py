@@ -74,12 +74,15 @@ def advice(lacking: list[Need]) -> str:
 
 
 def install(needs: list[Need]) -> None:
-    """Install the Debian packages of what is missing. Needs root."""
-    packages = [package for need in needs for package in need.packages]
-    print(f"Installing Debian packages for the tests: {', '.join(packages)}.", flush=True)
+    """Install the Debian packages of what is missing. Needs root.
+
+    Need by need: apt-get installs nothing at all when it does not know one of the packages.
+    """
     quietly = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(["apt-get", "update", "-qq"], check=False, env=quietly)
-    subprocess.run(["apt-get", "install", "-y", "-qq", *packages], check=False, env=quietly, stdout=2)
+    for need in needs:
+        print(f"Installing Debian packages for the tests: {', '.join(need.packages)}.", flush=True)
+        subprocess.run(["apt-get", "install", "-y", "-qq", *need.packages], check=False, env=quietly, stdout=2)
 
 
 def get_chromium() -> None:
@@ -89,11 +92,9 @@ def get_chromium() -> None:
 
 def main() -> None:
     lacking = missing()
-    if shutil.which("apt-get") and postgresql.is_root():
-        # Any Chromium will do, but root gets the one that is faster.
-        if wanted := [*lacking, *([CHROMIUM] if CHROMIUM not in lacking and not shutil.which(chromium.SHELL) else [])]:
-            install(wanted)
-    elif CHROMIUM in lacking and playwright_starts():
+    if lacking and shutil.which("apt-get") and postgresql.is_root():
+        install(lacking)
+    if not has_chromium() and playwright_starts():
         get_chromium()
     if lacking := missing():
         print(advice(lacking))

@@ -44,15 +44,10 @@ _MARKDOWN = {"title", "header", "subheader", "caption", "markdown", "error", "wa
 _AS_IT_IS = {"text", "code", "json", "page_link", "link_button"}
 
 
-def at_the_doors(pages: Iterable[str]) -> list[Any]:
-    """These pages as the parameters of a test; pages outside `DOORS` belong to its long form."""
-    return [page if page in DOORS else pytest.param(page, marks=pytest.mark.soak) for page in pages]
-
-
-def doors_first(pages: Iterable[str]) -> list[Any]:
-    """These pages as the parameters of a test; use cases outside `DOORS` are not in `make test-fast`."""
+def doors_first(pages: Iterable[str], *, others: pytest.MarkDecorator = pytest.mark.slow) -> list[Any]:
+    """These pages as the parameters of a test; use cases outside `DOORS` get the mark `others`."""
     similar = {*USE_CASES} - DOORS
-    return [pytest.param(page, marks=pytest.mark.slow) if page in similar else page for page in pages]
+    return [pytest.param(page, marks=others) if page in similar else page for page in pages]
 
 
 class Workbench:

@@ -20,7 +20,6 @@ from tests.pages.conftest import (
     USE_CASES,
     Workbench,
     action,
-    at_the_doors,
     doors_first,
     go,
     labels,
@@ -103,7 +102,7 @@ def test_a_conversation_is_restored_after_a_reload(workbench: Workbench, page: s
     assert [lines(message.markdown) + lines(message.text) for message in again.chat_message] == there
 
 
-@pytest.mark.parametrize("page", at_the_doors(USE_CASES))
+@pytest.mark.parametrize("page", doors_first(USE_CASES, others=pytest.mark.soak))
 def test_an_azure_deployment_answers_a_use_case_too(workbench: Workbench, page: str) -> None:
     workbench.connect("Azure with a key")
     at = use(visit(page))
@@ -182,7 +181,9 @@ def test_typed_text_cannot_break_out_of_its_quotes_and_is_shown_as_plain_text(wo
     assert not [each for each in formatted if "evil.example" in each or "<script>" in each]
 
 
-@pytest.mark.parametrize("page", at_the_doors([*WRITING_ALONE, "vision", "function_calling", "operations"]))
+@pytest.mark.parametrize(
+    "page", doors_first([*WRITING_ALONE, "vision", "function_calling", "operations"], others=pytest.mark.soak)
+)
 def test_a_text_of_a_megabyte_is_sent_whole_and_shown_in_part(workbench: Workbench, page: str) -> None:
     workbench.connect()
     at = visit(page)
@@ -207,7 +208,7 @@ def test_a_text_of_a_megabyte_is_sent_whole_and_shown_in_part(workbench: Workben
     assert text_field(at).value == text
 
 
-@pytest.mark.parametrize("page", at_the_doors([*WRITING_ALONE, "vision", "operations"]))
+@pytest.mark.parametrize("page", doors_first([*WRITING_ALONE, "vision", "operations"], others=pytest.mark.soak))
 def test_a_note_beside_the_answer_says_that_the_inputs_have_changed(workbench: Workbench, page: str) -> None:
     workbench.connect()
     at = use(visit(page))
