@@ -52,6 +52,7 @@ from connector.message import ContentPart, Message, Role, ToolCall
 from connector.report import CallReport, CallStatus, UsageSource
 from connector.sdk import async_sdk
 from connector.stream import AnswerStream
+from connector.usage import tokens_of
 from connector.value import bounds_of, choices_of
 
 # Imported when a program first uses them, because no call needs them: a fifth of the time of importing this package.
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     from connector.finding import Finding, State, Step, steps_of
     from connector.models import OfferedModel, models_of
     from connector.pasted import fields_of
-    from connector.pricing import Cost, Price, context_window, cost_of, cost_of_prompt, tokens_of
+    from connector.pricing import Cost, Price, context_window, cost_of, cost_of_prompt
     from connector.snippets import connector_code, curl_command, key_variable, sdk_code
 
 _LATER = {
@@ -68,7 +69,7 @@ _LATER = {
     "finding": ("Finding", "State", "Step", "steps_of"),
     "models": ("OfferedModel", "models_of"),
     "pasted": ("fields_of",),
-    "pricing": ("Cost", "Price", "context_window", "cost_of", "cost_of_prompt", "tokens_of"),
+    "pricing": ("Cost", "Price", "context_window", "cost_of", "cost_of_prompt"),
     "snippets": ("connector_code", "curl_command", "key_variable", "sdk_code"),
 }
 

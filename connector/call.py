@@ -1,26 +1,27 @@
-"""One call: sent, retried while that may help, read, and reported once however it ends."""
+"""One call: sent, retried while that may help, and reported once however it ends."""
 
 import random
 import threading
 import time
-from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import httpx2
-import jiter
 from openai import OpenAI
 
-from connector.answer import joined, parse_completion
+from connector.answer import joined
 from connector.chat_completions import ChatCompletionsResponse
 from connector.configuration import Configuration
 from connector.errors import AnswerInterrupted, ConnectorError
 from connector.failures import explain
 from connector.mending import Mending
-from connector.refusals import explain_status, unreadable
 from connector.report import CallReport, CallStatus
 from connector.sdk import post
 from connector.sentences import redacted
+
+if TYPE_CHECKING:
+    from connector.round import Round
 
 RETRY_BUDGET = 30.0
 """Seconds within which a call is retried."""
@@ -29,7 +30,7 @@ LONGEST_RETRY_AFTER = 20.0
 
 
 class Call:
-    """One call: its request, its attempts, how its answer is read, its times, and its report, which is made once."""
+    """One call: its request, its attempts, its times, and its report, which is made once."""
 
     def __init__(self, account: Configuration, mending: Mending, on_call: Callable[[CallReport], None] | None) -> None:
         self.account = account
@@ -78,26 +79,6 @@ class Call:
             self.ended.wait(pause)
         raise AnswerInterrupted("It was stopped.")
 
-    def completion(self, response: httpx2.Response) -> ChatCompletionsResponse:
-        """Read a complete answer, one that is not streamed."""
-        request_id = self.request_id(response)
-        failure: ConnectorError
-        try:
-            data = jiter.from_json(response.read().removeprefix(BOM_UTF8))
-            if not (isinstance(data, dict) and data.get("error") and not data.get("choices")):
-                completion = parse_completion(data)
-                completion._request_id = request_id
-                self.mending.confirm()
-                return completion
-            failure = explain_status(
-                None, data["error"], self.account, self.model, request_id=request_id, prompts=self.prompts
-            )
-        except ValueError:
-            failure = unreadable(response.headers.get("content-type", ""), self.account, request_id=request_id)
-        except httpx2.HTTPError as error:
-            failure = self.explain(error)
-        raise failure
-
     def request_id(self, response: httpx2.Response) -> str | None:
         """The provider's own id of a call, redacted like all that it sends."""
         found = response.headers.get("x-request-id") or response.headers.get("apim-request-id")
@@ -108,12 +89,8 @@ class Call:
             self._first_token = time.monotonic() - self._start
             self.mending.confirm()
 
-    def finish(
-        self,
-        status: CallStatus,
-        parts: Sequence[ChatCompletionsResponse] = (),
-        error: ConnectorError | None = None,
-    ) -> None:
+    def finish(self, status: CallStatus, rounds: Sequence["Round"] = (), error: ConnectorError | None = None) -> None:
+        """Make the report, once; `rounds` are the answers to its requests, one unless `n` was sent one by one."""
         with self._finishing:  # one thread may stop the call while another reads its answer
             if self.is_finished:
                 return
@@ -121,24 +98,32 @@ class Call:
         self.ended.set()
         if status is CallStatus.DONE:
             self.mending.confirm()
-        if self._on_call is not None:
-            self._on_call(
-                CallReport(
-                    request=self.mending.body,
-                    status=status,
-                    started_at=self._started_at,
-                    duration=time.monotonic() - self._start,
-                    time_to_first_token=self._first_token,
-                    response=joined(parts) if parts else None,
-                    error=error,
-                    attempts=self.attempts,
-                    adaptations=tuple(self.mending.applied),
-                    learnt=self.mending.learnt,
-                    outdated=self.mending.outdated,
-                    parts=tuple(parts if len(parts) > 1 else ()),
-                    url=self.account.url,
-                )
+        if self._on_call is None:
+            return
+        parts = parts_of(rounds)
+        self._on_call(
+            CallReport(
+                request=self.mending.body,
+                status=status,
+                started_at=self._started_at,
+                duration=time.monotonic() - self._start,
+                time_to_first_token=self._first_token,
+                response=joined(parts) if parts else None,
+                error=error,
+                attempts=self.attempts,
+                adaptations=tuple(self.mending.applied),
+                learnt=self.mending.learnt,
+                outdated=self.mending.outdated,
+                parts=tuple(parts if len(parts) > 1 else ()),
+                skipped_events=sum(each.assembly.skipped for each in rounds),
+                url=self.account.url,
             )
+        )
+
+
+def parts_of(rounds: Sequence["Round"]) -> list[ChatCompletionsResponse]:
+    """Return the answers received so far; of later requests only those that have begun."""
+    return [each.response() for number, each in enumerate(rounds) if number == 0 or each.has_begun]
 
 
 def _pause(failure: ConnectorError, attempts: int) -> float | None:

@@ -8,7 +8,7 @@ from openai import OpenAI
 
 from connector.adaptation import Adaptations
 from connector.answer import joined
-from connector.call import Call
+from connector.call import Call, parts_of
 from connector.chat_completions import (
     ChatCompletionsRequest,
     ChatCompletionsResponse,
@@ -16,10 +16,11 @@ from connector.chat_completions import (
     text_of,
 )
 from connector.configuration import Configuration
-from connector.errors import ConnectorError
+from connector.errors import AnswerInterrupted, ConnectorError
 from connector.identity import signed_in
 from connector.mending import Mending
 from connector.report import CallReport, CallStatus
+from connector.round import Round
 from connector.sdk import keyless_client, sync_sdk
 from connector.stream import AnswerStream
 from connector.transport import TIMEOUT, shared_http_client
@@ -75,19 +76,21 @@ class Client:
     def call_api(self, request: ChatCompletionsRequest) -> ChatCompletionsResponse:
         """Send a full request and return the full response."""
         call = self._call(request)
-        parts: list[ChatCompletionsResponse] = []
+        rounds: list[Round] = []
         try:
             call.account = signed_in(self.configuration, self._token)
-            while len(parts) < call.mending.choices:
-                parts.append(call.completion(self._send(call, stream=False)))
+            while len(rounds) < call.mending.choices:
+                rounds.append(Round(call, self._send(call, stream=False)))
+                rounds[-1].read()
         except ConnectorError as error:
-            call.finish(CallStatus.FAILED, parts, error)
+            is_cut = isinstance(error, AnswerInterrupted)
+            call.finish(CallStatus.INTERRUPTED if is_cut else CallStatus.FAILED, rounds, error)
             raise
         except BaseException:  # the program is exiting
-            call.finish(CallStatus.STOPPED, parts)
+            call.finish(CallStatus.STOPPED, rounds)
             raise
-        call.finish(CallStatus.DONE, parts)
-        return joined(parts)
+        call.finish(CallStatus.DONE, rounds)
+        return joined(parts_of(rounds))
 
     def stream(self, request: ChatCompletionsRequest, *, ended: threading.Event | None = None) -> AnswerStream:
         """Send a full request and return its streamed answer. Use the stream in a `with` block, or close it.

@@ -1,4 +1,5 @@
-"""Calculates the cost of a call from its tokens: by a configuration's own prices, else by the list of `genai-prices`.
+"""The cost of a call: as the provider reports it, else from its tokens by a configuration's own prices, else by the list
+of `genai-prices`.
 
 An unknown cost is None, never 0: the server or the model is not on the list, or the call reported no tokens. The list,
 https://github.com/pydantic/genai-prices, is part of the installed package: it is as old as the package, and no server
@@ -6,6 +7,7 @@ is called.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -15,13 +17,16 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from connector.chat_completions import ChatCompletionsResponse
+from connector.chat_completions import ChatCompletionsResponse, Usage
 from connector.errors import InvalidConfiguration
 from connector.report import CallReport
+from connector.usage import counted, tokens_of
 from connector.value import Value
 
 _Dollars = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 _MILLION = 1_000_000
+_MOST_DOLLARS = 100_000
+"""For one call; a provider that reports more counts in another unit."""
 
 
 class Price(Value):
@@ -63,7 +68,7 @@ class Cost:
     amount: Decimal
     """US dollars."""
     source: str
-    """`own price`, or the list with its version and the model on it."""
+    """`reported by the provider`, `own price`, or the list with its version and the model on it."""
     day: date | None
     """The day of the list price; for an own price, the day on which it was entered."""
 
@@ -72,7 +77,10 @@ class Cost:
 
 
 def cost_of(report: CallReport, own: Price | None = None) -> Cost | None:
-    """Return the cost of this call, by `own` prices if given. None if there is no price or the tokens are unknown."""
+    """Return the cost of this call: as the provider reported it, else by `own` prices if given, else by the list.
+
+    None if there is no price or the tokens are unknown.
+    """
     # Choices that were requested one by one are separate requests, each with its own cost.
     answers = report.parts or ((report.response,) if report.response else ())
     costs = [_cost_of_one(report, answer, own) for answer in answers]
@@ -82,25 +90,26 @@ def cost_of(report: CallReport, own: Price | None = None) -> Cost | None:
     return Cost(sum((cost.amount for cost in known), Decimal()), known[0].source, known[0].day)
 
 
-def tokens_of(usage: object, *path: str) -> int | None:
-    """Return a number of tokens in the SDK's `Usage`, for example at `"prompt_tokens_details", "cached_tokens"`.
-
-    None if the provider did not send a valid number.
-    """
-    for name in path:
-        usage = getattr(usage, name, None)
-    return usage if type(usage) is int and 0 <= usage < 2**31 else None
-
-
 def _cost_of_one(report: CallReport, answer: ChatCompletionsResponse, own: Price | None) -> Cost | None:
-    usage = answer.usage
+    usage = counted(answer.usage)
+    if (reported := _reported_cost(answer.usage)) is not None:
+        return Cost(reported, "reported by the provider", report.started_at.date())
     prompt, completion = tokens_of(usage, "prompt_tokens"), tokens_of(usage, "completion_tokens")
-    if prompt is None or completion is None:
+    if usage is None or prompt is None or completion is None:
         return None
     if own is None:
-        return _list_price(report, answer, prompt, completion)
+        return _list_price(report, answer, usage, prompt, completion)
     cached = tokens_of(usage, "prompt_tokens_details", "cached_tokens") or 0
     return Cost(own.of(prompt, completion, cached), "own price", own.since)
+
+
+def _reported_cost(usage: Usage | None) -> Decimal | None:
+    """The US dollars that the provider states in its usage, as OpenRouter does; Perplexity states a `total_cost`."""
+    cost = getattr(usage, "cost", None)
+    cost = cost.get("total_cost") if isinstance(cost, Mapping) else cost
+    if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 <= cost <= _MOST_DOLLARS:
+        return None
+    return Decimal(str(cost))
 
 
 def cost_of_prompt(url: str, model: str, tokens: int, own: Price | None = None) -> Cost | None:
@@ -123,7 +132,7 @@ def context_window(url: str, model: str) -> int | None:
 
 
 def _list_price(
-    report: CallReport, answer: ChatCompletionsResponse, prompt_tokens: int, completion_tokens: int
+    report: CallReport, answer: ChatCompletionsResponse, usage: Usage, prompt_tokens: int, completion_tokens: int
 ) -> Cost | None:
     # The model that answered: on Azure, the requested one is a deployment, which can have any name.
     model, tier = getattr(answer, "model", None), getattr(answer, "service_tier", None)
@@ -136,22 +145,22 @@ def _list_price(
         "output_audio_tokens": ("completion_tokens_details", "audio_tokens"),
         "output_reasoning_tokens": ("completion_tokens_details", "reasoning_tokens"),
     }
-    counts = {name: tokens_of(answer.usage, *path) for name, path in details.items()}
+    counts = {name: tokens_of(usage, *path) for name, path in details.items()}
     counts |= {"input_tokens": prompt_tokens, "output_tokens": completion_tokens}
     known = {name: count for name, count in counts.items() if count}
     return _listed(report.url, model, known, report.started_at, tier if isinstance(tier, str) else None)
 
 
 def _listed(url: str, model: str, counts: dict[str, int], at: datetime, tier: str | None) -> Cost | None:
-    from genai_prices import Usage, calc_price  # takes 0.1 s, and not every program needs it
+    import genai_prices  # takes 0.1 s, and not every program needs it
     from genai_prices.data_snapshot import get_snapshot
 
     try:
         provider = get_snapshot().find_provider(None, None, url)
         if not _is_at(url, provider.api_pattern):
             return None
-        found = calc_price(
-            Usage(**counts),
+        found = genai_prices.calc_price(
+            genai_prices.Usage(**counts),
             model,
             provider_id=provider.id,
             genai_request_timestamp=at,

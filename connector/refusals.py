@@ -61,6 +61,10 @@ _SENTENCES = {
         "{host} returned a web page instead of an API response.",
         "Check the endpoint. If it is right, a sign-in page or a proxy may intercept the requests.",
     ),
+    "no_choice": (
+        "{host} sent an answer without a choice.",
+        "Try again. If it happens again, check whether the server offers chat completions.",
+    ),
     ContentFiltered.kind: ("The content filter blocked this prompt{found}.", "Rephrase it."),
     KeyRefused.kind: ("{host} did not accept the key{status}.", "{check_the_key}"),
     QuotaExceeded.kind: (
@@ -129,9 +133,11 @@ def explain_status(
     return error
 
 
-def unreadable(content_type: str, configuration: Configuration, *, request_id: str | None = None) -> UnreadableAnswer:
-    """Return the error for a response with status 200 that is not a chat completion."""
-    reason = "web_page" if "html" in content_type else ""
+def unreadable(
+    content_type: str, configuration: Configuration, *, request_id: str | None = None, reason: str = ""
+) -> UnreadableAnswer:
+    """Return the error for a response with status 200 that is not a chat completion. `reason`: `no_choice` or none."""
+    reason = reason or ("web_page" if "html" in content_type else "")
     sentence, advice = _SENTENCES[reason or UnreadableAnswer.kind]
     error = UnreadableAnswer(sentence.format(host=host_of(configuration)), advice=advice, request_id=request_id)
     error.reason = reason

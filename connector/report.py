@@ -9,6 +9,7 @@ from typing import Any
 from connector.adaptation import Adaptation
 from connector.chat_completions import ChatCompletionsResponse, Usage
 from connector.errors import ConnectorError
+from connector.usage import counted
 
 
 class CallStatus(StrEnum):
@@ -55,15 +56,15 @@ class CallReport:
     """Earlier adaptations that turned out to be no longer true."""
     parts: tuple[ChatCompletionsResponse, ...] = ()
     """The separate answers that make up the response, where its choices were requested one by one."""
+    skipped_events: int = 0
+    """How many events of a stream could not be read. What came before and after them is in the response."""
     url: str = ""
     """The URL it was sent to."""
 
     @property
     def usage(self) -> Usage | None:
-        """The token usage the provider reported; None means unknown, not zero."""
-        usage = self.response.usage if self.response else None
-        counts = [getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
-        return usage if any(isinstance(count, int) for count in counts) else None
+        """The token usage the provider reported, see `usage.counted`; None means unknown, not zero."""
+        return counted(self.response.usage) if self.response else None
 
     @property
     def usage_source(self) -> UsageSource:

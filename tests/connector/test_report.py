@@ -35,7 +35,7 @@ def test_a_report_contains_the_request_and_the_response(
     assert report.status is CallStatus.DONE
     assert report.response is response
     assert report.error is None
-    assert report.usage is response.usage is not None
+    assert report.usage == response.usage is not None
     assert report.usage_source is UsageSource.REPORTED
     assert report.request_id == "req-test-0001"
     assert before <= report.started_at <= datetime.now(UTC)

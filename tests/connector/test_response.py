@@ -19,8 +19,8 @@ from connector import (
     text_of,
 )
 from tests.connector.conftest import REQUEST, account, each_form
-from tests.provider.answers import completion
-from tests.provider.server import ProviderServer, Reply
+from tests.provider.answers import chunk, completion, usage
+from tests.provider.server import Chunks, ProviderServer, Reply
 
 GOLDEN: dict[str, Any] = {
     "id": "chatcmpl-9Xk2",
@@ -225,9 +225,36 @@ def test_other_responses_are_not_accepted_as_chat_completions(
     assert [each.status for each in reports] == [CallStatus.FAILED] * 2
 
 
-def test_an_answer_without_choices_is_empty(server: ProviderServer, client: Client) -> None:
-    server.next(Reply(200, completion("x", choices=[])))
-    assert client.execute_without_history("Hi") == ""
+@pytest.mark.parametrize(
+    "choices", [[], [choice(index=1)], [{"index": 0, "text": "Hello", "finish_reason": "stop"}]], ids=str
+)
+def test_an_answer_without_a_first_choice_is_an_error_and_its_tokens_are_reported(
+    server: ProviderServer, client: Client, reports: list[CallReport], choices: list[Any]
+) -> None:
+    body = completion("x", choices=choices, usage=usage(3, "one"))
+    server.next(Reply(200, body), Reply(200, body))
+    with pytest.raises(UnreadableAnswer, match="sent an answer without a choice"):
+        client.call_api(REQUEST)
+    with (
+        pytest.raises(UnreadableAnswer, match="sent an answer without a choice") as caught,
+        client.stream(REQUEST) as s,
+    ):
+        list(s)
+    assert caught.value.reason == "no_choice"
+    assert [each.status for each in reports] == [CallStatus.FAILED] * 2
+    assert [each.usage.total_tokens if each.usage else None for each in reports] == [4, 4]
+
+
+@pytest.mark.parametrize("choices", [[], [choice(index=1)], [{"index": 0, "text": "Hello", "finish_reason": "stop"}]])
+def test_a_stream_without_a_first_choice_is_an_error(
+    server: ProviderServer, client: Client, reports: list[CallReport], choices: list[Any]
+) -> None:
+    changed = [{("delta" if name == "message" else name): value for name, value in each.items()} for each in choices]
+    server.next(Chunks([chunk(choices=changed), chunk(choices=[], usage=usage(3, "one"))]))
+    with pytest.raises(UnreadableAnswer, match="sent an answer without a choice"):
+        list(client.stream(REQUEST))
+    assert reports[0].usage is not None
+    assert reports[0].usage.total_tokens == 4
 
 
 def test_filtered_content_is_reported_by_category() -> None:

@@ -345,9 +345,7 @@ def test_a_stream_that_breaks_off_is_interrupted_and_its_partial_text_is_kept(
     assert list(stream) == []
 
 
-@pytest.mark.parametrize(
-    "chunks", [[], [chunk(choices=[])], ['data: {"choices": [{"index": 0, "delta": {"content": "A"}}]}']]
-)
+@pytest.mark.parametrize("chunks", [[], [chunk(choices=[])], ['data: {"choices": [{"index": 0, "delta": {"con']])
 def test_a_stream_without_an_answer_is_an_error(
     server: ProviderServer, client: Client, reports: list[CallReport], chunks: list[Any]
 ) -> None:
@@ -357,8 +355,19 @@ def test_a_stream_without_an_answer_is_an_error(
     assert reports[0].status is CallStatus.FAILED
 
 
-def test_done_without_a_finish_reason_is_an_interruption(server: ProviderServer, client: Client) -> None:
-    server.next(Chunks([chunk("Hello")]))
+@pytest.mark.parametrize("last", ["Hello", {"reasoning": "Hm"}, {"tool_calls": [{"function": {"name": "f"}}]}])
+def test_an_answer_without_a_finish_reason_is_complete_when_done_is_received(
+    server: ProviderServer, client: Client, reports: list[CallReport], last: Any
+) -> None:
+    server.next(Chunks([chunk(last) if isinstance(last, str) else delta(**last)]))
+    stream = client.stream(REQUEST)
+    assert [text for _, _, text in stream.deltas()] == ["Hello" if last == "Hello" else last.get("reasoning", "")]
+    assert reports[0].status is CallStatus.DONE
+    assert [each.finish_reason for each in stream.response.choices] == [None]
+
+
+def test_done_without_any_text_is_an_interruption(server: ProviderServer, client: Client) -> None:
+    server.next(Chunks([chunk(role="assistant")]))
     with pytest.raises(AnswerInterrupted):
         list(client.stream(REQUEST))
 
@@ -375,16 +384,6 @@ def test_done_without_a_finish_reason_is_an_interruption(server: ProviderServer,
         ('data: {"error": {"code": "rate_limit_exceeded"}}\n\n', RateLimited, "in a minute"),
         ('data: {"error": {"code": "invalid_api_key"}}\n\n', KeyRefused, "did not accept the key"),
         ('data: {"error": {"code": "content_filter"}}\n\n', ContentFiltered, "Rephrase it"),
-        ("data: {broken\n\n", UnreadableAnswer, "not a chat completion"),
-        ("data: null\n\n", UnreadableAnswer, "not a chat completion"),
-        ("data: []\n\n", UnreadableAnswer, "not a chat completion"),
-        ('data: "Hello"\n\n', UnreadableAnswer, "not a chat completion"),
-        (b'data: {"choices": [{"delta": {"content": "\xff\xfe"}}]}\n\n', UnreadableAnswer, "not a chat completion"),
-        ('data: {"choices": [{"delta": {"content": "\\ud800"}}]}\n\n', UnreadableAnswer, "not a chat completion"),
-        ('data: {"choices": ["Hello"]}\n\n', UnreadableAnswer, "not a chat completion"),
-        ('data: {"choices": [{"index": "one", "delta": {}}]}\n\n', UnreadableAnswer, "not a chat completion"),
-        ('data: {"choices": [{"delta": {"tool_calls": [{"index": "a"}]}}]}\n\n', UnreadableAnswer, "not a chat"),
-        ("data: " + "[" * 5000 + "\n\n", UnreadableAnswer, "not a chat completion"),
     ],
     ids=lambda value: str(value)[:60],
 )
@@ -407,6 +406,41 @@ def test_an_error_inside_a_stream_has_a_sentence_and_the_partial_text_is_kept(
     assert report.error is caught.value
     assert report.request_id == "req-test-0001"
     assert report.status is (CallStatus.INTERRUPTED if stream.response.choices else CallStatus.FAILED)
+
+
+UNREADABLE = [
+    "data: {broken\n\n",
+    "data: null\n\n",
+    "data: []\n\n",
+    'data: "Hello"\n\n',
+    'data: {"choices": ["Hello"]}\n\n',
+    'data: {"choices": [{"index": "one", "delta": {}}]}\n\n',
+    'data: {"choices": [{"delta": {"tool_calls": [{"index": "a"}]}}]}\n\n',
+    'data: {"choices": [{"delta": "Hello"}]}\n\n',
+    "data: " + "[" * 5000 + "\n\n",
+]
+
+
+@pytest.mark.parametrize("event", UNREADABLE, ids=lambda event: event[:60])
+def test_an_event_that_cannot_be_read_costs_that_event_only(
+    server: ProviderServer, client: Client, reports: list[CallReport], event: str
+) -> None:
+    for place in range(3):
+        chunks: list[Any] = [chunk("Hel"), chunk("lo"), LAST]
+        server.next(Chunks([*chunks[:place], event, *chunks[place:]]))
+        stream = client.stream(REQUEST)
+        assert "".join(stream) == text_of(stream.response) == "Hello"
+        assert (reports[-1].status, reports[-1].skipped_events) == (CallStatus.DONE, 1)
+
+
+@pytest.mark.parametrize("event", UNREADABLE, ids=lambda event: event[:60])
+def test_a_stream_in_which_nothing_can_be_read_is_unreadable(
+    server: ProviderServer, client: Client, reports: list[CallReport], event: str
+) -> None:
+    server.next(Chunks([event, event]))
+    with pytest.raises(UnreadableAnswer, match="not a chat completion"):
+        list(client.stream(REQUEST))
+    assert (reports[0].status, reports[0].skipped_events) == (CallStatus.FAILED, 2)
 
 
 def test_a_silent_stream_ends_after_the_timeout(server: ProviderServer, reports: list[CallReport]) -> None:

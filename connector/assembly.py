@@ -1,0 +1,358 @@
+"""Assembles the chunks of a streamed answer.
+
+Servers deviate from the reference: chunks without choices (Azure's first chunk, the chunk with the usage), a choice
+without delta, a null index, usage twice or never, an unknown finish reason, the whole answer repeated at the end,
+events of their own between the chunks. All of these are accepted, no text is lost or doubled, and no missing value is
+made up.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jiter
+from openai.types.chat import ChatCompletion
+
+from connector.answer import parse_completion
+from connector.events import DONE
+from connector.parts import text_and_thinking
+from connector.texts import Text, Thinking, without_thinking
+from connector.tolerant import parsed_tolerantly, whole_characters, without_last_half
+from connector.tool_calls import ToolCalls, index_of
+from connector.usage import fuller, usage_in
+
+Piece = tuple[int, str, str]
+"""A new piece of an answer: the index of its choice, its kind, its text."""
+_CONTENT = (("content", "content"),)
+_REASONING = ("reasoning_content", "reasoning")
+_TEXTS = (*_CONTENT, *(("reasoning", name) for name in _REASONING), ("refusal", "refusal"))
+_KNOWN_OF_CHUNK = {
+    *("id", "object", "created", "model", "system_fingerprint", "service_tier", "choices", "usage", "obfuscation"),
+}
+_KNOWN_OF_CHOICE = {"index", "delta", "message", "finish_reason", "logprobs", "usage"}
+_KNOWN_OF_DELTA = {"role", "tool_calls", *(name for _, name in _TEXTS)}
+
+
+def error_in(data: Mapping[str, Any]) -> object:
+    """Return what an answer without choices may say about an error; None if it says nothing.
+
+    Some servers send the error in a field `error`, others send it bare, FastAPI sends `detail`.
+    """
+    is_bare = any(data.get(name) for name in ("message", "detail", "errors", "error_msg", "msg"))
+    return data.get("error") or (data if is_bare else None)
+
+
+class Assembly:
+    """The chunks of one streamed answer, each choice by its index."""
+
+    def __init__(self) -> None:
+        self._head: dict[str, Any] = {}
+        self._last_head: tuple[Any, ...] = ()
+        self._choices: dict[int, _Choice] = {}
+        self._usage: dict[str, Any] | None = None
+        self._rest: dict[str, Any] = {}
+        self._halves: dict[tuple[int, str], str] | None = None
+        """The half characters at the end of what was sent of each choice and kind; None before the first."""
+        self.is_done = False
+        """Whether [DONE] was received."""
+        self.skipped = 0
+        """The number of events that could not be read."""
+        self.error: object = None
+        """The error that the provider sent in the stream; None without an error."""
+        self.remark: object = None
+        """A message that is no chunk: an error if nothing follows it."""
+
+    def add(self, event: bytes) -> list[Piece]:
+        """Add one event and return its new pieces. An event that cannot be read is skipped and counted."""
+        try:
+            chunk = jiter.from_json(event)
+        except ValueError:
+            return self._add_inexact(event)
+        return self._add_chunk(chunk, getattr(event, "name", ""))
+
+    def _add_inexact(self, event: bytes) -> list[Piece]:
+        """Add an event that is not exactly one JSON value."""
+        if event.startswith(DONE):
+            self.is_done = True
+            return []
+        lines = event.split(b"\n")
+        if len(lines) > 1 and all(line.startswith((b"{", DONE)) for line in lines):
+            return [piece for line in lines for piece in self.add(line)]  # events without blank lines between them
+        try:
+            chunk = parsed_tolerantly(event)
+        except ValueError:
+            chunk = None
+        if self._halves is None:
+            self._halves = {}
+        return self._add_chunk(chunk, getattr(event, "name", ""))
+
+    def _add_chunk(self, chunk: Any, name: str) -> list[Piece]:
+        new: list[Piece] = []
+        if not isinstance(chunk, dict):
+            self.skipped += name in ("", "message")
+            return new
+        choices = chunk.get("choices")
+        if not choices or "error" in chunk:
+            self._note(chunk, name)
+            if "choices" not in chunk and name not in ("", "message"):  # an event of the server's own
+                return new
+        self._add_head(chunk)
+        if type(usage := chunk.get("usage")) is dict:
+            self._usage = fuller(self._usage, usage)
+        for choice in choices if isinstance(choices, list) else ():
+            try:
+                self._add_choice(choice, new)
+            except (ValueError, TypeError, AttributeError):  # a value of another type; the other choices are read
+                self.skipped += 1
+        if new:
+            self.remark = None
+        return new if self._halves is None else self._without_halves(new, self._halves)
+
+    def _note(self, chunk: dict[str, Any], name: str) -> None:
+        """Keep what a chunk without choices says about an error."""
+        said = error_in(chunk)
+        if "choices" in chunk and not chunk.get("error"):
+            return
+        if chunk.get("error") or name == "error" or "error" in (chunk.get("object"), chunk.get("type")):
+            self.error = said or chunk
+        elif said is not None:
+            self.remark = said
+
+    def _add_head(self, chunk: dict[str, Any]) -> None:
+        head = (chunk.get("id"), chunk.get("model"), chunk.get("system_fingerprint"), chunk.get("service_tier"))
+        if not _KNOWN_OF_CHUNK.issuperset(chunk):
+            self._rest |= {name: value for name, value in chunk.items() if name not in _KNOWN_OF_CHUNK}
+            if "x_groq" in chunk and (found := usage_in({"x_groq": chunk["x_groq"]})):
+                self._usage = fuller(self._usage, found["usage"])
+        if head == self._last_head:
+            return
+        self._last_head = head
+        for name in ("id", "created", "model", "system_fingerprint", "service_tier"):
+            # Azure's chunks with filter results have empty ids.
+            if chunk.get(name):
+                self._head[name] = chunk[name]
+
+    def _add_choice(self, choice: dict[str, Any], new: list[Piece]) -> None:
+        index = choice.get("index") or 0
+        if type(index) is not int:
+            index = index_of(choice)
+        if "text" in choice and "delta" not in choice and "message" not in choice:
+            return  # a choice of the legacy completions
+        if type(usage := choice.get("usage")) is dict:
+            self._usage = fuller(self._usage, usage)
+        kept = self._choices.get(index) or _Choice(index)
+        try:
+            kept.add(choice, new)
+        except (ValueError, TypeError, AttributeError):
+            if kept.has_text:
+                self._choices[index] = kept
+            raise
+        self._choices[index] = kept
+
+    def _without_halves(self, new: list[Piece], halves: dict[tuple[int, str], str]) -> list[Piece]:
+        """Join the halves of characters in these pieces, and hold a first half back until the second comes."""
+        whole: list[Piece] = []
+        for index, kind, text in new:
+            text, half = without_last_half(halves.pop((index, kind), "") + text)
+            if half:
+                halves[index, kind] = half
+            if text:
+                whole.append((index, kind, whole_characters(text)))
+        return whole
+
+    def end(self) -> list[Piece]:
+        """Return the pieces that were held back, once nothing follows."""
+        new = [piece for choice in self._choices.values() for piece in choice.end()]
+        if self._halves is None:
+            return new
+        halves, self._halves = self._halves, {}
+        new = self._without_halves(new, halves)
+        return [*new, *((index, kind, whole_characters(half)) for (index, kind), half in halves.items())]
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any part of a choice was received."""
+        return bool(self._choices)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether any text or tool call was received."""
+        return any(choice.has_text for choice in self._choices.values())
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every choice that began has a finish reason; after [DONE], one finish reason or any text is enough.
+
+        Some gateways send a finish reason for the first choice only, some servers send none.
+        """
+        choices = self._choices.values()
+        if self.is_done:
+            return (self.has_text and self.remark is None) or any(choice.finish_reason for choice in choices)
+        return bool(choices) and all(choice.finish_reason for choice in choices)
+
+    def completion(self) -> ChatCompletion:
+        """Return the received part as one answer. A choice that has not ended has no finish reason."""
+        try:
+            return parse_completion(self._answer(whole=True))
+        except ValueError:  # some other field has an invalid value; keep the text
+            return parse_completion(self._answer(whole=False))
+
+    def _answer(self, *, whole: bool) -> dict[str, Any]:
+        head = {"id": "", "created": 0, "model": "", "object": "chat.completion", **self._head}
+        choices = [kept.whole(with_rest=whole) for _, kept in sorted(self._choices.items())]
+        answer = {**head, "choices": choices, "usage": self._usage if whole else None}
+        answer = {**self._rest, **answer} if whole else answer
+        return answer if self._halves is None else whole_characters(answer)
+
+
+class _Choice:
+    """The received part of one choice."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.text: dict[str, Text] = {}
+        self.tool_calls = ToolCalls()
+        self.finish_reason: str | None = None
+        self._thinking = Thinking()
+        self._shown_reasoning = ""
+        """The field whose reasoning is returned as pieces, where a server fills two."""
+        self._has_delta = False
+        self._logprobs: dict[str, list[Any] | None] = {}
+        self._message: dict[str, Any] = {}
+        """Other fields of the message: audio, annotations, the old function_call, unknown fields."""
+        self._rest: dict[str, Any] = {}
+        """Other fields of the choice, for example Azure's content filter results."""
+
+    @property
+    def has_text(self) -> bool:
+        return bool(self.text or self.tool_calls)
+
+    def add(self, choice: dict[str, Any], new: list[Piece]) -> None:
+        """Add the choice of one chunk and append its new pieces to `new`."""
+        # An annotation may follow the last chunk with a null finish reason.
+        is_last = isinstance(reason := choice.get("finish_reason"), str) and reason != ""
+        if is_last:
+            self.finish_reason = reason
+        if len(choice) > 4:
+            self._rest |= {name: value for name, value in choice.items() if name not in _KNOWN_OF_CHOICE}
+        if delta := choice.get("delta"):
+            self._has_delta = True
+            self._add_delta(delta, new, is_last=is_last)
+        if message := choice.get("message"):
+            self._add_message(message, new)
+        if choice.get("logprobs"):
+            self._add_logprobs(choice["logprobs"])
+
+    def _add_delta(self, delta: dict[str, Any], new: list[Piece], *, is_last: bool) -> None:
+        if isinstance(delta.get("content"), list):
+            delta = {**delta, **text_and_thinking(delta["content"])}
+        for kind, name in _TEXTS if len(delta) > 1 or "content" not in delta else _CONTENT:
+            if isinstance(text := delta.get(name), str) and text:
+                if name not in self.text:
+                    self.text[name] = Text()
+                fresh = self.text[name].add(text, is_last=is_last)
+                if fresh and (kind != "reasoning" or self._is_shown(name, delta)):
+                    self._tell(kind, fresh, new)
+        if len(delta) > 1 or "content" not in delta:
+            _merge(self._message, {name: value for name, value in delta.items() if name not in _KNOWN_OF_DELTA})
+        if calls := delta.get("tool_calls"):
+            texts = self.tool_calls.add([calls] if isinstance(calls, dict) else calls, is_last=is_last)
+            new.extend((self.index, "tool_call", text) for text in texts)
+
+    def _is_shown(self, name: str, delta: dict[str, Any]) -> bool:
+        """Whether reasoning in this field is returned: some servers send each piece in two fields."""
+        self._shown_reasoning = self._shown_reasoning or name
+        return name == self._shown_reasoning or not delta.get(self._shown_reasoning)
+
+    def _tell(self, kind: str, text: str, new: list[Piece]) -> None:
+        if kind != "content" or self._thinking.is_over:
+            new.append((self.index, kind, text))
+        else:
+            new.extend((self.index, *piece) for piece in self._thinking.add(text))
+
+    def _add_message(self, message: dict[str, Any], new: list[Piece]) -> None:
+        """Add a message that a server sends instead of a delta, or that repeats the whole answer at the end."""
+        if not self._has_delta:
+            self._add_delta(message, new, is_last=False)
+            return
+        if isinstance(message.get("content"), list):
+            message = {**message, **text_and_thinking(message["content"])}
+        for kind, name in _TEXTS:
+            if isinstance(text := message.get(name), str) and not self._is_known_reasoning(kind, text):
+                fresh = self.text.setdefault(name, Text()).extend_to(text)
+                if fresh:
+                    self._tell(kind, fresh, new)
+        if message.get("tool_calls") and not self.tool_calls:
+            new.extend((self.index, "tool_call", text) for text in self.tool_calls.add(message["tool_calls"]))
+        rest = {name: value for name, value in message.items() if name not in _KNOWN_OF_DELTA}
+        self._message = {**rest, **self._message}
+
+    def _is_known_reasoning(self, kind: str, text: str) -> bool:
+        return kind == "reasoning" and any(name in self.text and self.text[name].whole == text for name in _REASONING)
+
+    def _add_logprobs(self, logprobs: dict[str, Any]) -> None:
+        for name, tokens in logprobs.items():
+            so_far = self._logprobs.get(name)
+            if so_far is None:
+                self._logprobs[name] = list(tokens) if tokens is not None else None
+            else:
+                so_far.extend(tokens or ())
+
+    def end(self) -> Iterator[Piece]:
+        """Yield the pieces that were held back."""
+        new: list[Piece] = []
+        for kind, name in _TEXTS:
+            if name in self.text and (text := self.text[name].end()):
+                self._tell(kind, text, new)
+        new.extend((self.index, *piece) for piece in self._thinking.end())
+        new.extend((self.index, "tool_call", text) for text in self.tool_calls.end())
+        yield from new
+
+    def whole(self, *, with_rest: bool) -> dict[str, Any]:
+        """Return the choice of a complete answer; without the rest, only what every answer has."""
+        text = {name: written.whole for name, written in list(self.text.items())}
+        thought, content = without_thinking(text.get("content", ""))
+        if "content" in text:
+            text["content"] = content
+        if thought:
+            text["reasoning_content"] = text.get("reasoning_content", "") + thought
+        message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None, **text}
+        if self.tool_calls:
+            message["tool_calls"] = self.tool_calls.whole()
+        choice = {"index": self.index, "finish_reason": self.finish_reason, "logprobs": None, "message": message}
+        if not with_rest:
+            return choice
+        return {**self._rest, **choice, "logprobs": self._logprobs or None, "message": {**self._message, **message}}
+
+
+def _merge(kept: dict[str, Any], new: dict[str, Any]) -> None:
+    """Merge a piece: texts are joined, objects merged, lists joined or merged by index, other values replaced."""
+    for name, value in new.items():
+        so_far = kept.get(name)
+        if isinstance(so_far, dict) and isinstance(value, dict):
+            _merge(so_far, value)
+        elif isinstance(so_far, list) and isinstance(value, list):
+            kept[name] = _merged_lists(so_far, value)
+        elif isinstance(so_far, str) and isinstance(value, str) and name not in ("id", "type", "name", "format"):
+            kept[name] = so_far + value
+        elif value is not None or name not in kept:
+            kept[name] = value
+
+
+def _merged_lists(so_far: list[Any], new: list[Any]) -> list[Any]:
+    """Join two lists. A part of a text that is numbered like the last one, as in OpenRouter's `reasoning_details`,
+    continues it.
+    """
+    merged = list(so_far)
+    for value in new:
+        if merged and _is_continued(merged[-1], value):
+            merged[-1] = {**merged[-1]}
+            _merge(merged[-1], value)
+        else:
+            merged.append(value)
+    return merged
+
+
+def _is_continued(last: Any, value: Any) -> bool:
+    if not isinstance(last, dict) or not isinstance(value, dict) or not isinstance(value.get("index"), int):
+        return False
+    return (last.get("index"), last.get("type")) == (value["index"], value.get("type"))

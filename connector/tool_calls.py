@@ -1,0 +1,156 @@
+"""Puts the tool calls of a streamed answer together, however a server numbers and names them.
+
+OpenAI numbers the calls of an answer and sends the id and the name of each once. Other servers number all of them 0 or
+none, leave ids out, repeat the name in each piece, or send the arguments as an object.
+"""
+
+import json
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+from connector.texts import Text
+
+_KNOWN = {"index", "id", "type", "function", "custom"}
+
+
+class ToolCalls:
+    """The tool calls of one choice."""
+
+    def __init__(self) -> None:
+        self._calls: list[_ToolCall] = []
+        self._current: dict[int, _ToolCall] = {}
+        """The call that was continued last under each index."""
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def add(self, pieces: Sequence[dict[str, Any]], *, is_last: bool = False) -> list[str]:
+        """Add the pieces of one delta and return the new text of their arguments. Raises ValueError for an index that
+        is no number.
+        """
+        new, touched = list[str](), list[_ToolCall]()
+        for piece in pieces:
+            call = self._call_of(piece, touched)
+            touched.append(call)
+            new.append(call.add(piece, is_last=is_last))
+        return new
+
+    def _call_of(self, piece: dict[str, Any], touched: list["_ToolCall"]) -> "_ToolCall":
+        id, is_numbered = _id_of(piece), piece.get("index") is not None
+        index = index_of(piece)
+        current = self._current.get(index) if is_numbered else self._calls[-1] if self._calls else None
+        if current is None:
+            return self._begin(index, piece)
+        if id and current.id and id != current.id:
+            known = [call for call in self._calls if call.id == id]
+            return known[0] if known else self._begin(index, piece)
+        if not id and current.is_ended_by(piece, is_second=current in touched):
+            return self._begin(index, piece)
+        return current
+
+    def _begin(self, index: int, piece: dict[str, Any]) -> "_ToolCall":
+        call = _ToolCall(index, is_custom="custom" in piece or piece.get("type") == "custom")
+        self._calls.append(call)
+        self._current[index] = call
+        return call
+
+    def end(self) -> list[str]:
+        """Return the text of the arguments that was held back, once nothing follows."""
+        return [text for call in self._calls if (text := call.arguments.end())]
+
+    def whole(self) -> list[dict[str, Any]]:
+        """Return the calls, sorted by index."""
+        calls = [call.whole() for call in sorted(self._calls, key=lambda call: call.index)]
+        return with_ids(calls)
+
+
+class _ToolCall:
+    def __init__(self, index: int, *, is_custom: bool) -> None:
+        self.index = index
+        self.id = ""
+        self.name = ""
+        self.arguments = Text()
+        self._kind, self._arguments = ("custom", "input") if is_custom else ("function", "arguments")
+        self._rest: dict[str, Any] = {}
+        self._rest_of_function: dict[str, Any] = {}
+
+    def is_ended_by(self, piece: dict[str, Any], *, is_second: bool) -> bool:
+        """Whether a piece under the same index and without an id begins another call. `is_second`: the same delta
+        holds another piece of this call.
+        """
+        function = piece.get(self._kind) or {}
+        name, arguments = function.get("name"), _text_of(function.get(self._arguments))
+        if not name:
+            return False
+        so_far = self.arguments.whole
+        if not so_far:  # the next part of the name, unless the piece looks like the first of a call
+            return is_second or (name != self.name and not {"id", "type"}.isdisjoint(piece))
+        if name != self.name:
+            return True
+        return bool(arguments) and arguments != so_far and _is_json(so_far)
+
+    def add(self, piece: dict[str, Any], *, is_last: bool) -> str:
+        """Add a piece and return the new text of the arguments."""
+        function = piece.get(self._kind) or {}
+        self.id = _id_of(piece) or self.id
+        if (name := function.get("name")) and name != self.name:  # some servers repeat it in each piece
+            self.name += name
+        self._rest |= {name: value for name, value in piece.items() if name not in _KNOWN}
+        if len(function) > 2 or (function and not {"name", self._arguments}.issuperset(function)):
+            rest = {name: value for name, value in function.items() if name not in ("name", self._arguments)}
+            self._rest_of_function |= rest
+        arguments = _text_of(function.get(self._arguments))
+        if arguments.startswith(("{", "[")) and arguments == self.arguments.whole and _is_json(arguments):
+            return ""  # the whole call, repeated
+        return self.arguments.add(arguments, is_last=is_last) if arguments else ""
+
+    def whole(self) -> dict[str, Any]:
+        function = {"name": self.name, self._arguments: self.arguments.whole, **self._rest_of_function}
+        return {"id": self.id, "type": self._kind, self._kind: function, **self._rest}
+
+
+def as_sent(call: dict[str, Any]) -> dict[str, Any]:
+    """Return a call of a complete answer with its arguments as a text, also where the server sent an object."""
+    function = call.get("function")
+    if not isinstance(function, dict) or not isinstance(function.get("arguments"), dict | list):
+        return call
+    return {**call, "function": {**function, "arguments": _text_of(function["arguments"])}}
+
+
+def with_ids(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the calls, each with an id: without one, a call could not be answered. Made-up ids are `call_1`, ..."""
+    taken = {_id_of(call) for call in calls}
+    free = (id for number in count(1) if (id := f"call_{number}") not in taken)
+    return [{**call, "id": _id_of(call) or next(free)} for call in calls]
+
+
+def index_of(part: dict[str, Any]) -> int:
+    """Return the index of a choice or a tool call; some servers send null for the first, or digits as a text."""
+    index = part.get("index") or 0
+    if isinstance(index, str | float) and str(index).removesuffix(".0").isdecimal():
+        index = int(str(index).removesuffix(".0"))
+    if not isinstance(index, int):
+        raise ValueError("an index is not a number")
+    return index
+
+
+def _id_of(call: dict[str, Any]) -> str:
+    id = call.get("id")
+    return str(id) if isinstance(id, str | int) else ""
+
+
+def _text_of(arguments: Any) -> str:
+    if isinstance(arguments, str):
+        return arguments
+    return json.dumps(arguments, ensure_ascii=False) if isinstance(arguments, dict | list) else ""
+
+
+def _is_json(text: str) -> bool:
+    if not text.endswith(("}", "]")):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
