@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from connector.account import Account
-from connector.change import Body, change_of
+from connector.change import REASONING, Body, change_of
 from connector.chat_completions import ChatCompletionsRequest
 
 
@@ -14,7 +14,9 @@ class Adaptation:
     """One change that a model's requests need."""
 
     parameter: str
-    """Its name in the request; `role` is the role of a message, `tools` the reasoning effort beside tools."""
+    """Its name in the request; `role` is the role of a message, `tools` the reasoning effort beside tools, `reasoning`
+    the reasoning of earlier answers.
+    """
     value: str | float | None = None
     """The value that is not accepted; None where the parameter itself is not."""
     instead: str | None = None
@@ -62,6 +64,15 @@ def applied(adaptations: Iterable[Adaptation], body: Body) -> tuple[Body, list[A
         done.append(following)
 
 
+def adapted(
+    request: ChatCompletionsRequest, model: str, adaptations: Iterable[Adaptation], *, stream: bool = False
+) -> tuple[Body, list[Adaptation]]:
+    """Return the JSON of a request with the adaptations that apply to it, and these."""
+    every = tuple(adaptations)
+    is_reasoning_sent = any(each.parameter == REASONING for each in every)
+    return applied(every, request.body(model, stream=stream, reasoning=is_reasoning_sent))
+
+
 class Adaptations:
     """The changes that the models of one configuration need. Thread-safe; many clients may share it.
 
@@ -86,8 +97,8 @@ class Adaptations:
 
         Raises `InvalidRequest` when neither the request nor the account names a model.
         """
-        body = request.body(account.model_for(request.model))
-        return applied(self.of(str(body["model"])), body)[0]
+        model = account.model_for(request.model)
+        return adapted(request, model, self.of(model))[0]
 
     def learn(self, model: str, adaptations: Iterable[Adaptation], outdated: Collection[Adaptation] = ()) -> None:
         """Add changes that helped. Drop those that are `outdated`, replaced or reversed by them."""

@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | `Role` | sends messages under another role | `developer` as `system` |
 | `EffortBesideTools` | sets the reasoning effort beside tools | `reasoning_effort: none` |
+| `ReasoningSentBack` | contains the reasoning of earlier answers | `reasoning_content` |
 | `InnerLeftOut` | leaves out an option inside a parameter | `stream_options.include_usage` |
 | `Renamed` | sends a value under another name | `max_tokens` as `max_completion_tokens` |
 | `ValueReplaced` | sends another value | `reasoning_effort: high` as `medium` |
@@ -13,7 +14,12 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from connector.message import REASONING_FIELDS
+
 Body = dict[str, Any]
+
+REASONING = "reasoning"
+"""The parameter of an adaptation that sends the reasoning of earlier answers back."""
 
 RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _LEFT_OUT_TOGETHER = {"logprobs": "top_logprobs", "stream": "stream_options"}
@@ -43,6 +49,8 @@ def change_of(parameter: str, value: str | float | None, instead: str | None) ->
         return Role(str(value), str(instead))
     if parameter == "tools":
         return EffortBesideTools(str(instead))
+    if parameter == REASONING:
+        return ReasoningSentBack()
     if inner:
         return InnerLeftOut(name, inner)
     if not instead:
@@ -87,6 +95,21 @@ class EffortBesideTools:
 
     def apply(self, body: Body) -> Body:
         return {**body, "reasoning_effort": self.effort}
+
+
+@dataclass(frozen=True)
+class ReasoningSentBack:
+    """The reasoning of earlier answers is in their messages: `adaptation.adapted` makes the request so."""
+
+    @property
+    def words(self) -> str:
+        return "reasoning of earlier answers sent back"
+
+    def applies_to(self, body: Body) -> bool:
+        return any(not set(REASONING_FIELDS).isdisjoint(message) for message in body["messages"])
+
+    def apply(self, body: Body) -> Body:
+        return body
 
 
 @dataclass(frozen=True)

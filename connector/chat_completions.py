@@ -86,7 +86,8 @@ class ChatCompletionsRequest(Value):
 
     Every parameter of the SDK's `chat.completions.create` is one field; titles, ranges, help texts and the provider's
     own defaults are declared here once, and forms, checks and messages derive from them. The ranges are those of the
-    API reference, https://platform.openai.com/docs/api-reference/chat/create. Raises `InvalidRequest`.
+    API reference, https://platform.openai.com/docs/api-reference/chat/create. Where the reference lists the accepted
+    texts, others are sent, too: providers add values faster than this package. Raises `InvalidRequest`.
     """
 
     invalid: ClassVar = InvalidRequest
@@ -157,7 +158,7 @@ class ChatCompletionsRequest(Value):
         title="Stop",
         description="Up to four texts before which the answer ends. The newest reasoning models accept none.",
     )
-    verbosity: Literal["low", "medium", "high"] | None = Field(
+    verbosity: Literal["low", "medium", "high"] | str | None = Field(
         default=None,
         title="Verbosity",
         json_schema_extra=_there("medium"),
@@ -183,7 +184,7 @@ class ChatCompletionsRequest(Value):
     )
 
     # Reasoning
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = Field(
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | str | None = Field(
         default=None,
         title="Reasoning effort",
         description="How much a reasoning model thinks before it answers. Each model accepts some of the values.",
@@ -227,7 +228,7 @@ class ChatCompletionsRequest(Value):
         title="Top logprobs",
         description="How many alternative tokens to return for each token. Needs logprobs.",
     )
-    modalities: tuple[Literal["text", "audio"], ...] | None = Field(
+    modalities: tuple[Literal["text", "audio"] | str, ...] | None = Field(
         default=None,
         title="Modalities",
         json_schema_extra=_there("text"),
@@ -249,7 +250,7 @@ class ChatCompletionsRequest(Value):
     )
 
     # The service
-    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = Field(
+    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | str | None = Field(
         default=None,
         title="Service tier",
         json_schema_extra=_there("auto"),
@@ -280,7 +281,7 @@ class ChatCompletionsRequest(Value):
     prompt_cache_options: PromptCacheOptions | None = Field(
         default=None, title="Prompt cache options", description="How the prompt is cached, and the minimum time."
     )
-    prompt_cache_retention: Literal["in_memory", "24h"] | None = Field(
+    prompt_cache_retention: Literal["in_memory", "24h"] | str | None = Field(
         default=None,
         title="Prompt cache retention",
         description="How long a cached prompt is kept at most. Deprecated: use prompt cache options.",
@@ -336,13 +337,17 @@ class ChatCompletionsRequest(Value):
             raise InvalidRequest({"extra": "There is no parameter “extra”: put its fields beside the others."})
         fields: Any = {name: value for name, value in body.items() if name in cls.model_fields and name != "messages"}
         extra = {name: value for name, value in body.items() if name not in cls.model_fields and name != "stream"}
-        messages = tuple(Message(**message) for message in said)
+        messages = tuple(Message.of_body(message) for message in said)
         return cls(**fields, messages=messages, extra=extra)
 
-    def body(self, model: str, *, stream: bool = False) -> dict[str, Any]:
-        """Return the JSON that is sent to this model, without fields that were not set. A 0 is sent."""
+    def body(self, model: str, *, stream: bool = False, reasoning: bool = False) -> dict[str, Any]:
+        """Return the JSON that is sent to this model, without fields that were not set. A 0 is sent.
+
+        `reasoning`: with the reasoning of earlier answers, for a provider that requires it.
+        """
         # Only messages have unset fields to omit; a null inside a schema or a part is intended.
-        body: dict[str, Any] = {"model": model, "messages": [message.body() for message in self.messages]}
+        messages = [message.body(reasoning=reasoning) for message in self.messages]
+        body: dict[str, Any] = {"model": model, "messages": messages}
         for name in _PARAMETERS:
             if (value := getattr(self, name)) is not None:
                 body[name] = list(value) if isinstance(value, tuple) else value

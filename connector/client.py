@@ -114,8 +114,8 @@ class Client:
             raise
 
     def _call(self, request: ChatCompletionsRequest, *, stream: bool = False) -> Call:
-        body = request.body(self.configuration.model_for(request.model), stream=stream)
-        return Call(self.configuration, Mending(body, self._learnt), self._on_call)
+        mending = Mending(request, self.configuration.model_for(request.model), self._learnt, stream=stream)
+        return Call(self.configuration, mending, self._on_call)
 
     @property
     def sdk(self) -> OpenAI:

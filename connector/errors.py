@@ -35,8 +35,9 @@ class ConnectorError(Exception):
     whether it accepts their default value only.
 
     `reason` is the cause in one word where the class does not name it: `not_a_chat_model`, `no_deployment`, `no_model`,
-    `no_address`, `api_version`, `redirect`, `web_page`, `no_choice` (an answer without a choice), or `thinking_limit` (a
-    reasoning model used up its token limit before it answered). `ConnectionFailed` has its own words. Empty for all other causes.
+    `no_address`, `api_version`, `redirect`, `web_page`, `no_choice` (an answer without a choice), or `thinking_limit`
+    (a reasoning model used up its token limit before it answered). `ConnectionFailed` has its own words. Empty for all
+    other causes.
     """
 
     kind: ClassVar[str] = "error"

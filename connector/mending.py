@@ -9,11 +9,11 @@ Parameters that change the meaning of a request, such as its tools or response f
 import re
 from collections.abc import Iterable
 
-from connector.adaptation import Adaptation, Adaptations, applied
-from connector.change import RENAMED, Body
+from connector.adaptation import Adaptation, Adaptations, adapted
+from connector.change import REASONING, RENAMED, Body
 from connector.chat_completions import ChatCompletionsRequest
 from connector.errors import ConnectorError
-from connector.unsupported import EFFORT_BESIDE_TOOLS
+from connector.unsupported import EFFORT_BESIDE_TOOLS, NO_REASONING
 from connector.value import choices_of
 
 # Without any of these the answer stays of the same kind: it is only worded differently, less detailed or slower.
@@ -33,8 +33,9 @@ class Mending:
     an earlier one that is no longer true.
     """
 
-    def __init__(self, body: Body, learnt: Adaptations | None) -> None:
-        self.body = body
+    def __init__(
+        self, request: ChatCompletionsRequest, model: str, learnt: Adaptations | None, *, stream: bool = False
+    ) -> None:
         self.choices = 1
         """How often the request is sent, where the model does not accept `n`."""
         self.applied: list[Adaptation] = []
@@ -44,12 +45,13 @@ class Mending:
         """Earlier changes that are no longer true."""
         self._found: list[Adaptation] = []
         self._stale: list[Adaptation] = []
-        self._asked = body
+        self._request = request
+        self._model = model
+        self._is_streamed = stream
         self._adaptations = learnt
-        self._model = str(body.get("model", ""))
-        self._known = list(learnt.of(self._model)) if learnt is not None else []
-        if self._known:
-            self._rebuild()
+        self._known = list(learnt.of(model)) if learnt is not None else []
+        self.body: Body
+        self._rebuild()
 
     def after(self, refusal: ConnectorError) -> bool:
         """Change the request after this refusal. Return False where no change can help."""
@@ -66,8 +68,9 @@ class Mending:
             return False
         else:
             self._found += found
+        refused = self.body
         self._rebuild()
-        return True
+        return self.body != refused
 
     def confirm(self) -> None:
         """Keep the changes for later requests: the provider answered, so they helped."""
@@ -78,9 +81,10 @@ class Mending:
 
     def _rebuild(self) -> None:
         """Apply all known changes to the original request."""
-        self.body, self.applied = applied((*self._known, *self._found), self._asked)
+        known = (*self._known, *self._found)
+        self.body, self.applied = adapted(self._request, self._model, known, stream=self._is_streamed)
         is_n_left_out = any(each.parameter == "n" for each in self.applied)
-        self.choices = int(self._asked["n"]) if is_n_left_out else 1
+        self.choices = int(self._request.n or 1) if is_n_left_out else 1
 
 
 def _is_about(known: Adaptation, refused: Adaptation) -> bool:
@@ -103,6 +107,8 @@ def _adaptation_of(name: str, refusal: ConnectorError, body: Body, roles: set[ob
     if name == EFFORT_BESIDE_TOOLS:
         is_open = "tools" in body and body.get("reasoning_effort") != "none"
         return Adaptation("tools", None, "none", why) if is_open else None
+    if name == NO_REASONING:
+        return Adaptation(REASONING, why=why)
     if name.endswith(".role"):
         return _other_role(name, supported, why, body, roles)
     name, _, inner = name.partition(".")

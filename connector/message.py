@@ -1,10 +1,11 @@
 """One message of a conversation: role, content, and the fields for tool calls."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from openai.types.chat import ChatCompletionMessage
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from connector.errors import InvalidRequest
 from connector.value import Value, is_sendable
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     ToolCall: TypeAlias = ChatCompletionMessageToolCallUnionParam
 else:  # any JSON object, so that parts which this SDK version does not know are sent unchanged
     ContentPart = ToolCall = dict[str, JsonValue]
+
+
+# The fields that DeepSeek, Kimi, vLLM and OpenRouter send a model's reasoning in.
+REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
+# What a response contains and no request accepts.
+_NOT_SENT = {"annotations"}
 
 
 class Role(StrEnum):
@@ -40,7 +47,7 @@ class Message(Value):
 
     role: Role = Field(title="Role")
     content: str | tuple[ContentPart, ...] | None = Field(default=None, title="Content")
-    """None only for an assistant's message with tool calls or a refusal."""
+    """None only for an assistant's message with tool calls, a refusal or extra fields, such as audio."""
     name: str | None = Field(default=None, title="Name")
     """Distinguishes participants with the same role."""
     tool_calls: tuple[ToolCall, ...] = Field(default=(), title="Tool calls")
@@ -49,22 +56,51 @@ class Message(Value):
     """For the role tool: the call that this message answers."""
     refusal: str | None = Field(default=None, title="Refusal")
     """For the role assistant."""
+    reasoning: dict[str, JsonValue] = Field(default_factory=dict, title="Reasoning")
+    """For the role assistant: the fields with the model's reasoning, sent back only to a provider that requires it."""
+    extra: dict[str, JsonValue] = Field(default_factory=dict, title="Extra")
+    """Fields of the message that are not listed here, sent as they are."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_response(cls, data: Any) -> Any:
+        """Accept an assistant's message as a response contains it: the SDK's object, or its dump with all fields."""
+        if isinstance(data, ChatCompletionMessage):
+            data = {**data.to_dict(mode="json", warnings=False), "role": Role.ASSISTANT.value}
+        if not isinstance(data, Mapping) or data.get("role") != Role.ASSISTANT:
+            return data
+        fields = {name: value for name, value in data.items() if value is not None}
+        unknown = {name: fields.pop(name) for name in list(fields) if name not in cls.model_fields}
+        texts = {name: fields.pop(name) for name in REASONING_FIELDS if not isinstance(fields.get(name, {}), dict)}
+        texts |= {name: unknown.pop(name) for name in REASONING_FIELDS if name in unknown}
+        if isinstance(audio := unknown.get("audio"), Mapping) and "id" in audio:
+            unknown["audio"] = {"id": audio["id"]}  # the provider knows the rest; it refuses the data
+        sent = {name: value for name, value in unknown.items() if name not in _NOT_SENT}
+        kept = {"reasoning": {**fields.get("reasoning", {}), **texts}, "extra": {**sent, **fields.get("extra", {})}}
+        return {**fields, **{name: value for name, value in kept.items() if value}}
 
     @classmethod
     def of_answer(cls, message: ChatCompletionMessage) -> Self:
-        """Return a choice's message as the next request contains it: text, refusal and tool calls."""
-        calls: Any = tuple(call.to_dict(mode="json") for call in message.tool_calls or ())
-        return cls(role=Role.ASSISTANT, content=message.content, refusal=message.refusal, tool_calls=calls)
+        """Return a choice's message as the next request contains it: with everything that a provider may want back."""
+        return cls.model_validate(message)
 
-    def body(self) -> dict[str, Any]:
-        """Return the JSON that is sent, without fields that were not set."""
+    @classmethod
+    def of_body(cls, body: Mapping[str, Any]) -> Self:
+        """Return the message that has this JSON, the reverse of `body`. Unknown fields become `extra`."""
+        known = {name: value for name, value in body.items() if name in cls.model_fields or name in REASONING_FIELDS}
+        extra = {name: value for name, value in body.items() if name not in known}
+        return cls.model_validate({**known, "extra": extra} if extra else known)
+
+    def body(self, *, reasoning: bool = False) -> dict[str, Any]:
+        """Return the JSON that is sent, without fields that were not set; with the reasoning only if asked for."""
         body: dict[str, Any] = {"role": self.role.value}
         for name in ("content", "name", "refusal", "tool_call_id"):
             if (value := getattr(self, name)) is not None:
                 body[name] = list(value) if isinstance(value, tuple) else value
         if self.tool_calls:
+            body.setdefault("content", None)  # some servers require the field
             body["tool_calls"] = list(self.tool_calls)
-        return body
+        return {**body, **(self.reasoning if reasoning else {}), **self.extra}
 
     @property
     def text(self) -> str:
@@ -75,7 +111,8 @@ class Message(Value):
 
     def problems(self) -> dict[str, str]:
         problems: dict[str, str] = {}
-        if self.content is None and not (self.role is Role.ASSISTANT and (self.tool_calls or self.refusal)):
+        is_answer = self.role is Role.ASSISTANT and (self.tool_calls or self.refusal or self.extra)
+        if self.content is None and not is_answer:
             problems["content"] = "Content is required."
         if isinstance(self.content, tuple) and not all(isinstance(part.get("type"), str) for part in self.content):
             problems["content"] = "Each part of the content must be an object with a type."
@@ -85,7 +122,9 @@ class Message(Value):
             problems["tool_call_id"] = "A message of a tool must name the call that it answers."
         if self.tool_call_id and self.role is not Role.TOOL:
             problems["tool_call_id"] = "Only a message of a tool can name a call that it answers."
-        for name in ("content", "name", "tool_calls", "tool_call_id", "refusal"):
+        if known := [name for name in self.extra if name in type(self).model_fields]:
+            problems["extra"] = f"“{known[0]}” has a field of its own."
+        for name in ("content", "name", "tool_calls", "tool_call_id", "refusal", "reasoning", "extra"):
             if not is_sendable(getattr(self, name)):
                 title = type(self).model_fields[name].title
                 problems[name] = f"{title} contains an invalid character. Enter it again."

@@ -7,7 +7,7 @@ from typing import Any
 def text_and_thinking(parts: Sequence[Any]) -> dict[str, str]:
     """Return the fields of a message for its content in parts: `content`, and `reasoning_content` if it has any.
 
-    Mistral's reasoning models send `[{"type": "thinking", "thinking": [{"type": "text", ...}]}, {"type": "text", ...}]`.
+    Mistral's reasoning models send parts like `{"type": "thinking", "thinking": [{"type": "text", "text": ...}]}`.
     """
     known = [part for part in parts if isinstance(part, dict)]
     thinking = "".join(_text_of(part.get("thinking")) for part in known)

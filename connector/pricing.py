@@ -1,5 +1,5 @@
-"""The cost of a call: as the provider reports it, else from its tokens by a configuration's own prices, else by the list
-of `genai-prices`.
+"""The cost of a call: what the provider reports, else its tokens by a configuration's own prices, else by the list of
+`genai-prices`.
 
 An unknown cost is None, never 0: the server or the model is not on the list, or the call reported no tokens. The list,
 https://github.com/pydantic/genai-prices, is part of the installed package: it is as old as the package, and no server

@@ -119,12 +119,15 @@ class Round:
         self.http_response.close()
         for mark in (DONE, b"data:"):  # some servers end it like a stream
             body = body.removesuffix(mark).rstrip()
+        data, is_json = None, True
         try:
             data = parsed(body)
-        except ValueError:
-            self._parse_lines(body)
-        else:
+        except ValueError:  # errors are raised outside of this block: its error contains the body
+            is_json = False
+        if is_json:
             self._parse(data, body)
+        else:
+            self._parse_lines(body)
         self._call.mending.confirm()
 
     def _parse(self, data: object, body: bytes) -> None:

@@ -136,16 +136,16 @@ def check_schema(subject: Subject) -> Finding:
     """Check that answers follow a JSON schema."""
     response_format = {"type": "json_schema", "json_schema": _SCHEMA}
     request = _request(subject, "Answer in JSON whether all is well.", JSON_LIMIT, response_format=response_format)
+    text = ""
     try:
         response = subject.client.call_api(request)
+        text = text_of(response)
+        if _is_cut_while_thinking(response):
+            return _undecided(subject, Step.JSON_SCHEMA)
     except ConnectorError as error:
-        advice = "Pages that need JSON will not work with this configuration."
-        if subject.is_dated:
-            advice += " JSON schemas need API version 2024-08-01-preview or newer, and a model from gpt-4o on."
-        return _limitation(subject, Step.JSON_SCHEMA, "Structured output was refused.", error, advice)
-    if _is_cut_while_thinking(response):
-        return _undecided(subject, Step.JSON_SCHEMA)
-    if not _is_json_of_the_schema(text_of(response)):
+        if error.reason != "no_choice":
+            return _schema_refused(subject, error)
+    if not _is_json_of_the_schema(text):
         return Finding(
             Step.JSON_SCHEMA,
             State.LIMITED,
@@ -153,6 +153,13 @@ def check_schema(subject: Subject) -> Finding:
             "Pages that need JSON will sometimes fail.",
         )
     return a_pass(Step.JSON_SCHEMA, f"Answers follow the schema.{_changes(subject)}")
+
+
+def _schema_refused(subject: Subject, error: ConnectorError) -> Finding:
+    advice = "Pages that need JSON will not work with this configuration."
+    if subject.is_dated:
+        advice += " JSON schemas need API version 2024-08-01-preview or newer, and a model from gpt-4o on."
+    return _limitation(subject, Step.JSON_SCHEMA, "Structured output was refused.", error, advice)
 
 
 def check_tools(subject: Subject) -> Finding:

@@ -8,11 +8,14 @@ text.
 import re
 from dataclasses import dataclass
 
+NO_REASONING = "reasoning of earlier answers"
 EFFORT_BESIDE_TOOLS = "reasoning_effort beside tools"
 _CODES = {"unsupported_parameter", "unsupported_value", "invalid_value"}
 _UNRECOGNIZED = r"Unrecognized request arguments? supplied: ([\w., ]+)"
 _UNSUPPORTED = r"Unsupported (?:value|parameter): '([\w.\[\]]{1,60})'"
 _ROLE = r"messages[.\[]{1,2}\d{1,6}\]?\.role"
+# DeepSeek (the-open-agent/openagent#2206, hotovo/aider-desk#529) and Kimi (mastra-ai/mastra#12592).
+_REASONING_WANTED = r"reasoning_\w+`? .{0,60}(passed back|is missing|is required)|missing `?reasoning_\w+"
 _SUPPORTED = r"Supported values are: (.{1,200}?)(?:\.|$)"
 
 
@@ -39,6 +42,8 @@ def unsupported_in(status: int | None, code: str, message: str, param: object) -
 
 
 def _refused(code: str, message: str, param: str, supported: tuple[str, ...]) -> tuple[str, ...]:
+    if re.search(_REASONING_WANTED, f"{message} {param}", re.IGNORECASE):
+        return (NO_REASONING,)
     role = re.search(_ROLE, param) or re.search(_ROLE, message)
     if role and (code in _CODES or "'system'" in message or "'developer'" in message):
         return (role[0],)

@@ -64,7 +64,8 @@ def range_of(field: FieldInfo) -> str:
     """Return the accepted values in words: `a number from -2 to 2`, `a whole number of 1 or more`, `low or high`."""
     kinds = _kinds(field.annotation)
     if choices := [str(choice).lower() for choice in choices_of(field)]:
-        return " or ".join([", ".join(choices[:-1]), choices[-1]])
+        listed = " or ".join([", ".join(choices[:-1]), choices[-1]])
+        return f"a text such as {listed}" if str in kinds else listed
     if not {int, float} & set(kinds):
         return _FORMS.get(get_origin(kinds[0]) or kinds[0], "a value of another type")
     kind = "a whole number" if int in kinds else "a number"
@@ -75,7 +76,10 @@ def range_of(field: FieldInfo) -> str:
 
 
 def choices_of(field: FieldInfo) -> tuple[str | bool, ...]:
-    """Return the accepted values of a field with a few choices, including true and false; empty for other fields."""
+    """Return the known values of a field with a few choices, including true and false; empty for other fields.
+
+    A field for texts accepts other texts, too.
+    """
     kinds = _kinds(field.annotation)
     if bool in kinds:
         return (True, False)

@@ -26,6 +26,8 @@ from db.people import Person, PersonRecord
 from db.storage import Storage
 
 _LAST = 20  # the number of calls that estimates and refusals of a model are taken from
+# Characters per token. Chinese has about 1, English about 4, a table with many blanks up to 8 (tokenizer o200k).
+_DENSEST, _SPARSEST = 0.5, 8.0
 _REFUSED = ("request_refused", "not_found", "provider_unavailable")
 
 
@@ -195,7 +197,10 @@ class Calls:
             return [error for error in session.scalars(refused.order_by(CallRecord.id.desc()).limit(_LAST)) if error]
 
     def characters_per_token(self, person: Person, configuration_id: str, model: str) -> float | None:
-        """The average of this model's last prompts, by the provider's token counts; None before the first."""
+        """The average of this model's last prompts, by the provider's token counts; None before the first.
+
+        Bounded, because some providers count nonsense: 5 tokens for a megabyte would mean that every prompt fits.
+        """
         counted = CallRecord.prompt_characters > 0, CallRecord.prompt_tokens > 0, CallRecord.model_asked == model
         last = select(CallRecord.prompt_characters, CallRecord.prompt_tokens).where(
             seen_by(person), CallRecord.configuration_id == configuration_id, *counted
@@ -203,7 +208,7 @@ class Calls:
         found = last.order_by(CallRecord.id.desc()).limit(_LAST).subquery()
         with self._storage.reading() as session:
             characters, tokens = session.execute(select(func.sum(found.c[0]), func.sum(found.c[1]))).one()
-            return float(characters) / float(tokens) if tokens else None
+            return min(max(float(characters) / float(tokens), _DENSEST), _SPARSEST) if tokens else None
 
 
 def begin_call(session: Session, person: Person, start: CallStart, now: datetime) -> int:

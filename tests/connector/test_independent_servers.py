@@ -26,7 +26,6 @@ from connector import (
     RateLimited,
     RequestRefused,
     Role,
-    UnreadableAnswer,
     UsageSource,
 )
 from tests.provider.real_model import RealModel
@@ -160,7 +159,7 @@ def test_a_long_retry_after_is_reported(llmock: LLMock, chaotic: Client) -> None
 
 @pytest.mark.parametrize(
     ("fault", "kind"),
-    [("disconnect", AnswerInterrupted), ("truncate", AnswerInterrupted), ("corrupt", UnreadableAnswer)],
+    [("disconnect", AnswerInterrupted), ("truncate", AnswerInterrupted)],
 )
 def test_a_broken_stream_is_reported_and_its_partial_text_is_kept(
     llmock: LLMock, chaotic: Client, reports: list[CallReport], fault: str, kind: type[ConnectorError]
@@ -174,6 +173,14 @@ def test_a_broken_stream_is_reported_and_its_partial_text_is_kept(
     assert reports[0].status is CallStatus.INTERRUPTED
     # The server's verdict would want it tried again; it may have been charged, so that is left to the person.
     assert len(llmock.requests) == 1
+
+
+def test_a_corrupt_event_costs_that_event_only(llmock: LLMock, chaotic: Client, reports: list[CallReport]) -> None:
+    llmock.corrupt(after_chunks=3)
+    with chaotic.stream(ChatCompletionsRequest.of_prompts("Hello")) as stream:
+        came = "".join(stream)
+    assert stream.response.choices[0].message.content == came != ""
+    assert (reports[0].status, reports[0].skipped_events) == (CallStatus.DONE, 1)
 
 
 def test_a_silent_stream_ends_after_the_timeout(llmock: LLMock, reports: list[CallReport]) -> None:

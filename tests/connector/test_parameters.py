@@ -126,8 +126,8 @@ def test_a_stream_asks_for_its_usage_and_keeps_other_options(server: ProviderSer
         ("top_logprobs", 1.5, "Top logprobs must be a whole number from 0 to 20."),
         ("logprobs", "yes", "Logprobs must be true or false."),
         ("store", 1, "Store must be true or false."),
-        ("verbosity", "loud", "Verbosity must be low, medium or high."),
-        ("prompt_cache_retention", "1h", "Prompt cache retention must be in_memory or 24h."),
+        ("verbosity", 1, "Verbosity must be a text such as low, medium or high."),
+        ("prompt_cache_retention", True, "Prompt cache retention must be a text such as in_memory or 24h."),
         ("stop", ("a", "b", "c", "d", "e"), None),
         ("stop", "", None),
         ("stop", (), None),
@@ -221,9 +221,25 @@ def test_a_tool_call_is_received_and_sent_back(server: ProviderServer, form: str
     client.call_api(ChatCompletionsRequest(messages=(user, asked, result), tools=tools))
     assert server.requests[1].body["messages"] == [
         {"role": "user", "content": "Close ticket 7"},
-        {"role": "assistant", "tool_calls": [call]},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "content": "Closed.", "tool_call_id": "call_1"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("verbosity", "chatty"),
+        ("reasoning_effort", "ultra"),
+        ("service_tier", "ludicrous"),
+        ("prompt_cache_retention", "72h"),
+        ("modalities", ("text", "video")),
+    ],
+)
+def test_a_value_that_is_newer_than_this_package_is_sent(name: str, value: Any) -> None:
+    body = request(**{name: value}).body("gpt-test")
+    assert body[name] == (list(value) if isinstance(value, tuple) else value)
+    assert ChatCompletionsRequest.of_body(body) == request(model="gpt-test", **{name: value})
 
 
 def test_developer_and_names_are_sent(server: ProviderServer) -> None:

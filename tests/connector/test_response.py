@@ -85,7 +85,7 @@ def test_every_attribute_of_a_response_is_there(server: ProviderServer, client: 
 
 
 def test_a_refusal_is_sent_back_with_the_next_request(server: ProviderServer, client: Client) -> None:
-    server.next(Reply(200, GOLDEN))
+    server.next(Reply(200, completion("x", choices=[choice(message={"role": "assistant", "refusal": "No."})])))
     refused = Message.of_answer(client.call_api(REQUEST).choices[0].message)
     user = Message(role=Role.USER, content="Why?")
     client.call_api(ChatCompletionsRequest(messages=(refused, user)))

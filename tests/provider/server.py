@@ -106,7 +106,7 @@ class ProviderServer:
         self.key = key
         self.entra_token = entra_token
         self.models = frozenset(models)
-        self.also_allowed = frozenset(also_allowed)
+        self.also_allowed: Iterable[str] = frozenset(also_allowed)
         self.requests: list[Received] = []
         self.violations: list[str] = []
         self.objection: Callable[[dict[str, Any]], AnyReply | None] = lambda body: None

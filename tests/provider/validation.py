@@ -31,13 +31,26 @@ SCHEMAS = {
 
 
 def violation(form: Form, body: object, also_allowed: Iterable[str] = ()) -> str | None:
-    """What is wrong with the body in one line, or None. `also_allowed` are parameters that the description lacks."""
+    """What is wrong with the body in one line, or None. `also_allowed` are parameters that the description lacks, and
+    fields of messages.
+    """
+    allowed = set(also_allowed)
     if isinstance(body, dict):
-        body = {name: value for name, value in body.items() if name not in set(also_allowed)}
+        body = {name: _without(value, allowed) for name, value in body.items() if name not in allowed}
     errors = list(validator(form).iter_errors(body))
     # Whatever is wrong inside a property also leaves that property unevaluated, which says less.
     error = best_match([error for error in errors if error.validator != "unevaluatedProperties"] or errors)
     return f"{error.json_path}: {error.message}" if error else None
+
+
+def _without(messages: Any, names: set[str]) -> Any:
+    """The list with these names left out of the objects in it; any other value as it is."""
+    if not names or not isinstance(messages, list):
+        return messages
+    return [
+        {name: value for name, value in each.items() if name not in names} if isinstance(each, dict) else each
+        for each in messages
+    ]
 
 
 @functools.cache
