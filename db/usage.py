@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BigInteger, ColumnElement, Label, Select, func, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, Label, Select, and_, func, not_, select, type_coerce
 
 from connector import CallStatus
 from db.calls import CallRecord, seen_by
@@ -38,7 +38,7 @@ class UsageRow:
     completion_tokens: int | None
     total_tokens: int | None
     unknown: int
-    """The number of calls whose token usage is unknown; they are not in the total."""
+    """The number of calls with an unknown token count; none of their counts is in the sums, so that these add up."""
     cost: float | None
     """In US dollars; None if no call of the group has a price."""
     unpriced: int
@@ -94,16 +94,16 @@ _GROUPS: dict[UsageGroup, ColumnElement[Any]] = {
 
 
 def _totals_by(group: Label[Any]) -> Select[Any]:
+    counts = CallRecord.prompt_tokens, CallRecord.completion_tokens, CallRecord.total_tokens
+    are_known = and_(*(count.is_not(None) for count in counts))
     return select(
         group,
         func.count(),
         func.count().filter(CallRecord.status == CallStatus.FAILED),
-        func.sum(CallRecord.prompt_tokens),
-        func.sum(CallRecord.completion_tokens),
-        func.sum(CallRecord.total_tokens),
-        func.count().filter(CallRecord.total_tokens.is_(None)),
+        *(func.sum(count).filter(are_known) for count in counts),
+        func.count().filter(not_(are_known)),
         func.sum(CallRecord.cost),
-        func.count().filter(CallRecord.cost.is_(None), CallRecord.total_tokens.is_not(None)),
+        func.count().filter(CallRecord.cost.is_(None), are_known),
     )
 
 

@@ -74,7 +74,8 @@ def test_a_missing_total_does_not_remove_the_price(
     listed.response.usage.total_tokens = None  # type: ignore[assignment]  # as sloppy servers leave it
     assert booked(database, me, start, listed)[0] == 3.5
     [row] = database.usage.totals(me, UsageGroup.MODEL)
-    assert (row.unknown, row.cost, row.unpriced) == (1, 3.5, 0)
+    assert (row.unknown, row.cost, row.unpriced) == (0, 3.5, 0)
+    assert row.total_tokens == (row.prompt_tokens or 0) + (row.completion_tokens or 0)
 
 
 @pytest.mark.parametrize("by", UsageGroup)

@@ -658,8 +658,11 @@ def test_characters_per_token_are_learnt_from_each_models_calls(
     learn(0, "x" * 1000)
     assert learnt() == 2
     other = replace(start, model_asked="gpt-other")
-    learn(1, "x" * 9, by=other)
-    assert (learnt(), learnt(model="gpt-other"), learnt(model="gpt-none")) == (2, 9, None)
+    learn(1, "x" * 7, by=other)
+    assert (learnt(), learnt(model="gpt-other"), learnt(model="gpt-none")) == (2, 7, None)
+    nonsense = replace(start, model_asked="gpt-nonsense")
+    learn(5, "x" * 800_000, by=nonsense)
+    assert learnt(model="gpt-nonsense") == 8, "a prompt of any size would fit"
     assert learnt("elsewhere") is None
     for _ in range(20):
         learn(1, "xxx")
