@@ -164,12 +164,20 @@ def test_a_malformed_unstreamed_response_is_stored_as_received(
     assert set(answer.response.to_dict(mode="json", warnings=False)) >= set(odd)
 
 
-@pytest.mark.parametrize("odd", [{"choices": []}, {"choices": [{"index": 0}]}], ids=range(2))
-def test_an_unstreamed_answer_without_text_is_complete(server: ProviderServer, app: App, odd: dict[str, Any]) -> None:
-    server.next(Reply(200, odd))
+def test_an_unstreamed_answer_without_text_is_complete(server: ProviderServer, app: App) -> None:
+    server.next(Reply(200, {"choices": [{"index": 0}]}))
     turn = ask(app, is_streamed=False)
     assert app.answers.wait(turn.answer_id, PATIENCE)
     assert (last(app).content, last(app).status) == ("", MessageStatus.COMPLETE)
+
+
+def test_an_answer_without_a_choice_fails(server: ProviderServer, app: App) -> None:
+    server.next(Reply(200, completion(choices=[])))
+    turn = ask(app, is_streamed=False)
+    assert app.answers.wait(turn.answer_id, PATIENCE)
+    answer = last(app)
+    assert (answer.content, answer.status, answer.call.error_kind) == ("", MessageStatus.FAILED, "unreadable_answer")
+    assert answer.call.total_tokens == 0
 
 
 def test_a_lost_connection_fails_an_unstreamed_answer(server: ProviderServer, app: App) -> None:

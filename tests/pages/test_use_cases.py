@@ -279,9 +279,12 @@ def test_an_empty_or_declining_answer_is_reported_and_the_page_stays_usable(
         return send(at, action(at))
 
     at = answered_with(ODD[name])
-    assert lines(at.error) == []
-    words = "I would rather not." if name == "a refusal" else "The model returned no text."
-    assert said(at.main).count(words) >= number
+    if name == "no choice":
+        assert len([each for each in lines(at.error) if "sent an answer without a choice" in each]) == number
+    else:
+        words = "I would rather not." if name == "a refusal" else "The model returned no text."
+        assert lines(at.error) == []
+        assert said(at.main).count(words) >= number
     assert not at.warning
     assert not answered_with(completion("Here you are.")).exception
 

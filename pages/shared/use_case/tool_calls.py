@@ -108,8 +108,7 @@ def _said() -> list[Message]:
         message = last.response.choices[0].message
         with suppress(base.InvalidRequest):  # the answer has neither text nor a call
             answered = Message.of_answer(message) if message else None
-            # Without an id, the result of a call could not be sent.
-            if answered and all(call.get("id") for call in answered.tool_calls):
+            if answered:
                 said.append(answered)
     return said
 
