@@ -22,9 +22,8 @@ from connector.usage import fuller, usage_in
 
 Piece = tuple[int, str, str]
 """A new piece of an answer: the index of its choice, its kind, its text."""
-_CONTENT = (("content", "content"),)
 _REASONING = ("reasoning_content", "reasoning")
-_TEXTS = (*_CONTENT, *(("reasoning", name) for name in _REASONING), ("refusal", "refusal"))
+_TEXTS = (("content", "content"), *(("reasoning", name) for name in _REASONING), ("refusal", "refusal"))
 _KNOWN_OF_CHUNK = {
     *("id", "object", "created", "model", "system_fingerprint", "service_tier", "choices", "usage", "obfuscation"),
 }
@@ -67,7 +66,7 @@ class Assembly:
             chunk = jiter.from_json(event)
         except ValueError:
             return self._add_inexact(event)
-        return self._add_chunk(chunk, getattr(event, "name", ""))
+        return self._add_chunk(chunk, "" if type(event) is bytes else getattr(event, "name", ""))
 
     def _add_inexact(self, event: bytes) -> list[Piece]:
         """Add an event that is not exactly one JSON value."""
@@ -243,20 +242,30 @@ class _Choice:
             self._add_logprobs(choice["logprobs"])
 
     def _add_delta(self, delta: dict[str, Any], new: list[Piece], *, is_last: bool) -> None:
-        if isinstance(delta.get("content"), list):
-            delta = {**delta, **text_and_thinking(delta["content"])}
-        for kind, name in _TEXTS if len(delta) > 1 or "content" not in delta else _CONTENT:
+        content = delta.get("content")
+        if len(delta) == 1 and type(content) is str:  # nearly all pieces
+            if content:
+                self._add_text("content", "content", content, delta, new, is_last=is_last)
+            return
+        if isinstance(content, list):
+            delta = {**delta, **text_and_thinking(content)}
+        for kind, name in _TEXTS:
             if isinstance(text := delta.get(name), str) and text:
-                if name not in self.text:
-                    self.text[name] = Text()
-                fresh = self.text[name].add(text, is_last=is_last)
-                if fresh and (kind != "reasoning" or self._is_shown(name, delta)):
-                    self._tell(kind, fresh, new)
-        if len(delta) > 1 or "content" not in delta:
-            _merge(self._message, {name: value for name, value in delta.items() if name not in _KNOWN_OF_DELTA})
+                self._add_text(kind, name, text, delta, new, is_last=is_last)
+        _merge(self._message, {name: value for name, value in delta.items() if name not in _KNOWN_OF_DELTA})
         if calls := delta.get("tool_calls"):
             texts = self.tool_calls.add([calls] if isinstance(calls, dict) else calls, is_last=is_last)
             new.extend((self.index, "tool_call", text) for text in texts)
+
+    def _add_text(
+        self, kind: str, name: str, text: str, delta: dict[str, Any], new: list[Piece], *, is_last: bool
+    ) -> None:
+        written = self.text.get(name)
+        if written is None:
+            written = self.text[name] = Text()
+        fresh = written.add(text, is_last=is_last)
+        if fresh and (kind != "reasoning" or self._is_shown(name, delta)):
+            self._tell(kind, fresh, new)
 
     def _is_shown(self, name: str, delta: dict[str, Any]) -> bool:
         """Whether reasoning in this field is returned: some servers send each piece in two fields."""

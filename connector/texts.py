@@ -23,6 +23,9 @@ class Text:
 
     def add(self, piece: str, *, is_last: bool = False) -> str:
         """Add a piece and return the new text in it. `is_last`: the server says that the answer ends here."""
+        if self._is_decided and not self._is_cumulative and not is_last:  # nearly all pieces
+            self.parts.append(piece)
+            return piece
         if not self.parts:
             new = piece
         elif self._held:
