@@ -69,15 +69,18 @@ class Message(Value):
             data = {**data.to_dict(mode="json", warnings=False), "role": Role.ASSISTANT.value}
         if not isinstance(data, Mapping) or data.get("role") != Role.ASSISTANT:
             return data
-        fields = {name: value for name, value in data.items() if value is not None}
-        unknown = {name: fields.pop(name) for name in list(fields) if name not in cls.model_fields}
-        texts = {name: fields.pop(name) for name in REASONING_FIELDS if not isinstance(fields.get(name, {}), dict)}
-        texts |= {name: unknown.pop(name) for name in REASONING_FIELDS if name in unknown}
-        if isinstance(audio := unknown.get("audio"), Mapping) and "id" in audio:
-            unknown["audio"] = {"id": audio["id"]}  # the provider knows the rest; it refuses the data
-        sent = {name: value for name, value in unknown.items() if name not in _NOT_SENT}
-        kept = {"reasoning": {**fields.get("reasoning", {}), **texts}, "extra": {**sent, **fields.get("extra", {})}}
-        return {**fields, **{name: value for name, value in kept.items() if value}}
+        sent = {name: value for name, value in data.items() if value is not None and name not in _NOT_SENT}
+        fields = {name: value for name, value in sent.items() if name in cls.model_fields}
+        extra = {name: value for name, value in sent.items() if name not in fields}
+        reasoning = {name: extra.pop(name) for name in REASONING_FIELDS if name in extra}
+        if isinstance(fields.get("reasoning"), str | list):  # a provider's field of that name
+            reasoning["reasoning"] = fields.pop("reasoning")
+        if isinstance(audio := extra.get("audio"), Mapping) and "id" in audio:
+            extra["audio"] = {"id": audio["id"]}  # the provider has the rest, and refuses it
+        for name, more in (("reasoning", reasoning), ("extra", extra)):
+            if more:
+                fields[name] = {**fields.get(name, {}), **more}
+        return fields
 
     @classmethod
     def of_answer(cls, message: ChatCompletionMessage) -> Self:
@@ -87,9 +90,10 @@ class Message(Value):
     @classmethod
     def of_body(cls, body: Mapping[str, Any]) -> Self:
         """Return the message that has this JSON, the reverse of `body`. Unknown fields become `extra`."""
-        known = {name: value for name, value in body.items() if name in cls.model_fields or name in REASONING_FIELDS}
+        known = set(cls.model_fields) | (set(REASONING_FIELDS) if body.get("role") == Role.ASSISTANT else set())
         extra = {name: value for name, value in body.items() if name not in known}
-        return cls.model_validate({**known, "extra": extra} if extra else known)
+        fields = {name: value for name, value in body.items() if name in known}
+        return cls.model_validate({**fields, "extra": extra} if extra else fields)
 
     def body(self, *, reasoning: bool = False) -> dict[str, Any]:
         """Return the JSON that is sent, without fields that were not set; with the reasoning only if asked for."""
