@@ -108,6 +108,7 @@ def _with_headers(send: Send) -> Send:
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[None]:
     """Open the database before the first request. If that fails, print why in one sentence and exit."""
+    shutdown = base.Shutdown()
     try:
         base.start(Settings.from_environment(os.environ))
     except (InvalidSetting, base.StorageError) as error:
@@ -120,7 +121,7 @@ async def lifespan(_: st.App) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        base.stop()
+        shutdown.finish()
 
 
 async def to_its_page(request: Request) -> RedirectResponse:

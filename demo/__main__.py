@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from queue import SimpleQueue
 
 from demo.child import DemoFailed
 from settings import InvalidSetting, Settings
@@ -14,10 +15,12 @@ from settings import InvalidSetting, Settings
 
 def main() -> int:
     stop = threading.Event()
+    asked: SimpleQueue[None] = SimpleQueue()  # an Event could deadlock in a signal handler
     # An event and no exception: whatever is under way ends in order, and nobody sees a traceback.
+    threading.Thread(target=_stop_when_asked, args=(asked, stop), daemon=True).start()
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):  # Windows has no SIGHUP
-            signal.signal(getattr(signal, name), lambda *_: stop.set())
+            signal.signal(getattr(signal, name), lambda *_: asked.put(None))
     from demo.start import run  # takes a second or two; after the lines above, so that Ctrl+C works meanwhile
 
     try:
@@ -26,6 +29,13 @@ def main() -> int:
         sys.stderr.write(f"{problem}\n")
         return 1
     return 0
+
+
+def _stop_when_asked(asked: "SimpleQueue[None]", stop: threading.Event) -> None:
+    asked.get()
+    stop.set()
+    sys.stdout.write("Stopping …\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Self
 
 PROJECT = Path(__file__).parent.parent
 POLL_SECONDS = 0.1
-STOP_SECONDS = 10.0
+STOP_SECONDS = 4.5  # the app takes four at most, and the demo five with the model
 
 
 class DemoFailed(Exception):

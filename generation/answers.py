@@ -30,7 +30,7 @@ PATIENCE = 60
 """How many times, one second apart, a writer tries to store the result of its answer."""
 
 SOON = 2.0
-"""Seconds to wait until a stopped answer is stored; longer only if the database does not respond."""
+"""Seconds to wait until stopped answers are stored; it takes longer only if the database does not respond."""
 REPORTED = 0.2
 """Seconds to wait for the report of a stopped call, which another thread may be making."""
 BEGUN = 50
@@ -71,6 +71,8 @@ class Answers:
         with self._lock:
             self._writing[turn.answer_id] = writer
         writer.start()
+        if self._is_closed.is_set():
+            writer.stop()
 
     def follow(self, person: Person, answer_id: int) -> str:
         """The key to the text of an answer, whichever process writes it. Raises `NotFound` for other people's."""
@@ -86,10 +88,7 @@ class Answers:
 
     def received(self, key: str) -> Received | None:
         """The received part of the answer with this key; None if the answer is finished or the key is unknown."""
-        with self._lock:
-            found = [each.received for each in self._writing.values()]
-            found += [each.received for each in self._elsewhere.values()]
-        return next((each for each in found if each.key == key), None)
+        return next((each for each in self._followed() if each.key == key), None)
 
     def begun(self, key: str) -> list[tuple[int, str, str]]:
         """The first pieces, as `Received.since` returns them, so that a page can draw them without another request."""
@@ -114,14 +113,21 @@ class Answers:
         return writer is None or writer.finished.wait(seconds)
 
     def close(self) -> None:
-        """Stop all answers; the text received so far is stored."""
+        """Stop all answers, store the text received so far, and end all connections that wait for more."""
         self._is_closed.set()
+        latest = time.monotonic() + SOON
         writers = list(self._writing.values())
         for writer in writers:
             writer.stop()
         for writer in writers:
-            writer.finished.wait(SOON)
-        self._keeper.join(SOON)
+            writer.finished.wait(max(0, latest - time.monotonic()))
+        for received in self._followed():
+            received.finish()
+        self._keeper.join(max(0, latest - time.monotonic()))
+
+    def _followed(self) -> list[Received]:
+        with self._lock:
+            return [each.received for each in (*self._writing.values(), *self._elsewhere.values())]
 
     def _forget(self, answer_id: int) -> None:
         with self._lock:

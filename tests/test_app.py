@@ -10,23 +10,31 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
 import streamlit
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.NewSession_pb2 import Config
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
 from app import CONTENT_SECURITY_POLICY, RESPONSE_HEADERS, is_from_this_machine
+from connector import CallStatus
+from db import Database, MessageStatus
 from demo.child import Child
 from pages.shared import base
 from settings import InvalidSetting, Settings
+from tests.connector.conftest import account
+from tests.generation.test_kill import Paced
+from tests.provider.answers import chunk
 from tests.provider.real_model import free_port
+from tests.provider.server import AnyReply, Chunks, Hang, ProviderServer
 
 ROOT = Path(__file__).parents[1]
 SERVERS = {
@@ -98,9 +106,9 @@ def served(
     folder = tmp_path_factory.mktemp("app")
     with running(request.param, folder, started_in=folder) as (port, _):
         assert ask(port, "/configurations")[0] == 200
-        with a_tab(port, "configurations") as received:
+        with a_tab(port, "configurations") as tab:
             pass
-        yield port, received
+        yield port, tab.received
 
 
 @pytest.fixture(scope="module")
@@ -143,18 +151,45 @@ def shake_hands(port: int, headers: Mapping[str, str], address: str = "127.0.0.1
     )
 
 
-@contextmanager
-def a_tab(port: int, page: str) -> Iterator[list[ForwardMsg]]:
-    """The messages to a tab that opens `page`, until the script has ended. The tab stays open within the block."""
-    address, origin = f"ws://localhost:{port}/_stcore/stream", Origin(f"http://localhost:{port}")
-    with connect(address, origin=origin, subprotocols=[Subprotocol("streamlit")], proxy=None) as tab:
+class Tab:
+    """A tab of a browser that has opened a page."""
+
+    def __init__(self, connection: ClientConnection, page: str) -> None:
+        self.received: list[ForwardMsg] = []
+        self._connection = connection
+        self._page = page
+        self.run()
+
+    def run(self, button: str = "") -> None:
+        """Run the page's script to its end, as if this button had been pressed."""
         asked = BackMsg()
-        asked.rerun_script.page_name = page
-        tab.send(asked.SerializeToString())
-        received: list[ForwardMsg] = []
-        while not received or not received[-1].HasField("script_finished"):
-            received.append(ForwardMsg.FromString(tab.recv(timeout=120, decode=False)))
-        yield received
+        asked.rerun_script.page_name = self._page
+        if button:
+            asked.rerun_script.widget_states.widgets.add(id=button, trigger_value=True)
+        self._connection.send(asked.SerializeToString())
+        self.received.clear()
+        while not self._has_finished():
+            self.received.append(ForwardMsg.FromString(self._connection.recv(timeout=120, decode=False)))
+
+    def _has_finished(self) -> bool:
+        """Whether the script has ended. It may have been run twice: it begins again after an answer was begun."""
+        return (
+            bool(self.received)
+            and self.received[-1].script_finished == ForwardMsg.FINISHED_SUCCESSFULLY
+            and (self.received[-1].HasField("script_finished"))
+        )
+
+    def elements(self) -> list[Element]:
+        """What the page has drawn."""
+        return [message.delta.new_element for message in self.received if message.HasField("delta")]
+
+
+@contextmanager
+def a_tab(port: int, page: str) -> Iterator[Tab]:
+    """A tab with `page`, which stays open within the block."""
+    address, origin = f"ws://localhost:{port}/_stcore/stream", Origin(f"http://localhost:{port}")
+    with connect(address, origin=origin, subprotocols=[Subprotocol("streamlit")], proxy=None) as connection:
+        yield Tab(connection, page)
 
 
 def other_address() -> str | None:
@@ -414,9 +449,9 @@ def test_the_frame_runs_for_the_first_requested_page(served: tuple[int, list[For
 
 
 def test_the_metrics_are_numbers_without_session_ids(port: int) -> None:
-    with a_tab(port, "configurations") as received:
+    with a_tab(port, "configurations") as tab:
         _, _, body = ask(port, "/_stcore/metrics")
-    metrics, session_id = body.decode(), received[0].new_session.initialize.session_id
+    metrics, session_id = body.decode(), tab.received[0].new_session.initialize.session_id
     assert 'session_events_total{type="connect"}' in metrics
     assert session_id
     assert session_id not in metrics
@@ -515,17 +550,76 @@ def test_a_start_that_cannot_work_ends_in_one_sentence(server: str, name: str, t
         assert secret not in end.stdout + end.stderr
 
 
+@contextmanager
+def watching(port: int, key: str, first: bytes) -> Iterator[http.client.HTTPResponse]:
+    """The response that a tab receives while an answer is written, after a line that begins like `first`."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=120)) as connection:
+        connection.request("GET", f"/answers?of={key}.0")
+        response = connection.getresponse()
+        while not response.readline().startswith(first):
+            pass
+        yield response
+
+
+def ask_for_a_description(tab: Tab) -> str:
+    """Press the button of a use case; returns the key that its answer is watched with."""
+    [button] = [each.button.id for each in tab.elements() if each.button.label == "Write description"]
+    tab.run(button)
+    [key] = {
+        found for each in tab.elements() for found in re.findall(rb'"key": ?"([\w-]{24})"', each.SerializeToString())
+    }
+    return key.decode()
+
+
+def words_for_ever(provider: ProviderServer) -> Chunks:
+    return Chunks(Paced([chunk("word ")] * 10**6, provider.stopping))
+
+
+def two_words(provider: ProviderServer) -> Chunks:
+    return Chunks([chunk("word word "), threading.Event()])
+
+
+def nothing(provider: ProviderServer) -> Hang:
+    return Hang()
+
+
+ENDS = [
+    ("streamlit", ["SIGINT", "SIGINT"], words_for_ever, 2),
+    ("uvicorn", ["SIGTERM"], nothing, 1),
+    *(
+        pytest.param(server, signals, answer, 2, marks=pytest.mark.soak)
+        for server in SERVERS
+        for signals in (["SIGINT"], ["SIGTERM"], ["SIGTERM", "SIGINT"], ["SIGINT"] * 3)
+        for answer in (words_for_ever, two_words, nothing)
+    ),
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("server", "name"),
-    [("streamlit", "SIGINT"), ("uvicorn", "SIGTERM"), pytest.param("streamlit", "SIGTERM", marks=pytest.mark.soak)],
-)
-def test_the_server_shuts_down_cleanly_while_a_tab_is_open(server: str, name: str, tmp_path: Path) -> None:
-    with running(server, tmp_path) as (port, process), a_tab(port, "usage"):
-        assert (tmp_path / "workbench.db-wal").exists()
-        process.send_signal(getattr(signal, name))
+@pytest.mark.parametrize(("server", "signals", "answer", "watchers"), ENDS)
+def test_the_server_ends_in_order_while_tabs_watch_an_answer(
+    server: str, signals: list[str], answer: Callable[[ProviderServer], AnyReply], watchers: int, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        provider = stack.enter_context(ProviderServer())
+        provider.next(answer(provider))
+        with closing(Database(f"sqlite:///{tmp_path}/workbench.db")) as database:
+            database.configurations.add(database.people.local(), account(provider))
+        port, process = stack.enter_context(running(server, tmp_path))
+        key = ask_for_a_description(stack.enter_context(a_tab(port, "product_description")))
+        first = b"event:here" if answer is nothing else b"data:[0,"
+        responses = [stack.enter_context(watching(port, key, first)) for _ in range(watchers)]
+        for name in signals:
+            process.send_signal(getattr(signal, name))
         said, _ = process.communicate(timeout=120)
-    assert process.returncode in (0, 1, -signal.SIGTERM)  # Streamlit ends with 1 after Ctrl+C
+        assert all(response.read().endswith(b"data:[0]\n\n") for response in responses)
+    assert process.returncode == 0
+    assert "Stopping …" in said.splitlines()
     assert "Traceback" not in said
     # The log was folded into the database: it was closed.
     assert {file.name for file in tmp_path.iterdir()} == {"workbench.db", "workbench.db.in-use", "encryption.key"}
+    with closing(Database(f"sqlite:///{tmp_path}/workbench.db", recover=False)) as database:
+        last = database.lone_answers.last(database.people.local(), "product_description")
+    assert last
+    assert (last.status, last.call.status) == (MessageStatus.STOPPED, CallStatus.STOPPED)
+    assert last.content.startswith("word ") or answer is nothing

@@ -44,7 +44,8 @@ def start(settings: Settings) -> subprocess.Popen[str]:
 
 
 def press_control_c(demo: subprocess.Popen[str]) -> None:
-    """Interrupt the process and everything that it started, as a terminal does."""
+    """Interrupt the process and everything that it started, as a terminal does; twice, as impatient people do."""
+    os.killpg(demo.pid, signal.SIGINT)
     os.killpg(demo.pid, signal.SIGINT)
 
 
@@ -80,8 +81,8 @@ def test_the_demo_starts_model_and_app_and_stops_both(settings: Settings) -> Non
             assert made.display_name == CONFIGURATION_NAME
         finally:
             press_control_c(demo)
-            _, errors = demo.communicate(timeout=120)
-    assert (demo.returncode, errors) == (0, "")
+            output, errors = demo.communicate(timeout=120)
+    assert (demo.returncode, output, errors) == (0, "Stopping …\n", "")
     assert not any(map(is_in_use, ports))
 
 
@@ -141,7 +142,7 @@ def test_the_demo_ends_quietly_when_interrupted_while_starting(
         press_control_c(demo)
         output, errors = demo.communicate(timeout=120)
     assert (demo.returncode, errors) == (0, "")
-    assert re.fullmatch(rf"(({IN_USE})?Open http://localhost:\d+\n)?", output)
+    assert re.fullmatch(rf"(({IN_USE})?Open http://localhost:\d+\n)?Stopping …\n", output)
     assert not is_in_use(settings.demo_port)
 
 

@@ -533,6 +533,46 @@ def test_close_does_not_wait_for_providers(server: ProviderServer, app: App) -> 
     assert {app.stored(turn).status for turn in turns} == {MessageStatus.STOPPED}
 
 
+def test_close_ends_the_watching_of_answers_that_another_process_writes(
+    server: ProviderServer, app: App, open_app: Callable[..., App]
+) -> None:
+    server.next(Chunks([chunk("Hel"), Event(), LAST]))
+    turn = app.ask()
+    other = open_app()
+    received = other.received(turn)
+    other.answers.close()
+    assert received.is_finished
+    assert app.stored(turn).status is MessageStatus.WRITING
+
+
+def test_close_ends_the_watching_while_the_database_does_not_respond(
+    server: ProviderServer, app: App, path: Path
+) -> None:
+    gate = Event()
+    server.next(Chunks([chunk("Hel"), gate, LAST]))
+    turn = app.ask()
+    received = app.received(turn)
+    until(partial(received.text, "content"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        app.answers.close()
+        assert received.is_finished
+        other.execute("ROLLBACK")
+    assert app.answers.wait(turn.answer_id, AT_ONCE)
+    assert (app.stored(turn).content, app.stored(turn).status) == ("Hel", MessageStatus.STOPPED)
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+def test_an_answer_that_begins_after_close_is_stopped(server: ProviderServer, app: App, is_streamed: bool) -> None:
+    server.next(Hang())
+    app.answers.close()
+    turn = app.begin()
+    request = ChatCompletionsRequest.of_prompts("What?")
+    app.answers.write(app.me, turn, app.client_of, request, is_streamed=is_streamed)
+    assert app.answers.wait(turn.answer_id, AT_ONCE)
+    assert app.stored(turn).status is MessageStatus.STOPPED
+
+
 @pytest.mark.parametrize(
     "odd",
     [

@@ -22,6 +22,7 @@ from pages.shared.base.formatting import (
 from pages.shared.base.run import changing, configurations, one_run, person, this_run
 from pages.shared.base.runtime import answers, database, demo_endpoint, is_started, start, stop
 from pages.shared.base.sending import start_alone, start_turn
+from pages.shared.base.shutdown import Shutdown
 
 __all__ = [
     "IN_SIDEBAR",
@@ -34,6 +35,7 @@ __all__ = [
     "InvalidRequest",
     "NotAllowed",
     "NotFound",
+    "Shutdown",
     "StillWriting",
     "StorageError",
     "Turn",

@@ -50,6 +50,12 @@ def _outgoing(settings: Settings) -> httpx2.Client | None:
     raise InvalidSetting(wrong)
 
 
+def stop_answers() -> None:
+    """Stop the answers that are being written, and end the connections of the tabs that watch them."""
+    if _running:
+        _running.answers.close()
+
+
 def stop() -> None:
     """Stop the answers that are being written, and close the database."""
     global _running
