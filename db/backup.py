@@ -25,9 +25,10 @@ from db.chat_sessions import ChatSessionRecord
 from db.cipher import Cipher
 from db.configurations import ConfigurationRecord
 from db.errors import READING, StorageError
+from db.files import folder_beside
 from db.lease import interrupt
 from db.people import Person
-from db.sqlite import copy_file, folder_beside
+from db.sqlite import copy_file
 from db.storage import Storage
 
 _AT_A_TIME = 1000  # rows

@@ -102,12 +102,15 @@ class PostgreSQL:
         if connection.exec_driver_sql("SHOW server_encoding").scalar() != "UTF8":
             raise StorageError("The database that DATABASE_URL names must be created with the encoding UTF8.")
 
+    def protect(self) -> None:
+        """Nothing to do: the server protects its files."""
+
     def join(self) -> bool:
         """Always False: locks that outlive their transaction do not work behind a connection pooler."""
         return False
 
     def keep(self, revision: str) -> None:
-        """Nothing to do: PostgreSQL rolls back a failed migration completely."""
+        """Makes no copy: PostgreSQL rolls back a failed migration completely."""
 
     def count_on(self, connection: Connection) -> None:
         """Number new rows after all ids ever stored or assigned; needed after rows were inserted with their ids."""

@@ -9,7 +9,7 @@ from threading import Event, Lock
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -47,6 +47,7 @@ class Storage:
         try:
             with self.writing(OPENING) as session:
                 _migrate(self.backend, session.connection())
+            self.backend.protect()
         except BaseException:
             self.close()
             raise
@@ -197,10 +198,25 @@ def _migrate(backend: SQLite | PostgreSQL, connection: Connection) -> None:
             "The database that DATABASE_URL names was written by a newer version of this program. Nothing was changed. "
             "Install that version."
         )
-    if current is not None:
-        backend.keep(current)
+    copy = backend.keep(current) if current is not None else None
+    outcome = f"{OPENING} A copy of the database is in {copy}." if copy else OPENING
+    _run_migrations(backend, connection, list(scripts.iterate_revisions("head", current or "base")), outcome)
+
+
+def _run_migrations(
+    backend: SQLite | PostgreSQL, connection: Connection, newest_first: list[Script], outcome: str
+) -> None:
+    """Run these migrations. `outcome` says in the sentence of an error what the failure means for the data."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    with _ALEMBIC:
-        command.upgrade(config, "head")
+    done: list[object] = []
+    config.attributes["on_version_apply"] = lambda *, step, **_: done.append(step)
+    try:
+        with _ALEMBIC:
+            command.upgrade(config, "head")
+        return
+    except DBAPIError as error:
+        why = backend.sentence(error, outcome)
+    failed = newest_first[-1 - len(done)]
+    raise StorageError(f"The migration {Path(failed.path).stem} failed. {why}")

@@ -193,14 +193,28 @@ def test_without_a_copy_of_the_old_file_nothing_is_migrated(new_url: str, path: 
     assert content(new_url) == before
 
 
-def test_a_migration_that_fails_half_way_changes_nothing(new_url: str) -> None:
+@pytest.mark.parametrize(
+    ("obstacle", "failed"), [("adaptations", "0002_adaptations_and_prices"), ("audit", "0003_audit_and_states")]
+)
+def test_a_migration_that_fails_changes_nothing_and_names_itself_and_the_copy(
+    new_url: str, path: Path, kind: str, obstacle: str, failed: str
+) -> None:
     make(new_url, "0001")
-    run_sql(new_url, "CREATE TABLE audit (id INTEGER)")  # in the way of the second step
+    run_sql(new_url, f"CREATE TABLE {obstacle} (id INTEGER)")
     before = content(new_url)
-    with pytest.raises(StorageError):
+    with pytest.raises(StorageError) as caught:
         Database(new_url, encryption_key=ENCRYPTION_KEY)
+    code, copy = "42P07", ""
+    if kind == "sqlite":
+        code, copy = "SQLITE_ERROR", f" A copy of the database is in {path}.before-0001."
+        assert content(f"sqlite:///{path}.before-0001") == before
+    assert str(caught.value) == (
+        f"The migration {failed} failed. The database refused this (error {code}). Nothing was changed.{copy} "
+        "Try again; if it happens again, tell the administrator."
+    )
+    assert caught.value.__context__ is caught.value.__cause__ is None
     assert content(new_url) == before
-    run_sql(new_url, "DROP TABLE audit")
+    run_sql(new_url, f"DROP TABLE {obstacle}")
     Database(new_url, encryption_key=ENCRYPTION_KEY).close()
 
 
