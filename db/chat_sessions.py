@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, String, Text, and_, delete, exists, or_, select
+from sqlalchemy import ColumnElement, ForeignKey, Index, String, Text, and_, delete, exists, func, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from db.base import Record, as_value
@@ -21,6 +21,7 @@ from db.messages import Image, MessageRecord, MessageStatus, images_of
 from db.people import Person
 from db.storage import Storage
 
+_MILLISECOND = timedelta(milliseconds=1)
 UNDO = timedelta(minutes=10)
 """How long a deleted chat can be brought back."""
 
@@ -147,7 +148,7 @@ class ChatSessions:
             for name, value in given.items():
                 if value is not None:
                     setattr(record, name, value)
-            record.changed_at = self._clock()
+            touch(session, record, self._clock())
             return as_value(ChatSession, record)
 
     def send_along(self, person: Person, id: str, history_turns: int | None) -> None:
@@ -203,12 +204,19 @@ def create_chat(
         title=title,
         configuration_id=configuration_id,
         created_at=now,
-        changed_at=now,
         **fields,
     )
+    touch(session, record, now)
     session.add(record)
     session.flush()
     return record
+
+
+def touch(session: Session, chat: ChatSessionRecord, now: datetime) -> None:
+    """Make a chat the last changed one of its owner, even if the clock was set back since another one was changed."""
+    others = ChatSessionRecord.owner_id == chat.owner_id, ChatSessionRecord.id != chat.id
+    latest = session.scalar(select(func.max(ChatSessionRecord.changed_at)).where(*others))
+    chat.changed_at = max(now, latest + _MILLISECOND) if latest else now
 
 
 def own_chat(session: Session, person: Person, id: str) -> ChatSessionRecord:

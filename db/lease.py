@@ -8,7 +8,7 @@ A writer that was alive after all makes its answer `writing` again when it store
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, Select, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, Select, or_, select, update
 from sqlalchemy.orm import Session
 
 from connector import CallStatus
@@ -19,6 +19,8 @@ from db.messages import MessageRecord, MessageStatus
 
 LEASE = timedelta(seconds=10)
 """How long a writer may be silent before it is presumed dead."""
+_LATEST = 2 * LEASE
+"""How far in the future a lease of a living writer ends, if its clock is ahead of ours by as much as a lease."""
 
 
 def take_lease(session: Session, chat: ChatSessionRecord, now: datetime) -> None:
@@ -29,8 +31,8 @@ def take_lease(session: Session, chat: ChatSessionRecord, now: datetime) -> None
     if is_writing(session, chat.id):
         interrupt(session, now)
     session.flush()
-    free = or_(ChatSessionRecord.lease_until.is_(None), ChatSessionRecord.lease_until < now)
-    take = update(ChatSessionRecord).where(ChatSessionRecord.id == chat.id, free).values(lease_until=now + LEASE)
+    free = ChatSessionRecord.id == chat.id, _is_over(now)
+    take = update(ChatSessionRecord).where(*free).values(lease_until=now + LEASE)
     result: CursorResult[Any] = session.connection().execute(take)
     if not result.rowcount:
         raise StillWriting("An answer is still being written in this chat. Wait until it has ended, or stop it.")
@@ -60,5 +62,11 @@ def interrupt(session: Session, now: datetime, *, everything: bool = False) -> N
 
 def expired(now: datetime) -> Select[int]:
     """Selects the ids of the answers that are `writing` although their lease has expired."""
-    over = or_(ChatSessionRecord.lease_until.is_(None), ChatSessionRecord.lease_until < now)
-    return select(MessageRecord.id).join(ChatSessionRecord).where(MessageRecord.status == MessageStatus.WRITING, over)
+    writing = MessageRecord.status == MessageStatus.WRITING
+    return select(MessageRecord.id).join(ChatSessionRecord).where(writing, _is_over(now))
+
+
+def _is_over(now: datetime) -> ColumnElement[bool]:
+    """The lease has expired, or was taken before the clock was set back: nobody renews it to such a late time."""
+    until = ChatSessionRecord.lease_until
+    return or_(until.is_(None), until < now, until > now + _LATEST)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from connector import CallReport, CallStatus, Role, cost_of
 from db.calls import CallRecord, CallStart, begin_call, finish_call, finish_reason_of
-from db.chat_sessions import ChatSessionRecord, create_chat, own_chat
+from db.chat_sessions import ChatSessionRecord, create_chat, own_chat, touch
 from db.configurations import must_exist
 from db.errors import NotFound
 from db.lease import LEASE, expired, interrupt, is_writing, take_lease
@@ -196,7 +196,7 @@ class Turns:
                 _note_request_and_response(message, report)
             session.flush()
             chat = session.get_one(ChatSessionRecord, message.session_id)
-            chat.changed_at = self._clock()
+            touch(session, chat, self._clock())
             if not is_writing(session, chat.id):
                 chat.lease_until = None
 
@@ -321,7 +321,7 @@ def _append(
     session.add(message)
     session.flush()
     chat.last_message_id = message.id
-    chat.changed_at = now
+    touch(session, chat, now)
     return message.id
 
 
