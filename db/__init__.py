@@ -103,6 +103,7 @@ class Database:
         The encryption key is `encryption_key`, or is read from `encryption_key_file`. With SQLite and neither of them,
         it is in the file `encryption.key` beside the database, which is created on the first start. `clock` returns
         aware times in whole milliseconds. With `recover`, the answers of dead processes are marked as interrupted.
+        Without it, for a command beside the app, no key file is created either.
         """
         keys, source = configured_keys(encryption_key, encryption_key_file)
         self._clock = clock
@@ -112,7 +113,7 @@ class Database:
                 is_alone = self._storage.join()
                 with self._storage.writing(OPENING) as session:
                     interrupt(session, clock(), everything=is_alone)
-            keys, source = self._with_key_file(keys, source)
+            keys, source = self._with_key_file(keys, source, may_create=recover)
             self._cipher = Cipher(keys)
             self.configurations = Configurations(self._storage, self._cipher, clock)
             self.encryption_keys = EncryptionKeys(self._storage, self._cipher, len(keys), source, clock)
@@ -144,20 +145,21 @@ class Database:
         person.must_be_administrator()
         back_up(self._storage, file)
 
-    def restore(self, person: Person, file: Path, *, replaced: Path) -> Restored:
+    def restore(self, person: Person, file: Path, *, replaced: Path, without_keys: bool = False) -> Restored:
         """Replace all data with that of a backup, while others write. Only for administrators.
 
         The previous data is backed up to `replaced` first. Raises `StorageError`, and changes nothing, if the file is
-        not a backup, or if its API keys cannot be decrypted here.
+        not a backup, or if its API keys cannot be decrypted here; with `without_keys`, such API keys are left out.
         """
         person.must_be_administrator()
-        return restore(self._storage, self._cipher, person, file, replaced, self._clock())
+        now = self._clock()
+        return restore(self._storage, self.encryption_keys, person, file, replaced, now, without_keys=without_keys)
 
     def close(self) -> None:
         """Close the database's files and connections."""
         self._storage.close()
 
-    def _with_key_file(self, keys: list[str], source: str) -> tuple[list[str], str]:
+    def _with_key_file(self, keys: list[str], source: str, *, may_create: bool) -> tuple[list[str], str]:
         """The configured keys, or for SQLite those of the automatic key file."""
         path = self._storage.path
         if path is None:
@@ -168,7 +170,7 @@ class Database:
             return keys, source
         with self._storage.reading() as session:
             is_sealed = is_any_key_sealed(session)
-        return automatic_keys(key_file, is_needed=is_sealed)
+        return automatic_keys(key_file, is_needed=is_sealed or not may_create)
 
     def _name_unreadable_keys(self) -> None:
         names = self.encryption_keys.usage(self.people.local()).unreadable

@@ -3,7 +3,8 @@
     python -m db status              show the database, and how many API keys each encryption key decrypts
     python -m db rotate-key          encrypt all API keys with the first encryption key
     python -m db backup FILE         write all data to a new file
-    python -m db restore FILE        replace all data with that of a backup; the previous data is kept beside it
+    python -m db restore FILE        replace all data with that of a backup; the previous data is kept beside it;
+                                     with --without-keys, also if some API keys in the backup cannot be decrypted
 
 The command reads the same settings as the app: DATABASE_URL, ENCRYPTION_KEY, ENCRYPTION_KEY_FILE.
 """
@@ -51,6 +52,10 @@ def _options() -> argparse.Namespace:
         command.set_defaults(run=run)
         if file:
             command.add_argument("file", type=Path, metavar="FILE", help=file)
+        if run is _restore:
+            command.add_argument(
+                "--without-keys", action="store_true", help="leave out the API keys that no encryption key decrypts"
+            )
     return parser.parse_args()
 
 
@@ -96,9 +101,11 @@ def _backup(database: Database, options: argparse.Namespace) -> int:
 def _restore(database: Database, options: argparse.Namespace) -> int:
     file: Path = options.file
     replaced = Path(f"{file}.replaced-{utc_now():%Y%m%d-%H%M%S-%f}")
-    found = database.restore(database.people.local(), file, replaced=replaced)
+    found = database.restore(database.people.local(), file, replaced=replaced, without_keys=options.without_keys)
     counts = (found.configurations, "configuration"), (found.chats, "chat"), (found.calls, "call")
     _say(f"Restored: {', '.join(_number_of(*each) for each in counts)}.")
+    if found.without_key:
+        _say(f"Without the API keys of: {', '.join(found.without_key)}. Enter these API keys again.")
     _say(f"The previous data is in {replaced}.")
     return 0
 

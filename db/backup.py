@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, func, insert, select
+from sqlalchemy import Table, func, insert, select, update
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -22,8 +22,8 @@ from db.audit import AuditAction, note
 from db.base import Record
 from db.calls import CallRecord
 from db.chat_sessions import ChatSessionRecord
-from db.cipher import Cipher
 from db.configurations import ConfigurationRecord
+from db.encryption_keys import EncryptionKeys
 from db.errors import READING, StorageError
 from db.files import folder_beside
 from db.lease import interrupt
@@ -41,6 +41,8 @@ class Restored:
     configurations: int
     chats: int
     calls: int
+    without_key: tuple[str, ...]
+    """The names of the configurations that were restored without their API keys."""
 
 
 def back_up(storage: Storage, file: Path) -> None:
@@ -57,27 +59,39 @@ def back_up(storage: Storage, file: Path) -> None:
         copy_file(draft, file)
 
 
-def restore(storage: Storage, cipher: Cipher, person: Person, file: Path, replaced: Path, now: datetime) -> Restored:
+def restore(
+    storage: Storage,
+    keys: EncryptionKeys,
+    person: Person,
+    file: Path,
+    replaced: Path,
+    now: datetime,
+    *,
+    without_keys: bool,
+) -> Restored:
     """Replace all data with that of a backup, in one transaction. The previous data goes to the file `replaced`."""
     with _opened(storage, file, replaced) as backup, backup.reading() as source:
-        sealed = select(ConfigurationRecord).where(ConfigurationRecord.sealed_key != "")
-        names = [each.display_name for each in source.scalars(sealed) if cipher.key_of(each.sealed_key) is None]
-        if names:
+        sealed = source.scalars(select(ConfigurationRecord).where(ConfigurationRecord.sealed_key != ""))
+        unreadable = {each.id: each.display_name for each in sealed if not keys.can_open(each.sealed_key)}
+        names = sorted(unreadable.values())
+        if names and not without_keys:
             raise StorageError(
-                f"The encryption key cannot decrypt the API keys of: {', '.join(sorted(names))}. Nothing was restored. "
-                "Add the encryption key that was used when the backup was made; ENCRYPTION_KEY accepts several, "
-                "separated by commas."
+                f"The encryption key cannot decrypt the API keys of: {', '.join(names)}. Nothing was restored. "
+                f"{keys.how_to_add} If that key is lost, restore with --without-keys, and enter these API keys again."
             )
         with storage.writing() as target:
             back_up(storage, replaced)
             damaged = f"{file} is damaged. Nothing was restored. Choose another backup."
             _replace(_Source(source, lambda _: damaged), target)
+            of_unreadable = update(ConfigurationRecord).where(ConfigurationRecord.id.in_(unreadable))
+            target.execute(of_unreadable.values(sealed_key="", key_hint=""))
             # Nobody continues the answers that were being written when the backup was made.
             interrupt(target, now, everything=True)
             storage.backend.count_on(target.connection())
             note(target, person, AuditAction.RESTORED, now, f"Backup: {file.name}")
         tables = ConfigurationRecord, ChatSessionRecord, CallRecord
-        return Restored(*(source.scalar(select(func.count()).select_from(table)) or 0 for table in tables))
+        configurations, chats, calls = (source.scalar(select(func.count()).select_from(each)) or 0 for each in tables)
+        return Restored(configurations, chats, calls, tuple(names))
 
 
 @contextmanager

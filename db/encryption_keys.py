@@ -51,6 +51,17 @@ class EncryptionKeys:
         self._clock = clock
         self.source = source
 
+    @property
+    def how_to_add(self) -> str:
+        """One sentence: how to make this process decrypt with one more encryption key."""
+        if self._number:
+            return f"Add the encryption key that encrypted them to {self.source}, after a comma."
+        return "Put their file encryption.key beside the database, or set ENCRYPTION_KEY to the key in it."
+
+    def can_open(self, sealed: str) -> bool:
+        """Whether one of the encryption keys decrypts this text. Decrypts nothing."""
+        return self._cipher.key_of(sealed) is not None
+
     def usage(self, person: Person) -> KeyUsage:
         """Count the API keys by the encryption key that decrypts them. Decrypts nothing."""
         person.must_be_administrator()

@@ -3,18 +3,20 @@
 import io
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
-from connector import CallStatus, Configuration
-from db import CallStart, Database, Person, SavedConfiguration
+from connector import CallReport, CallStatus, Configuration
+from db import CallStart, Database, NewChat, Person, SavedConfiguration, UsageGroup
 from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_SQLITE
 from tests.db.processes import beside
 from tests.db.test_keys import ONE, TWO
@@ -45,7 +47,7 @@ def run(url: str) -> Run:
     """Its exit code, what it printed and what it complained about; nothing secret is in either."""
 
     def run_it(*arguments: object, keys: str = ENCRYPTION_KEY, **environment: str) -> tuple[int, str, str]:
-        settings = {"DATABASE_URL": url, "ENCRYPTION_KEY": keys, **environment}
+        settings = {"DATABASE_URL": url, **({"ENCRYPTION_KEY": keys} if keys else {}), **environment}
         with beside(program, [str(each) for each in arguments], settings) as child:
             ((code, out, err),) = child.said()
             assert child.ended_well()
@@ -210,6 +212,143 @@ def test_commands_do_not_interrupt_the_answers_of_the_app(
     for arguments in (["status"], ["rotate-key"], ["backup", tmp_path / "backup.db"]):
         assert run(*arguments)[0] == 0
     assert database.calls.get(me, turn.call_id).status is CallStatus.RUNNING
+
+
+# -- on another machine
+
+
+@pytest.fixture
+def backup(tmp_path: Path, configuration: Configuration, report: Callable[..., CallReport]) -> Path:
+    """The backup of another machine, with a chat. The key file of that machine is beside it, as `old.key`."""
+    with closing(Database(f"sqlite:///{tmp_path}/old/workbench.db")) as database:
+        me = database.people.local()
+        for name in ("Mine", "Yours"):
+            named = Configuration(**{**dict(configuration), "display_name": name})
+            saved = database.configurations.add(me, named)
+        start = CallStart("chat", "execute_with_history", saved.id, saved.display_name, "gpt-asked")
+        turn = database.turns.begin(me, NewChat("A chat"), "Hello", start)
+        database.turns.finish(me, turn, content="Hi", report=report())
+        database.back_up(me, tmp_path / "backup.db")
+    (tmp_path / "old" / "encryption.key").rename(tmp_path / "old.key")
+    return tmp_path / "backup.db"
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Path:
+    """Where the database will be on the new machine."""
+    return tmp_path / "new" / "workbench.db"
+
+
+ONE_KEY = "If that key is lost, restore with --without-keys, and enter these API keys again.\n"
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("by", ["file", "setting", "setting of a file"])
+def test_a_restore_on_a_clean_machine_says_how_to_bring_the_key(
+    run: Run, backup: Path, new: Path, tmp_path: Path, by: str
+) -> None:
+    elsewhere = {"DATABASE_URL": f"sqlite:///{new}"}
+    code, out, err = run("restore", backup, keys="", **elsewhere)
+    assert (code, out) == (1, "")
+    assert err == (
+        "The encryption key cannot decrypt the API keys of: Mine, Yours. Nothing was restored. Put their file "
+        f"encryption.key beside the database, or set ENCRYPTION_KEY to the key in it. {ONE_KEY}"
+    )
+    assert not new.with_name("encryption.key").exists()
+    key = (tmp_path / "old.key").read_text().strip()
+    if by == "file":
+        shutil.copy(tmp_path / "old.key", new.with_name("encryption.key"))
+    elif by == "setting":
+        elsewhere["ENCRYPTION_KEY"] = key
+    else:
+        elsewhere["ENCRYPTION_KEY_FILE"] = str(tmp_path / "old.key")
+    code, out, err = run("restore", backup, keys="", **elsewhere)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "Restored: 2 configurations, 1 chat, 1 call."
+    with closing(Database(f"sqlite:///{new}", encryption_key=key)) as database:
+        me = database.people.local()
+        assert [database.configurations.open(me, each.id).api_key for each in database.configurations.all(me)] == [
+            SecretStr(KEY)
+        ] * 2
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("source", ["encryption.key", "ENCRYPTION_KEY"])
+def test_a_restore_after_a_first_start_says_where_to_add_the_key(
+    run: Run, backup: Path, new: Path, tmp_path: Path, source: str
+) -> None:
+    file, old = new.with_name("encryption.key"), (tmp_path / "old.key").read_text().strip()
+    elsewhere = {"DATABASE_URL": f"sqlite:///{new}"}
+    if source == "ENCRYPTION_KEY":
+        elsewhere["ENCRYPTION_KEY"] = ONE
+    else:
+        source = str(file)
+    Database(f"sqlite:///{new}", encryption_key=elsewhere.get("ENCRYPTION_KEY", "")).close()
+    code, out, err = run("restore", backup, keys="", **elsewhere)
+    assert (code, out) == (1, "")
+    assert f" Add the encryption key that encrypted them to {source}, after a comma. {ONE_KEY}" in err
+    if "ENCRYPTION_KEY" in elsewhere:
+        elsewhere["ENCRYPTION_KEY"] += f",{old}"
+    else:
+        file.write_text(f"{file.read_text().strip()},{old}\n")
+    assert run("restore", backup, keys="", **elsewhere)[0] == 0
+    assert "  key 2: decrypts 2 API keys" in run("status", keys="", **elsewhere)[1].splitlines()
+
+
+def test_without_the_key_a_restore_brings_back_everything_else(
+    run: Run, backup: Path, url: str, open_database: Open, configuration: Configuration, sql: Sql, tmp_path: Path
+) -> None:
+    """Also where one of the keys can be decrypted: that one is kept."""
+    with closing(Database(f"sqlite:///{backup}", encryption_key=ENCRYPTION_KEY)) as database:
+        me = database.people.local()
+        database.configurations.add(me, Configuration(**{**dict(configuration), "display_name": "Readable"}))
+    code, out, err = run("restore", backup, "--without-keys")
+    assert (code, err) == (0, "")
+    (replaced,) = tmp_path.glob("backup.db.replaced-*")
+    assert out.splitlines() == [
+        "Restored: 3 configurations, 1 chat, 1 call.",
+        "Without the API keys of: Mine, Yours. Enter these API keys again.",
+        f"The previous data is in {replaced}.",
+    ]
+    database = open_database()
+    me = database.people.local()
+    by_name = {each.display_name: each for each in database.configurations.all(me)}
+    assert {name: each.is_key_readable for name, each in by_name.items()} == {
+        "Mine": False,
+        "Yours": False,
+        "Readable": True,
+    }
+    assert sql("SELECT key_hint FROM configurations WHERE display_name = 'Mine'") == [("",)]
+    (chat,) = database.chat_sessions.all(me)
+    assert [each.content for each in database.chat_sessions.conversation(me, chat.id).messages] == ["Hello", "Hi"]
+    assert database.usage.totals(me, UsageGroup.CONFIGURATION)[0].calls == 1
+    database.configurations.change(me, by_name["Mine"].id, {}, SecretStr(KEY))
+    assert database.configurations.open(me, by_name["Mine"].id).api_key == SecretStr(KEY)
+
+
+@ON_SQLITE
+def test_a_start_after_a_restore_without_keys_makes_a_new_encryption_key(run: Run, backup: Path, new: Path) -> None:
+    assert run("restore", backup, "--without-keys", keys="", DATABASE_URL=f"sqlite:///{new}")[0] == 0
+    assert not new.with_name("encryption.key").exists()
+    with closing(Database(f"sqlite:///{new}")) as database:
+        me = database.people.local()
+        mine = database.configurations.all(me)[0]
+        database.configurations.change(me, mine.id, {}, SecretStr(KEY))
+        assert database.configurations.open(me, mine.id).api_key == SecretStr(KEY)
+
+
+@ON_SQLITE
+def test_no_command_creates_an_encryption_key(run: Run, new: Path, tmp_path: Path) -> None:
+    elsewhere = {"DATABASE_URL": f"sqlite:///{new}"}
+    Database(f"sqlite:///{new}", encryption_key=ONE).close()
+    for arguments in (
+        ["status"],
+        ["rotate-key"],
+        ["backup", tmp_path / "empty.db"],
+        ["restore", tmp_path / "empty.db"],
+    ):
+        assert run(*arguments, keys="", **elsewhere)[0] == 0
+    assert not new.with_name("encryption.key").exists()
 
 
 @ON_SQLITE
