@@ -127,7 +127,8 @@ class Answers:
 
     def _followed(self) -> list[Received]:
         with self._lock:
-            return [each.received for each in (*self._writing.values(), *self._elsewhere.values())]
+            written = [each.received for each in self._writing.values()]
+            return written + [each.received for each in self._elsewhere.values()]
 
     def _forget(self, answer_id: int) -> None:
         with self._lock:

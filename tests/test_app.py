@@ -565,10 +565,10 @@ def ask_for_a_description(tab: Tab) -> str:
     """Press the button of a use case; returns the key that its answer is watched with."""
     [button] = [each.button.id for each in tab.elements() if each.button.label == "Write description"]
     tab.run(button)
-    [key] = {
-        found for each in tab.elements() for found in re.findall(rb'"key": ?"([\w-]{24})"', each.SerializeToString())
-    }
-    return key.decode()
+    drawn = b"".join(each.SerializeToString() for each in tab.elements())
+    key = re.search(rb'"key": ?"([\w-]{24})"', drawn)
+    assert key
+    return key[1].decode()
 
 
 def words_for_ever(provider: ProviderServer) -> Chunks:
