@@ -533,6 +533,23 @@ def test_close_does_not_wait_for_providers(server: ProviderServer, app: App) -> 
     assert {app.stored(turn).status for turn in turns} == {MessageStatus.STOPPED}
 
 
+def test_an_answer_is_stored_when_the_database_file_is_back(
+    server: ProviderServer, app: App, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Event()
+    server.next(Chunks([chunk("Hel"), gate, chunk("lo"), LAST]))
+    turn = app.ask()
+    until(lambda: app.stored(turn).content == "Hel")
+    aside = path.rename(path.with_name("aside.db"))
+    gate.set()
+    until(lambda: "The result of answer" in caplog.text)
+    assert "was deleted or moved while it was in use" in caplog.text
+    assert app.stored(turn).status is MessageStatus.WRITING
+    aside.rename(path)
+    until(lambda: app.has_ended(turn))
+    assert (app.stored(turn).content, app.stored(turn).status) == ("Hello", MessageStatus.COMPLETE)
+
+
 def test_close_ends_the_watching_of_answers_that_another_process_writes(
     server: ProviderServer, app: App, open_app: Callable[..., App]
 ) -> None:

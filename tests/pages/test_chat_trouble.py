@@ -144,6 +144,23 @@ def test_a_database_error_is_reported_and_the_text_is_kept(workbench: Workbench,
     assert workbench.server.requests == []
 
 
+def test_the_chat_is_shown_and_the_text_is_kept_until_the_database_file_is_back(
+    workbench: Workbench, at: AppTest
+) -> None:
+    say(at, "One")
+    aside = workbench.path.rename(workbench.path.with_name("aside.db"))
+    say(at, "Two")
+    assert lines(at.error) == [
+        "The database file that DATABASE_URL names was deleted or moved while it was in use. Nothing was saved. "
+        "Put it back and try again."
+    ]
+    assert (offered(at), spoken(at)) == ("Two", turns("One"))
+    assert len(workbench.bodies()) == 1
+    aside.rename(workbench.path)
+    say(at, "Two")
+    assert spoken(at) == turns("One", "Two")
+
+
 def test_an_error_is_not_shown_in_another_chat(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
     workbench.break_keys()

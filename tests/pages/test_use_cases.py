@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.pages.conftest import (
     go,
     labels,
     lines,
+    press,
     reply,
     said,
     send,
@@ -361,3 +363,19 @@ def test_an_answer_stays_after_the_last_configuration_was_deleted(workbench: Wor
     at = visit(page)
     assert "No configuration available." in said(at)
     assert "gpt-test-2026-01-01" in said(at)
+
+
+@pytest.mark.parametrize("page", ["translate", "tuner"])
+def test_a_text_stays_when_the_database_file_was_replaced(workbench: Workbench, page: str) -> None:
+    workbench.connect()
+    at = visit(page)
+    text_field(at).set_value("A long text")
+    aside = workbench.path.rename(workbench.path.with_name("aside.db"))
+    shutil.copy(aside, workbench.path)
+    press(at, action(at))
+    (shown,) = lines(at.error)
+    assert "was replaced while it was in use. Nothing was saved. Put the previous file back" in shown
+    assert text_field(at).value == "A long text"
+    assert workbench.bodies() == []
+    aside.rename(workbench.path)
+    assert lines(send(at, action(at)).error) == []
