@@ -8,7 +8,7 @@ A writer that was alive after all makes its answer `writing` again when it store
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, Select, or_, select, update
+from sqlalchemy import CursorResult, Select, or_, select, update
 from sqlalchemy.orm import Session
 
 from connector import CallStatus
@@ -31,8 +31,8 @@ def take_lease(session: Session, chat: ChatSessionRecord, now: datetime) -> None
     if is_writing(session, chat.id):
         interrupt(session, now)
     session.flush()
-    free = ChatSessionRecord.id == chat.id, _is_over(now)
-    take = update(ChatSessionRecord).where(*free).values(lease_until=now + LEASE)
+    free = or_(ChatSessionRecord.lease_until.is_(None), ChatSessionRecord.lease_until < now)
+    take = update(ChatSessionRecord).where(ChatSessionRecord.id == chat.id, free).values(lease_until=now + LEASE)
     result: CursorResult[Any] = session.connection().execute(take)
     if not result.rowcount:
         raise StillWriting("An answer is still being written in this chat. Wait until it has ended, or stop it.")
@@ -61,12 +61,10 @@ def interrupt(session: Session, now: datetime, *, everything: bool = False) -> N
 
 
 def expired(now: datetime) -> Select[int]:
-    """Selects the ids of the answers that are `writing` although their lease has expired."""
-    writing = MessageRecord.status == MessageStatus.WRITING
-    return select(MessageRecord.id).join(ChatSessionRecord).where(writing, _is_over(now))
+    """Selects the ids of the answers that are `writing` although their lease has expired.
 
-
-def _is_over(now: datetime) -> ColumnElement[bool]:
-    """The lease has expired, or was taken before the clock was set back: nobody renews it to such a late time."""
+    A lease that ends too late was taken before the clock was set back. A living writer has renewed it since.
+    """
     until = ChatSessionRecord.lease_until
-    return or_(until.is_(None), until < now, until > now + _LATEST)
+    over = or_(until.is_(None), until < now, until > now + _LATEST)
+    return select(MessageRecord.id).join(ChatSessionRecord).where(MessageRecord.status == MessageStatus.WRITING, over)
