@@ -10,7 +10,7 @@ from typing import Self
 
 PROJECT = Path(__file__).parent.parent
 POLL_SECONDS = 0.1
-STOP_SECONDS = 4.5  # the app takes four at most, and the demo five with the model
+STOP_SECONDS = 4.8  # the app takes 4.5 at most, and the demo five with the model
 
 
 class DemoFailed(Exception):

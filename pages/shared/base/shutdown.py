@@ -8,6 +8,7 @@ uvicorn skip the application, and at its end uvicorn raises the signal again.
 import os
 import signal
 import threading
+import time
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
@@ -16,10 +17,10 @@ from typing import Any
 
 from pages.shared.base import runtime
 
-_AT_MOST = 4.0
+_AT_MOST = 4.5
 """Seconds from the signal to the end of the process, whatever hangs."""
-_CONNECTIONS = 1.0
-"""Seconds for the server to close the connections after the answers were stopped."""
+_CONNECTIONS = 3.5
+"""Seconds from the signal until the database is closed, even if the server waits for a connection."""
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")  # SIGBREAK is Ctrl+Break on Windows
 
 
@@ -55,14 +56,15 @@ class Shutdown:
 
     def _run(self) -> None:
         self._asked.get()
-        latest = threading.Timer(_AT_MOST, os._exit, (0,))
-        latest.daemon = True
-        latest.start()
+        began = time.monotonic()
+        end = threading.Timer(_AT_MOST, os._exit, (0,))
+        end.daemon = True
+        end.start()
         try:
             with suppress(OSError, ValueError):  # standard output is closed, or cannot encode the ellipsis
                 print("Stopping …", flush=True)  # noqa: T201
             runtime.stop_answers()
-            self._are_connections_closed.wait(_CONNECTIONS)
+            self._are_connections_closed.wait(began + _CONNECTIONS - time.monotonic())
             runtime.stop()
         finally:
             os._exit(0)
