@@ -1,18 +1,18 @@
 """An account together with the key that opens it."""
 
-import re
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr
 
 from connector.account import Account, ApiType, KeyType
+from connector.key import LONGEST, LONGEST_TOKEN, cleaned_key, problem_of_key
 
 
-def _trimmed(key: object) -> object:
+def _cleaned(key: object) -> object:
     text = key.get_secret_value() if isinstance(key, SecretStr) else key
-    if not isinstance(text, str):  # pydantic would take bytes, untrimmed
+    if not isinstance(text, str):  # pydantic would take bytes as they are
         raise ValueError("Enter the key as text.")
-    return SecretStr(text.strip())
+    return SecretStr(cleaned_key(text))
 
 
 class Configuration(Account):
@@ -21,8 +21,12 @@ class Configuration(Account):
     Raises `InvalidConfiguration` when something its `api_type` needs is missing or malformed.
     """
 
-    api_key: Annotated[SecretStr, BeforeValidator(_trimmed)] = Field(default=SecretStr(""), title="Key")
-    """Required unless `key_type` is `ENTRA_IDENTITY`."""
+    api_key: Annotated[SecretStr, BeforeValidator(_cleaned)] = Field(default=SecretStr(""), title="Key")
+    """Required unless `key_type` is `ENTRA_IDENTITY`. Blanks and quotes around it and a leading `Bearer` are removed.
+
+    Texts that cannot be a key are refused: masks (`****`, `sk-...6789`) and placeholders (`YOUR_API_KEY`, `None`). A
+    server that requires no key accepts any other word, for example `not-needed`.
+    """
 
     if TYPE_CHECKING:  # a key may be given as plain text, and is a SecretStr from then on
 
@@ -57,9 +61,8 @@ class Configuration(Account):
 
     def _key_problems(self) -> dict[str, str]:
         key = self.api_key.get_secret_value()
-        if not key:
-            return {} if self.key_type is KeyType.ENTRA_IDENTITY else {"api_key": "Enter the key."}
-        if not re.fullmatch(r"[\x21-\x7e]+", key):
-            # It could not stand in a header, and the SDK would fail with the key in its error.
-            return {"api_key": "The key contains blanks, line breaks or characters that no key has. Copy it again."}
-        return {}
+        if not key and self.key_type is KeyType.ENTRA_IDENTITY:
+            return {}
+        longest = LONGEST if self.key_type is KeyType.API_KEY else LONGEST_TOKEN
+        problem = problem_of_key(key, longest)
+        return {"api_key": problem} if problem else {}

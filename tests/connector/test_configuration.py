@@ -282,7 +282,7 @@ def test_an_unusable_endpoint_is_refused_in_a_sentence(make: Any, typed: str, se
         "sk-secret93c1é",
         "sk-secret93c1\u200b",
         "sk-secret93c1\ud800",
-        "Bearer sk-secret93c1",
+        "Basic sk-secret93c1",
         b"sk-secret93c1",
         ["sk-secret93c1"],
         5,
@@ -298,6 +298,70 @@ def test_an_unusable_key_is_refused_and_shown_nowhere(make: Any, key: object, wr
     assert "secret93c1" not in all_that_shows(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("****", "*", "••••••••", "sk-••••7777", "sk-...6789", "sk-proj-…6789", "gsk_****wxyz", "########"),
+        *("XXXX", "xxxxxxxx", "sk-xxx", "sk-proj-XXXXXXXXXXXX", "xxxx-xxxx-xxxx", "XXXXXXXX6789", "abcdxxxxxxxx6789"),
+    ],
+)
+def test_a_masked_key_is_refused(typed: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="Copy the complete key from the provider") as caught:
+        openai(api_key=typed)
+    assert list(caught.value.problems) == ["api_key"]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("YOUR_API_KEY", "your-api-key", "sk-your-key", "yourApiKey", "<your key>", "<API_KEY>", "{{api_key}}"),
+        *("$OPENAI_API_KEY", "${KEY}", "%AZURE_API_KEY%", "$env:OPENAI_API_KEY", 'os.environ["KEY"]', "API_KEY"),
+        *("None", "none", "null", "undefined", "nil", "Bearer", "bearer ", '"None"', "[REDACTED]", "sk-REDACTED"),
+        *("INSERT_KEY_HERE", "paste-key", "key-goes-here", "process.env.MY_TOKEN", "$(cat", "$(cat key)"),
+    ],
+)
+@pytest.mark.parametrize("make", [openai, azure])
+def test_a_placeholder_is_refused_as_a_key(make: Any, typed: str) -> None:
+    with pytest.raises(InvalidConfiguration, match=r"This is a placeholder, not a key\..* not-needed") as caught:
+        make(api_key=typed)
+    assert list(caught.value.problems) == ["api_key"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("x", "xx", "-", "token", "secret", "key", "EMPTY", "ollama", "lm-studio", "sk-no-key-required", "not-needed"),
+        *("none-needed", "token-abc123", "sk-1234", "sk-111111111111", "dummy", "apikey", "0", "p*ss", "here", "sk-x"),
+        *("sk-proj-AbXxx_-9.~+/==", "a..b", "eyJhbGciOiJkaXIifQ..aXY.dGV4dA.dGFn", "k" * 4096, "bearers"),
+    ],
+)
+def test_any_other_word_is_a_key_because_local_servers_accept_any(server: ProviderServer, key: str) -> None:
+    server.next(Reply(200, completion("Hello")))
+    Client(account(server, api_key=key)).call_api(REQUEST)
+    assert server.requests[0].headers["authorization"] == f"Bearer {key}"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *('"{key}"', "'{key}'", "`{key}`", "“{key}”", " «{key}» ", '"{key}",', "'{key}';", '"{key}', "{key}'"),
+        *("Bearer {key}", "bearer  {key}\n", '"Bearer {key}"', 'Bearer "{key}"', "Authorization: Bearer {key}"),
+        *('"authorization": "Bearer {key}"', "\tBEARER\t{key}"),
+    ],
+)
+def test_what_surrounds_a_copied_key_is_not_part_of_it(typed: str) -> None:
+    for configuration in (openai(), azure(), azure(key_type=KeyType.ENTRA_TOKEN)):
+        assert configuration.with_key(typed.format(key=KEY)) == configuration
+
+
+def test_a_key_of_more_than_4_kb_is_refused_and_a_token_of_more_than_16() -> None:
+    for longest, fields in ((4096, {}), (16_384, {"key_type": KeyType.ENTRA_TOKEN})):
+        assert azure(api_key="k" * longest, **fields)
+        with pytest.raises(InvalidConfiguration, match=f"longer than {longest:,} characters") as caught:
+            azure(api_key="k" * (longest + 1), **fields)
+        assert list(caught.value.problems) == ["api_key"]
 
 
 def test_a_good_key_is_not_shown_when_another_field_is_wrong() -> None:
