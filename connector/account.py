@@ -7,9 +7,9 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
-from connector.endpoint import Endpoint, read_endpoint
+from connector.endpoint import Endpoint, read_endpoint, without_query
 from connector.errors import InvalidConfiguration, InvalidRequest
 from connector.value import Value
 
@@ -51,14 +51,15 @@ class Account(Value):
     """One account at one provider, without its key: where calls go and which model or deployment answers.
 
     Raises `InvalidConfiguration` when something its `api_type` needs is missing or malformed. `endpoint` stays as it
-    was typed; `url` is the address that is called.
+    was typed, except that what follows a `?` or `#` is removed, because it may be a key; an API version is kept. `url`
+    is the address that is called.
     """
 
     invalid: ClassVar = InvalidConfiguration
 
     display_name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)] = Field(title="Name")
     api_type: ApiType = Field(title="API type")
-    endpoint: _Text = Field(title="Endpoint")
+    endpoint: Annotated[_Text, AfterValidator(without_query)] = Field(title="Endpoint")
     key_type: KeyType = Field(default=KeyType.API_KEY, title="Key type")
     deployment_name: _Text = Field(default="", title="Deployment name")
     """Azure only. The endpoint may contain it instead; this field takes precedence."""

@@ -5,7 +5,6 @@ the shell, they are in a quoted here-document.
 """
 
 import json
-import re
 import shlex
 from collections.abc import Mapping
 
@@ -56,7 +55,7 @@ def _fields_of(configuration: Account) -> dict[str, str]:
     fields = {
         "display_name": _literal(configuration.display_name),
         "api_type": f"ApiType.{configuration.api_type.name}",
-        "endpoint": _literal(_plain_address(configuration)),
+        "endpoint": _literal(configuration.endpoint),
     }
     if variable := key_variable(configuration):
         fields["api_key"] = f'os.environ["{variable}"]'
@@ -66,13 +65,6 @@ def _fields_of(configuration: Account) -> dict[str, str]:
         if value := getattr(configuration, name):
             fields[name] = _literal(value)
     return fields
-
-
-def _plain_address(configuration: Account) -> str:
-    """Return the endpoint without its query and fragment, which may contain a secret; the API version is kept."""
-    address, _, query = configuration.endpoint.partition("#")[0].partition("?")
-    version = re.search(r"api-version=[\w.-]+", query)
-    return f"{address}?{version[0]}" if version else address
 
 
 def _operation(request: ChatCompletionsRequest, model: str | None) -> tuple[list[str], list[str]]:

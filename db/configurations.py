@@ -6,7 +6,6 @@ encryption key (`db.encryption_keys`); lists, forms and changes do without.
 
 import json
 import logging
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -309,15 +308,9 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         if name == "price":
             said.append("Own price: changed" if after[name] else "Own price: removed")
             continue
-        old, new = (_shown(name, str(values[name])) for values in (before, after))
+        old, new = (str(values[name])[:_LONGEST_DETAIL] or "none" for values in (before, after))
         said.append(f"{titles[name]}: {old} → {new}" if old != new else f"{titles[name]}: changed")
     return said
-
-
-def _shown(name: str, value: str) -> str:
-    if name == "endpoint":  # the rest of an address may contain a key
-        value = re.split("[?#]", value, maxsplit=1)[0]
-    return value[:_LONGEST_DETAIL] or "none"
 
 
 def _numbers(price: Price | None) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import pickle
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -14,6 +15,7 @@ from connector import (
     Configuration,
     InvalidConfiguration,
     KeyType,
+    fields_of,
     origin_of,
     read_endpoint,
 )
@@ -101,7 +103,7 @@ def test_each_form_of_an_openai_endpoint_calls_the_same_address(server: Provider
     assert received.path == f"{path}/chat/completions"
     assert received.query == {}
     assert configuration.url == server.url + received.path
-    assert configuration.endpoint == typed.strip()
+    assert configuration.endpoint == typed.strip().removesuffix("?key=1#top")
 
 
 @pytest.mark.parametrize(
@@ -180,16 +182,76 @@ def test_each_form_of_an_azure_v1_endpoint_calls_v1(server: ProviderServer, type
         ("localhost:11434", "http://localhost:11434/v1/chat/completions", "http://localhost:11434"),
         ("http://[::1]:8080/v1", "http://[::1]:8080/v1/chat/completions", "http://[::1]:8080"),
         ("http://model_server/v1", "http://model_server/v1/chat/completions", "http://model_server:80"),
-        (
-            "https://bücher.example",
-            "https://xn--bcher-kva.example/v1/chat/completions",
-            "https://xn--bcher-kva.example:443",
-        ),
     ],
 )
 def test_an_address_of_another_host_is_parsed_without_a_call(typed: str, url: str, origin: str) -> None:
     assert openai(endpoint=typed).url == url
     assert openai(endpoint=typed).origin == origin == origin_of(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "host"),
+    [
+        ("https://bücher.example/v1", "xn--bcher-kva.example"),
+        ("https://faß.de", "xn--fa-hia.de"),
+        ("STRASSE.FAẞ.de:8443", "strasse.xn--fa-hia.de"),
+        ("https://ΒΌΛΟΣ.gr/v1", "xn--nxasmq6b.gr"),
+        ("https://βόλος.gr/v1", "xn--nxasmm1c.gr"),
+        ("https://例え。テスト/v1", "xn--r8jz45g.xn--zckzah"),
+        ("https://ｅｘａｍｐｌｅ.com", "example.com"),
+        ("https://☕.example", "xn--53h.example"),
+        ("https://xn--fa-hia.de/v1", "xn--fa-hia.de"),
+    ],
+)
+def test_a_unicode_host_is_called_by_the_name_that_browsers_send(typed: str, host: str) -> None:
+    """As WHATWG URL has it: UTS 46 without transitional processing."""
+    assert urlsplit(openai(endpoint=typed).url).hostname == host
+    assert urlsplit(azure(endpoint=typed).url).hostname == host
+    assert urlsplit(fields_of(typed)["endpoint"]).hostname == host
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("a..example.com", "example.com..", ".example.com", "a。。example.com"),
+        *("x" * 64 + ".example.com", "ü" * 60 + ".example.com", ".".join(["abcdefghi"] * 26)),
+    ],
+)
+@pytest.mark.parametrize("make", [openai, azure])
+def test_a_host_that_no_name_server_knows_is_refused(make: Any, host: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="host name") as caught:
+        make(endpoint=f"https://{host}/v1")
+    assert list(caught.value.problems) == ["endpoint"]
+    with pytest.raises(InvalidConfiguration):
+        fields_of(f"https://{host}/v1")
+
+
+def test_the_longest_host_is_called() -> None:
+    for host in ("x" * 63 + ".example.com", "example.com.", "a.b-c.example.com"):
+        assert urlsplit(openai(endpoint=f"https://{host}/v1").url).hostname == host
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?api-key=secret93c1",
+        "?api_key=secret93c1&x=1",
+        "?key=secret93c1#top",
+        "#secret93c1",
+        "?secret93c1",
+        "/?a=secret93c1",
+    ],
+)
+def test_the_query_of_an_endpoint_is_not_kept(query: str) -> None:
+    for configuration in (openai(endpoint=f"https://a.example/v1{query}"), azure(endpoint=f"a.example{query}")):
+        assert "secret93c1" not in f"{configuration!r} {configuration.url} {configuration.endpoint}"
+        assert configuration.endpoint.removesuffix("/") in ("https://a.example/v1", "a.example")
+
+
+def test_the_api_version_is_all_that_stays_of_the_query_of_an_endpoint() -> None:
+    address = FULL_AZURE.replace("?", "?subscription-key=secret93c1&") + "&code=secret93c1#secret93c1"
+    configuration = azure(endpoint=address, deployment_name="", api_version="")
+    assert configuration.endpoint == configuration.url == FULL_AZURE
 
 
 def test_an_azure_address_is_parsed_without_a_call() -> None:

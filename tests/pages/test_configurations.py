@@ -112,6 +112,16 @@ def test_an_azure_address_is_stored_as_typed_and_called_correctly(workbench: Wor
     assert (request.path, request.query) == ("/openai/deployments/gpt-test/chat/completions", {"api-version": VERSION})
 
 
+def test_a_key_in_the_query_of_an_endpoint_is_not_stored(workbench: Workbench) -> None:
+    server = workbench.server
+    endpoint = f"{server.openai_endpoint}?api-key=sk-in-the-query-93c1&api-version=v1#sk-in-the-query-93c1"
+    add(display_name="Mine", endpoint=endpoint, model_default="gpt-test", api_key=server.key)
+    assert workbench.sql("SELECT endpoint FROM configurations") == [(f"{server.openai_endpoint}?api-version=v1",)]
+    assert b"sk-in-the-query-93c1" not in workbench.bytes_on_disk()
+    say(visit("chat"), "Hello")
+    assert server.requests[-1].query == {}
+
+
 # -- the list
 
 
