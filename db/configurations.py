@@ -1,7 +1,8 @@
 """Configurations: everybody can use them, administrators can change them. Only `open` returns a key.
 
-A key is opened to connect, to seal it for a copy of its configuration (`duplicate`), and to put it under another
-encryption key (`db.encryption_keys`); lists, forms and changes do without.
+A key is opened to connect, to seal it for a copy of its configuration (`duplicate`), to see which host it was entered
+for when its configuration is changed, and to put it under another encryption key (`db.encryption_keys`). Lists, forms
+and changes also work without the encryption key.
 """
 
 import json
@@ -21,7 +22,7 @@ from connector import Account, ApiType, Configuration, InvalidConfiguration, Key
 from db.adaptations import forget
 from db.audit import AuditAction, last_change, note
 from db.base import Record, as_value
-from db.cipher import Cipher
+from db.cipher import Cipher, other_host
 from db.errors import ChangedMeanwhile, NotAllowed, NotFound
 from db.people import Person
 from db.storage import Storage
@@ -156,7 +157,7 @@ class Configurations:
             before = {**_fields(record), "price": _price(record)}
             after = {**before, **fields}
             price = after.pop("price")
-            account = _changed(record, after, api_key)
+            account = _changed(record, after, api_key, self._bound_to(record))
             if any(getattr(account, name) != getattr(record, name) for name in _WHAT_ANSWERS):
                 forget(session, id)  # the adaptations belong to another model or API version
             self._write(session, record, account, price)
@@ -247,6 +248,10 @@ class Configurations:
             return SecretStr("")
         return self._cipher.open(record.sealed_key, record.id, _origin(record))
 
+    def _bound_to(self, record: ConfigurationRecord) -> str:
+        """The origin that the stored key was entered for, or that of the endpoint where the key cannot be decrypted."""
+        return self._cipher.origin_of(record.sealed_key, record.id) or _origin(record)
+
     def _saved(self, record: ConfigurationRecord) -> SavedConfiguration:
         readable = record.key_type is KeyType.ENTRA_IDENTITY or self._cipher.key_of(record.sealed_key) is not None
         return as_value(SavedConfiguration, record, price=_price(record), is_key_readable=readable)
@@ -266,8 +271,8 @@ def _must_be_unchanged(session: Session, record: ConfigurationRecord, version: i
     raise ChangedMeanwhile(f"{who} “{record.display_name}” meanwhile{what}. Your changes are not saved yet.")
 
 
-def _changed(record: ConfigurationRecord, fields: dict[str, Any], api_key: SecretStr | None) -> Account:
-    """Return the changed account, as a `Configuration` if it has a new key.
+def _changed(record: ConfigurationRecord, fields: dict[str, Any], api_key: SecretStr | None, bound_to: str) -> Account:
+    """Return the changed account, as a `Configuration` if it has a new key. `bound_to` is the stored key's origin.
 
     Raises `InvalidConfiguration`, also if the stored key does not fit the changed account.
     """
@@ -275,8 +280,10 @@ def _changed(record: ConfigurationRecord, fields: dict[str, Any], api_key: Secre
     if api_key or not has_key or fields["key_type"] == KeyType.ENTRA_IDENTITY:
         return Configuration(**{**fields, "api_key": api_key or SecretStr("")})
     account = Account(**fields)
-    if account.origin != _origin(record):
+    if account.origin not in (bound_to, _origin(record)):
         raise InvalidConfiguration({"api_key": "The endpoint has another host now. Enter the key again."})
+    if account.origin != bound_to:
+        raise InvalidConfiguration({"api_key": other_host(bound_to, account.origin)})
     if account.key_type is not record.key_type:
         raise InvalidConfiguration({"api_key": "The stored key has another type. Enter a key of this type."})
     return account
