@@ -50,10 +50,10 @@ def azure(**changes: Any) -> Configuration:
 @pytest.mark.parametrize("configuration", [openai(model_default="gpt-test"), azure(), azure(api_version="v1")])
 def test_an_account_knows_everything_except_the_key(configuration: Configuration) -> None:
     account = Account(**{name: getattr(configuration, name) for name in Account.model_fields})
-    for name in ("url", "origin", "deployment", "key_header", "entra_scope"):
+    for name in ("url", "origin", "deployment", "entra_scope"):
         assert getattr(account, name) == getattr(configuration, name)
     assert account.model_for(None) == configuration.model_for(None)
-    assert list(configuration.authorisation) == [account.key_header]
+    assert configuration.authorisation == account.authorisation_of(KEY)
     assert isinstance(configuration, Account)
     assert "api_key" not in Account.model_fields
     assert pickle.loads(pickle.dumps(account)) == account
