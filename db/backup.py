@@ -23,7 +23,7 @@ from db.base import Record
 from db.calls import CallRecord
 from db.chat_sessions import ChatSessionRecord
 from db.cipher import Cipher
-from db.configurations import ConfigurationRecord
+from db.configurations import ConfigurationRecord, sealed_texts
 from db.errors import READING, StorageError
 from db.lease import interrupt
 from db.people import Person
@@ -59,8 +59,8 @@ def back_up(storage: Storage, file: Path) -> None:
 def restore(storage: Storage, cipher: Cipher, person: Person, file: Path, replaced: Path, now: datetime) -> Restored:
     """Replace all data with that of a backup, in one transaction. The previous data goes to the file `replaced`."""
     with _opened(storage, file, replaced) as backup, backup.reading() as source:
-        sealed = select(ConfigurationRecord).where(ConfigurationRecord.sealed_key != "")
-        names = [each.display_name for each in source.scalars(sealed) if cipher.key_of(each.sealed_key) is None]
+        stored = source.scalars(select(ConfigurationRecord))
+        names = [each.display_name for each in stored if None in map(cipher.key_of, sealed_texts(each))]
         if names:
             raise StorageError(
                 f"The encryption key cannot decrypt the API keys of: {', '.join(sorted(names))}. Nothing was restored. "

@@ -7,7 +7,8 @@ and changes also work without the encryption key.
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -15,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from pydantic import SecretStr
-from sqlalchemy import CheckConstraint, String, Text, exists, select, update
+from sqlalchemy import CheckConstraint, String, Text, exists, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from connector import Account, ApiType, Configuration, InvalidConfiguration, KeyType, Price, origin_of
@@ -23,14 +24,14 @@ from db.adaptations import forget
 from db.audit import AuditAction, last_change, note
 from db.base import Record, as_value
 from db.cipher import Cipher, other_host
-from db.errors import ChangedMeanwhile, NotAllowed, NotFound
+from db.errors import CannotOpen, ChangedMeanwhile, NotAllowed, NotFound
 from db.people import Person
 from db.storage import Storage
 
 log = logging.getLogger(__name__)
 
 _WHAT_ANSWERS = ("api_type", "endpoint", "deployment_name", "api_version")
-_FIELDS = tuple(Account.model_fields)
+_COLUMNS = tuple(name for name in Account.model_fields if name != "headers")
 _LONGEST_DETAIL = 200  # characters
 
 
@@ -49,9 +50,14 @@ class ConfigurationRecord(Record):
     deployment_name: Mapped[str]
     api_version: Mapped[str]
     model_default: Mapped[str]
+    key_header: Mapped[str]
+    headers: Mapped[str] = mapped_column(Text)
+    """JSON: name -> encrypted value."""
     sealed_key: Mapped[str] = mapped_column(Text)
     """Empty if the key type is an identity."""
     key_hint: Mapped[str] = mapped_column(String(4))
+    earlier_key: Mapped[str] = mapped_column(Text)
+    """The encrypted key that `sealed_key` replaced, for the same origin; empty once `sealed_key` was accepted."""
     price: Mapped[str | None] = mapped_column(Text)
     """The configuration's own price, as JSON."""
     created_at: Mapped[datetime]
@@ -74,8 +80,13 @@ class SavedConfiguration:
     deployment_name: str
     api_version: str
     model_default: str
+    key_header: str
+    header_names: tuple[str, ...]
+    """The names of its headers, without their values."""
     key_hint: str
     """The last four characters of the key; empty if the key has fewer than twelve."""
+    has_earlier_key: bool
+    """Whether the key that was replaced is still there, because its successor was not accepted yet."""
     price: Price | None
     """The configuration's own price, which replaces the list price."""
     created_at: datetime
@@ -85,7 +96,7 @@ class SavedConfiguration:
     is_enabled: bool
     is_default: bool
     is_key_readable: bool
-    """Whether the encryption key of its API key is available; checked without decrypting the API key."""
+    """Whether the encryption key of its API key and headers is available; checked without decrypting them."""
 
     @property
     def account(self) -> Account:
@@ -93,7 +104,7 @@ class SavedConfiguration:
 
         Raises `InvalidConfiguration` if another program wrote invalid values into the database.
         """
-        return Account(**{name: getattr(self, name) for name in _FIELDS})
+        return Account(**{name: getattr(self, name) for name in _COLUMNS}, headers=_without_values(self.header_names))
 
 
 class Configurations:
@@ -127,7 +138,7 @@ class Configurations:
             record = _found(session, id)
             if not record.is_enabled and not is_test:
                 raise NotAllowed(f"“{record.display_name}” is switched off. Pick another configuration.")
-            return Configuration(**_fields(record), api_key=self._stored_key(record))
+            return self._opened(record)
 
     def add(self, person: Person, configuration: Configuration, price: Price | None = None) -> SavedConfiguration:
         """Save a new configuration. Raises `InvalidConfiguration` if its name, ignoring case, is in use."""
@@ -146,9 +157,11 @@ class Configurations:
     ) -> SavedConfiguration:
         """Change some fields of a configuration (or its `price`), and its key unless `api_key` is None or empty.
 
-        The stored key is bound to its origin and key type: an endpoint with another origin, or another key type,
-        requires the key again. `version` is the version that the changes are based on. Raises `NotFound`,
-        `InvalidConfiguration`, and `ChangedMeanwhile` if the stored version differs.
+        A header with an empty value keeps its stored value. The stored key is bound to its origin and key type: an
+        endpoint with another origin, or another key type, requires the key again, and another origin the values of the
+        headers, too. The replaced key is kept until the new one is `accepted`. `version` is the version that the
+        changes are based on. Raises `NotFound`, `InvalidConfiguration`, and `ChangedMeanwhile` if the stored version
+        differs.
         """
         person.must_be_administrator()
         with self._storage.writing() as session:
@@ -157,11 +170,12 @@ class Configurations:
             before = {**_fields(record), "price": _price(record)}
             after = {**before, **fields}
             price = after.pop("price")
-            account = _changed(record, after, api_key, self._bound_to(record))
+            account, key = self._checked(record, after, api_key)
             if any(getattr(account, name) != getattr(record, name) for name in _WHAT_ANSWERS):
                 forget(session, id)  # the adaptations belong to another model or API version
-            self._write(session, record, account, price)
+            self._write(session, record, account, key, price)
             changes = _changes(before, {**_fields(record), "price": _price(record)})
+            changes += [f"Header {name}: value replaced" for name in before["headers"] if account.headers.get(name)]
             if api_key and record.sealed_key:
                 changes.append("Key: replaced")
             self._note(session, person, AuditAction.CHANGED, record, *changes)
@@ -172,9 +186,39 @@ class Configurations:
         person.must_be_administrator()
         with self._storage.writing() as session:
             record = _found(session, id)
-            copy = {**_fields(record), "display_name": _free_name(session, record.display_name)}
-            configuration = Configuration(**copy, api_key=self._stored_key(record))
+            copy = {**dict(self._opened(record)), "display_name": _free_name(session, record.display_name)}
+            configuration = Configuration(**copy)
             return self._add(session, person, configuration, _price(record), f"Copy of “{record.display_name}”")
+
+    def accepted(self, person: Person, id: str, configuration: Configuration) -> None:
+        """Note that a provider answered a call with this key: the key that it replaced is discarded.
+
+        Does nothing if the stored key is another one by now.
+        """
+        with self._storage.reading() as session:
+            record = session.get(ConfigurationRecord, id)
+            if record is None or not record.earlier_key:  # nearly always
+                return
+        with self._storage.writing() as session, suppress(CannotOpen):
+            record = session.get(ConfigurationRecord, id)
+            if record is not None and self._stored_key(record) == configuration.api_key:
+                record.earlier_key = ""
+
+    def put_earlier_key_back(self, person: Person, id: str) -> SavedConfiguration:
+        """Replace the key with the one before it. Raises `NotFound`, `CannotOpen`, and `ChangedMeanwhile` if there is
+        no earlier key any more.
+        """
+        person.must_be_administrator()
+        with self._storage.writing() as session:
+            record = _found(session, id)
+            if not record.earlier_key:
+                raise ChangedMeanwhile(f"“{record.display_name}” has no earlier key any more. Nothing was changed.")
+            key = self._cipher.open(record.earlier_key, record.id, _origin(record))
+            record.sealed_key, record.key_hint, record.earlier_key = record.earlier_key, _hint(key), ""
+            record.changed_at = self._clock()
+            record.version += 1
+            self._note(session, person, AuditAction.CHANGED, record, "Key: the earlier key was put back")
+            return self._saved(record)
 
     def set_enabled(self, person: Person, id: str, is_enabled: bool) -> SavedConfiguration:
         """Switch a configuration on or off. If it is off, pages do not offer it, and it is not the default."""
@@ -215,27 +259,65 @@ class Configurations:
         record = ConfigurationRecord(
             id=uuid4().hex, created_at=self._clock(), version=0, is_enabled=True, is_default=False
         )
-        self._write(session, record, configuration, price)
+        record.sealed_key = record.earlier_key = record.key_hint = ""
+        record.headers = "{}"
+        self._write(session, record, configuration, configuration.api_key, price)
         self._note(session, person, AuditAction.CREATED, record, *details)
         return self._saved(record)
 
-    def _write(self, session: Session, record: ConfigurationRecord, account: Account, price: Price | None) -> None:
-        """Write an account, and its key if it is a `Configuration`; otherwise the stored key stays."""
+    def _checked(
+        self, record: ConfigurationRecord, fields: dict[str, Any], api_key: SecretStr | None
+    ) -> tuple[Account, SecretStr | None]:
+        """Return the changed account, and its new key if it gets one.
+
+        Raises `InvalidConfiguration`, also if the stored key or header values do not fit the changed account.
+        """
+        account = Account(**fields)
+        key = None
+        has_key = record.key_type is not KeyType.ENTRA_IDENTITY and record.sealed_key
+        if api_key or not has_key or account.key_type is KeyType.ENTRA_IDENTITY:
+            typed = {name: value for name, value in account.headers.items() if value}
+            key = Configuration(**{**fields, "headers": typed, "api_key": api_key or SecretStr("")}).api_key
+        elif account.key_type is not record.key_type:
+            raise InvalidConfiguration({"api_key": "The stored key has another type. Enter a key of this type."})
+        self._must_fit(record, account, is_key_kept=key is None)
+        return account, key
+
+    def _must_fit(self, record: ConfigurationRecord, account: Account, *, is_key_kept: bool) -> None:
+        """Raise `InvalidConfiguration` if what is kept was entered for another origin, or if a value is missing."""
+        stored = _sealed_headers(record)
+        kept = [name for name, value in account.headers.items() if not value]
+        if missing := next((name for name in kept if name not in stored), ""):
+            raise InvalidConfiguration({"headers": f"Enter the value of the header {missing}."})
+        bound_to = self._bound_to(record)
+        if account.origin == bound_to:
+            return
+        if is_key_kept:
+            is_new = account.origin != _origin(record)
+            sentence = "The endpoint has another host now. Enter the key again."
+            raise InvalidConfiguration({"api_key": sentence if is_new else other_host(bound_to, account.origin)})
+        if kept:
+            raise InvalidConfiguration({"headers": "The endpoint has another host now. Enter all values again."})
+
+    def _write(
+        self,
+        session: Session,
+        record: ConfigurationRecord,
+        account: Account,
+        key: SecretStr | None,
+        price: Price | None,
+    ) -> None:
+        """Write an account, its key unless it is None, and the values of its headers unless they are empty."""
         folded = account.display_name.casefold()
         same_name = ConfigurationRecord.folded_name == folded, ConfigurationRecord.id != record.id
         # The transaction holds the write lock, so nobody can use the name before the commit.
         if session.scalar(select(exists().where(*same_name))):
             raise InvalidConfiguration({"display_name": "Another configuration has this name already."})
+        self._write_secrets(record, account, key)
         now = self._clock()
-        for name in _FIELDS:
+        for name in _COLUMNS:
             setattr(record, name, getattr(account, name))
         record.folded_name = folded
-        if account.key_type is KeyType.ENTRA_IDENTITY:  # an identity needs no key
-            record.sealed_key = record.key_hint = ""
-        elif isinstance(account, Configuration):
-            key = account.api_key.get_secret_value()
-            record.sealed_key = self._cipher.seal(account.api_key, record.id, account.origin)
-            record.key_hint = key[-4:] if len(key) >= 12 else ""
         if _numbers(price) != _numbers(_price(record)):
             dated = price and Price(**{**dict(price), "since": now.date()})
             record.price = dated.model_dump_json() if dated else None
@@ -243,18 +325,54 @@ class Configurations:
         record.version += 1
         session.add(record)
 
+    def _write_secrets(self, record: ConfigurationRecord, account: Account, key: SecretStr | None) -> None:
+        """Encrypt what is new. The record still has its old fields."""
+        stored = _sealed_headers(record)
+        sealed = {
+            name: self._cipher.seal(value, record.id, account.origin) if value else stored[name]
+            for name, value in account.headers.items()
+        }
+        record.headers = json.dumps(sealed)
+        if account.key_type is KeyType.ENTRA_IDENTITY:  # an identity needs no key
+            record.sealed_key = record.key_hint = record.earlier_key = ""
+        elif key is not None:
+            record.earlier_key = self._replaced_key(record, account)
+            record.sealed_key = self._cipher.seal(key, record.id, account.origin)
+            record.key_hint = _hint(key)
+
+    def _replaced_key(self, record: ConfigurationRecord, account: Account) -> str:
+        """The last encrypted key that may have been accepted; empty if it does not fit the account."""
+        earlier = record.earlier_key or record.sealed_key
+        is_of_origin = self._cipher.origin_of(earlier, record.id) == account.origin
+        return earlier if is_of_origin and record.key_type is account.key_type else ""
+
+    def _opened(self, record: ConfigurationRecord) -> Configuration:
+        key = self._stored_key(record)
+        origin = _origin(record)
+        headers = {name: self._cipher.open(each, record.id, origin) for name, each in _sealed_headers(record).items()}
+        return Configuration(**{**_fields(record), "headers": headers}, api_key=key)
+
     def _stored_key(self, record: ConfigurationRecord) -> SecretStr:
         if record.key_type is KeyType.ENTRA_IDENTITY:
             return SecretStr("")
         return self._cipher.open(record.sealed_key, record.id, _origin(record))
 
     def _bound_to(self, record: ConfigurationRecord) -> str:
-        """The origin that the stored key was entered for, or that of the endpoint where the key cannot be decrypted."""
-        return self._cipher.origin_of(record.sealed_key, record.id) or _origin(record)
+        """The origin that the secrets were entered for, or that of the endpoint where none can be decrypted."""
+        found = (self._cipher.origin_of(each, record.id) for each in sealed_texts(record))
+        return next((origin for origin in found if origin), _origin(record))
 
     def _saved(self, record: ConfigurationRecord) -> SavedConfiguration:
-        readable = record.key_type is KeyType.ENTRA_IDENTITY or self._cipher.key_of(record.sealed_key) is not None
-        return as_value(SavedConfiguration, record, price=_price(record), is_key_readable=readable)
+        is_key_needed = record.key_type is not KeyType.ENTRA_IDENTITY
+        texts = [*([record.sealed_key] if is_key_needed else []), *_sealed_headers(record).values()]
+        return as_value(
+            SavedConfiguration,
+            record,
+            price=_price(record),
+            header_names=tuple(_sealed_headers(record)),
+            has_earlier_key=bool(record.earlier_key),
+            is_key_readable=all(self._cipher.key_of(each) is not None for each in texts),
+        )
 
     def _note(
         self, session: Session, person: Person, action: AuditAction, record: ConfigurationRecord, *details: str
@@ -269,24 +387,6 @@ def _must_be_unchanged(session: Session, record: ConfigurationRecord, version: i
     who = f"{entry.person_name} changed" if entry else "Somebody changed"
     what = f" ({'; '.join(entry.details)})" if entry and entry.details else ""
     raise ChangedMeanwhile(f"{who} “{record.display_name}” meanwhile{what}. Your changes are not saved yet.")
-
-
-def _changed(record: ConfigurationRecord, fields: dict[str, Any], api_key: SecretStr | None, bound_to: str) -> Account:
-    """Return the changed account, as a `Configuration` if it has a new key. `bound_to` is the stored key's origin.
-
-    Raises `InvalidConfiguration`, also if the stored key does not fit the changed account.
-    """
-    has_key = record.key_type is not KeyType.ENTRA_IDENTITY and record.sealed_key
-    if api_key or not has_key or fields["key_type"] == KeyType.ENTRA_IDENTITY:
-        return Configuration(**{**fields, "api_key": api_key or SecretStr("")})
-    account = Account(**fields)
-    if account.origin not in (bound_to, _origin(record)):
-        raise InvalidConfiguration({"api_key": "The endpoint has another host now. Enter the key again."})
-    if account.origin != bound_to:
-        raise InvalidConfiguration({"api_key": other_host(bound_to, account.origin)})
-    if account.key_type is not record.key_type:
-        raise InvalidConfiguration({"api_key": "The stored key has another type. Enter a key of this type."})
-    return account
 
 
 def _origin(record: ConfigurationRecord) -> str:
@@ -315,9 +415,14 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         if name == "price":
             said.append("Own price: changed" if after[name] else "Own price: removed")
             continue
-        old, new = (str(values[name])[:_LONGEST_DETAIL] or "none" for values in (before, after))
+        old, new = (_shown(values[name]) for values in (before, after))
         said.append(f"{titles[name]}: {old} → {new}" if old != new else f"{titles[name]}: changed")
     return said
+
+
+def _shown(value: object) -> str:
+    text = ", ".join(value) if isinstance(value, dict) else str(value)
+    return text[:_LONGEST_DETAIL] or "none"
 
 
 def _numbers(price: Price | None) -> dict[str, object]:
@@ -346,8 +451,23 @@ def must_exist(session: Session, id: str | None) -> None:
 
 
 def is_any_key_sealed(session: Session) -> bool:
-    """Return whether the database contains an encrypted API key."""
-    return bool(session.scalar(select(exists().where(ConfigurationRecord.sealed_key != ""))))
+    """Return whether the database contains an encrypted API key or header."""
+    is_sealed = or_(ConfigurationRecord.sealed_key != "", ConfigurationRecord.headers != "{}")
+    return bool(session.scalar(select(exists().where(is_sealed))))
+
+
+def sealed_texts(record: ConfigurationRecord) -> list[str]:
+    """Return all that is encrypted in a configuration: its key, the values of its headers, its earlier key."""
+    texts = record.sealed_key, *_sealed_headers(record).values(), record.earlier_key
+    return [each for each in texts if each]
+
+
+def reseal(record: ConfigurationRecord, resealed: Callable[[str], str]) -> None:
+    """Replace all that is encrypted in a configuration with what `resealed` makes of it."""
+    record.sealed_key, record.earlier_key = (
+        resealed(each) if each else "" for each in (record.sealed_key, record.earlier_key)
+    )
+    record.headers = json.dumps({name: resealed(each) for name, each in _sealed_headers(record).items()})
 
 
 def _found(session: Session, id: str) -> ConfigurationRecord:
@@ -367,4 +487,25 @@ def _price(record: ConfigurationRecord) -> Price | None:
 
 
 def _fields(record: ConfigurationRecord) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in _FIELDS}
+    """The fields of an account, with the names of the headers only."""
+    return {name: getattr(record, name) for name in _COLUMNS} | {"headers": _without_values(_sealed_headers(record))}
+
+
+def _without_values(names: Iterable[str]) -> dict[str, SecretStr]:
+    return dict.fromkeys(names, SecretStr(""))
+
+
+def _sealed_headers(record: ConfigurationRecord) -> dict[str, str]:
+    try:
+        found = json.loads(record.headers)
+    except ValueError:
+        found = None
+    if isinstance(found, dict) and all(isinstance(text, str) for text in found.values()):
+        return found
+    log.warning("The headers of the configuration “%s” cannot be read.", record.display_name)
+    return {}
+
+
+def _hint(key: SecretStr) -> str:
+    text = key.get_secret_value()
+    return text[-4:] if len(text) >= 12 else ""
