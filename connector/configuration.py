@@ -13,7 +13,7 @@ def _cleaned(key: object) -> object:
     text = key.get_secret_value() if isinstance(key, SecretStr) else key
     if not isinstance(text, str):  # pydantic would take bytes as they are
         raise ValueError("Enter the key as text.")
-    return SecretStr(cleaned_key(text))
+    return cleaned_key(text)
 
 
 class Configuration(Account):

@@ -164,8 +164,8 @@ def test_a_header_name_that_is_none_is_refused(server: ProviderServer, name: str
         (f"{SECRET}****", "masked"),
         (f"...{SECRET}", "masked"),
         (SECRET * 300, "longer than 4,096 characters"),
-        (7, "object with names and values"),
-        (None, "object with names and values"),
+        (7, "Headers"),
+        (None, "Headers"),
     ],
 )
 def test_a_value_that_no_header_can_carry_is_refused_and_shown_nowhere(

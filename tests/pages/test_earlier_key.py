@@ -37,7 +37,7 @@ def test_a_button_puts_the_earlier_key_back(workbench: Workbench, replaced: Save
     at = say(visit("chat"), "Hello")
     assert "did not accept the key" in said(at)
     at = visit("configurations") if place == "card" else form(replaced)
-    assert "The earlier key is kept until the provider accepts the new one." in said(at)
+    assert "The earlier key of “OpenAI” is kept until the provider accepts the new one." in said(at)
     at = press(at, PUT_BACK)
     assert lines(at.toast) == ["The earlier key is back."]
     assert PUT_BACK not in labels(at)

@@ -15,10 +15,8 @@ def offer(saved: SavedConfiguration, place: str) -> bool:
     if not saved.has_earlier_key:
         return False
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-        st.markdown(
-            ":small[:gray[The earlier key is kept until the provider accepts the new one.]]",
-            width="content",
-        )
+        sentence = f"The earlier key of “{saved.display_name}” is kept until the provider accepts the new one."
+        st.markdown(f":small[:gray[{plain(sentence)}]]", width="content")
         label = "Put the earlier key back"
         if not st.button(label, icon=":material/undo:", type="tertiary", key=f"earlier_key:{place}:{saved.id}"):
             return False
