@@ -148,7 +148,8 @@ def async_sdk(
 
     It takes nothing from the environment and, unless `http_client` does, follows no redirects and keeps no cookies. It
     belongs to the event loop that uses it first; close it with `await client.close()`, or use it in `async with`. Its
-    errors are the SDK's own. `token`, `timeout` and `max_retries` are as for `Client`; `token` is called in a thread.
+    errors are the SDK's own. `token`, `timeout` and `max_retries` are as for `Client`; `token` is called in a thread,
+    and raises `InvalidConfiguration` together with a `key_header`.
     """
     target = configuration.sdk_arguments
     make = IsolatedAsyncAzureOpenAI if target.is_azure else IsolatedAsyncOpenAI

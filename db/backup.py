@@ -23,7 +23,7 @@ from db.base import Record
 from db.calls import CallRecord
 from db.chat_sessions import ChatSessionRecord
 from db.cipher import Cipher
-from db.configurations import ConfigurationRecord, sealed_texts
+from db.configuration_record import ConfigurationRecord, sealed_texts
 from db.errors import READING, StorageError
 from db.lease import interrupt
 from db.people import Person

@@ -16,16 +16,18 @@ from typing import Any
 from uuid import uuid4
 
 from pydantic import SecretStr
-from sqlalchemy import CheckConstraint, String, Text, exists, or_, select, update
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import exists, or_, select, update
+from sqlalchemy.orm import Session
 
-from connector import Account, ApiType, Configuration, InvalidConfiguration, KeyType, Price, origin_of
+from connector import Account, ApiType, Configuration, InvalidConfiguration, KeyType, Price
 from db.adaptations import forget
 from db.audit import AuditAction, last_change, note
-from db.base import Record, as_value
+from db.base import as_value
 from db.cipher import Cipher, other_host
+from db.configuration_record import ConfigurationRecord, origin_in, sealed_headers
 from db.errors import CannotOpen, ChangedMeanwhile, NotAllowed, NotFound
 from db.people import Person
+from db.safe import Safe
 from db.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -33,39 +35,6 @@ log = logging.getLogger(__name__)
 _WHAT_ANSWERS = ("api_type", "endpoint", "deployment_name", "api_version")
 _COLUMNS = tuple(name for name in Account.model_fields if name != "headers")
 _LONGEST_DETAIL = 200  # characters
-
-
-class ConfigurationRecord(Record):
-    __tablename__ = "configurations"
-    __table_args__ = (CheckConstraint("api_type IN ('OpenAI', 'AzureOpenAI')", name="api_type"),)
-
-    id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    display_name: Mapped[str]
-    folded_name: Mapped[str] = mapped_column(unique=True)
-    """The case-folded `display_name`; the database's lower() supports only ASCII."""
-    api_type: Mapped[ApiType]
-    key_type: Mapped[KeyType]
-    endpoint: Mapped[str]
-    """As entered."""
-    deployment_name: Mapped[str]
-    api_version: Mapped[str]
-    model_default: Mapped[str]
-    key_header: Mapped[str]
-    headers: Mapped[str] = mapped_column(Text)
-    """JSON: name -> encrypted value."""
-    sealed_key: Mapped[str] = mapped_column(Text)
-    """Empty if the key type is an identity."""
-    key_hint: Mapped[str] = mapped_column(String(4))
-    earlier_key: Mapped[str] = mapped_column(Text)
-    """The encrypted key that `sealed_key` replaced, for the same origin; empty once `sealed_key` was accepted."""
-    price: Mapped[str | None] = mapped_column(Text)
-    """The configuration's own price, as JSON."""
-    created_at: Mapped[datetime]
-    changed_at: Mapped[datetime]
-    version: Mapped[int]
-    """Increases by one with each change by a person."""
-    is_enabled: Mapped[bool]
-    is_default: Mapped[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +82,7 @@ class Configurations:
 
     def __init__(self, storage: Storage, cipher: Cipher, clock: Callable[[], datetime]) -> None:
         self._storage = storage
-        self._cipher = cipher
+        self._safe = Safe(cipher)
         self._clock = clock
 
     def all(self, person: Person) -> list[SavedConfiguration]:
@@ -201,7 +170,7 @@ class Configurations:
                 return
         with self._storage.writing() as session, suppress(CannotOpen):
             record = session.get(ConfigurationRecord, id)
-            if record is not None and self._stored_key(record) == configuration.api_key:
+            if record is not None and self._safe.key(record) == configuration.api_key:
                 record.earlier_key = ""
 
     def put_earlier_key_back(self, person: Person, id: str) -> SavedConfiguration:
@@ -213,8 +182,7 @@ class Configurations:
             record = _found(session, id)
             if not record.earlier_key:
                 raise ChangedMeanwhile(f"“{record.display_name}” has no earlier key any more. Nothing was changed.")
-            key = self._cipher.open(record.earlier_key, record.id, _origin(record))
-            record.sealed_key, record.key_hint, record.earlier_key = record.earlier_key, _hint(key), ""
+            self._safe.put_earlier_key_back(record)
             record.changed_at = self._clock()
             record.version += 1
             self._note(session, person, AuditAction.CHANGED, record, "Key: the earlier key was put back")
@@ -285,15 +253,15 @@ class Configurations:
 
     def _must_fit(self, record: ConfigurationRecord, account: Account, *, is_key_kept: bool) -> None:
         """Raise `InvalidConfiguration` if what is kept was entered for another origin, or if a value is missing."""
-        stored = _sealed_headers(record)
+        stored = sealed_headers(record)
         kept = [name for name, value in account.headers.items() if not value]
         if missing := next((name for name in kept if name not in stored), ""):
             raise InvalidConfiguration({"headers": f"Enter the value of the header {missing}."})
-        bound_to = self._bound_to(record)
+        bound_to = self._safe.bound_to(record)
         if account.origin == bound_to:
             return
         if is_key_kept:
-            is_new = account.origin != _origin(record)
+            is_new = account.origin != origin_in(record)
             sentence = "The endpoint has another host now. Enter the key again."
             raise InvalidConfiguration({"api_key": sentence if is_new else other_host(bound_to, account.origin)})
         if kept:
@@ -313,7 +281,7 @@ class Configurations:
         # The transaction holds the write lock, so nobody can use the name before the commit.
         if session.scalar(select(exists().where(*same_name))):
             raise InvalidConfiguration({"display_name": "Another configuration has this name already."})
-        self._write_secrets(record, account, key)
+        self._safe.write(record, account, key)
         now = self._clock()
         for name in _COLUMNS:
             setattr(record, name, getattr(account, name))
@@ -325,53 +293,18 @@ class Configurations:
         record.version += 1
         session.add(record)
 
-    def _write_secrets(self, record: ConfigurationRecord, account: Account, key: SecretStr | None) -> None:
-        """Encrypt what is new. The record still has its old fields."""
-        stored = _sealed_headers(record)
-        sealed = {
-            name: self._cipher.seal(value, record.id, account.origin) if value else stored[name]
-            for name, value in account.headers.items()
-        }
-        record.headers = json.dumps(sealed)
-        if account.key_type is KeyType.ENTRA_IDENTITY:  # an identity needs no key
-            record.sealed_key = record.key_hint = record.earlier_key = ""
-        elif key is not None:
-            record.earlier_key = self._replaced_key(record, account)
-            record.sealed_key = self._cipher.seal(key, record.id, account.origin)
-            record.key_hint = _hint(key)
-
-    def _replaced_key(self, record: ConfigurationRecord, account: Account) -> str:
-        """The last encrypted key that may have been accepted; empty if it does not fit the account."""
-        earlier = record.earlier_key or record.sealed_key
-        is_of_origin = self._cipher.origin_of(earlier, record.id) == account.origin
-        return earlier if is_of_origin and record.key_type is account.key_type else ""
-
     def _opened(self, record: ConfigurationRecord) -> Configuration:
-        key = self._stored_key(record)
-        origin = _origin(record)
-        headers = {name: self._cipher.open(each, record.id, origin) for name, each in _sealed_headers(record).items()}
-        return Configuration(**{**_fields(record), "headers": headers}, api_key=key)
-
-    def _stored_key(self, record: ConfigurationRecord) -> SecretStr:
-        if record.key_type is KeyType.ENTRA_IDENTITY:
-            return SecretStr("")
-        return self._cipher.open(record.sealed_key, record.id, _origin(record))
-
-    def _bound_to(self, record: ConfigurationRecord) -> str:
-        """The origin that the secrets were entered for, or that of the endpoint where none can be decrypted."""
-        found = (self._cipher.origin_of(each, record.id) for each in sealed_texts(record))
-        return next((origin for origin in found if origin), _origin(record))
+        secrets = {"api_key": self._safe.key(record), "headers": self._safe.headers(record)}
+        return Configuration(**{**_fields(record), **secrets})
 
     def _saved(self, record: ConfigurationRecord) -> SavedConfiguration:
-        is_key_needed = record.key_type is not KeyType.ENTRA_IDENTITY
-        texts = [*([record.sealed_key] if is_key_needed else []), *_sealed_headers(record).values()]
         return as_value(
             SavedConfiguration,
             record,
             price=_price(record),
-            header_names=tuple(_sealed_headers(record)),
+            header_names=tuple(sealed_headers(record)),
             has_earlier_key=bool(record.earlier_key),
-            is_key_readable=all(self._cipher.key_of(each) is not None for each in texts),
+            is_key_readable=self._safe.is_readable(record),
         )
 
     def _note(
@@ -387,13 +320,6 @@ def _must_be_unchanged(session: Session, record: ConfigurationRecord, version: i
     who = f"{entry.person_name} changed" if entry else "Somebody changed"
     what = f" ({'; '.join(entry.details)})" if entry and entry.details else ""
     raise ChangedMeanwhile(f"{who} “{record.display_name}” meanwhile{what}. Your changes are not saved yet.")
-
-
-def _origin(record: ConfigurationRecord) -> str:
-    try:
-        return origin_of(record.endpoint)
-    except InvalidConfiguration:  # written by another program; no key was entered for it
-        return ""
 
 
 def _free_name(session: Session, name: str) -> str:
@@ -456,20 +382,6 @@ def is_any_key_sealed(session: Session) -> bool:
     return bool(session.scalar(select(exists().where(is_sealed))))
 
 
-def sealed_texts(record: ConfigurationRecord) -> list[str]:
-    """Return all that is encrypted in a configuration: its key, the values of its headers, its earlier key."""
-    texts = record.sealed_key, *_sealed_headers(record).values(), record.earlier_key
-    return [each for each in texts if each]
-
-
-def reseal(record: ConfigurationRecord, resealed: Callable[[str], str]) -> None:
-    """Replace all that is encrypted in a configuration with what `resealed` makes of it."""
-    record.sealed_key, record.earlier_key = (
-        resealed(each) if each else "" for each in (record.sealed_key, record.earlier_key)
-    )
-    record.headers = json.dumps({name: resealed(each) for name, each in _sealed_headers(record).items()})
-
-
 def _found(session: Session, id: str) -> ConfigurationRecord:
     record = session.get(ConfigurationRecord, id)
     if record is None:
@@ -488,24 +400,8 @@ def _price(record: ConfigurationRecord) -> Price | None:
 
 def _fields(record: ConfigurationRecord) -> dict[str, Any]:
     """The fields of an account, with the names of the headers only."""
-    return {name: getattr(record, name) for name in _COLUMNS} | {"headers": _without_values(_sealed_headers(record))}
+    return {name: getattr(record, name) for name in _COLUMNS} | {"headers": _without_values(sealed_headers(record))}
 
 
 def _without_values(names: Iterable[str]) -> dict[str, SecretStr]:
     return dict.fromkeys(names, SecretStr(""))
-
-
-def _sealed_headers(record: ConfigurationRecord) -> dict[str, str]:
-    try:
-        found = json.loads(record.headers)
-    except ValueError:
-        found = None
-    if isinstance(found, dict) and all(isinstance(text, str) for text in found.values()):
-        return found
-    log.warning("The headers of the configuration “%s” cannot be read.", record.display_name)
-    return {}
-
-
-def _hint(key: SecretStr) -> str:
-    text = key.get_secret_value()
-    return text[-4:] if len(text) >= 12 else ""

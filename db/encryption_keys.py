@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from db.audit import AuditAction, note
 from db.cipher import Cipher
-from db.configurations import ConfigurationRecord, reseal, sealed_texts
+from db.configuration_record import ConfigurationRecord, reseal, sealed_texts
 from db.people import Person
 from db.storage import Storage
 

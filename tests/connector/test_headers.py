@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import pickle
 import subprocess
 from collections.abc import Callable
@@ -55,11 +56,16 @@ def authorised(server: ProviderServer) -> list[dict[str, str]]:
 
 
 @each_form
-def test_the_headers_of_a_configuration_are_sent_by_every_door(server: ProviderServer, form: str) -> None:
+def test_the_headers_of_a_configuration_are_sent_by_every_door_and_logged_by_none(
+    server: ProviderServer, form: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     called_by_every_door(account(server, form, headers={"OpenAI-Organization": "org-1", GATEWAY: SECRET}))
     assert len(authorised(server)) == 10
     for headers in authorised(server):
         assert (headers["openai-organization"], headers[GATEWAY.lower()]) == ("org-1", SECRET)
+    assert "POST" in caplog.text
+    assert SECRET not in caplog.text
 
 
 @KEY_FORMS

@@ -112,6 +112,12 @@ def test_another_host_asks_for_the_values_again(workbench: Workbench, saved: Sav
     assert "The endpoint has another host now. Enter all values again." in said(at)
 
 
+def test_the_code_of_a_call_names_the_variables_of_the_headers(workbench: Workbench, saved: SavedConfiguration) -> None:
+    at = press(say(visit("chat"), "Hello"), "View code")
+    assert "Put the values of the headers into HEADER_X_ORG, HEADER_X_GATEWAY." in said(at)
+    assert SECRET not in everything(at)
+
+
 def test_an_entra_token_has_no_key_header_but_other_headers(workbench: Workbench) -> None:
     at = choose_provider(visit("configurations", edit="new"), "AzureOpenAI")
     assert at.text_input(key="new:key_header").placeholder == "api-key"
