@@ -64,6 +64,14 @@ def test_a_saved_header_is_kept_replaced_or_removed(workbench: Workbench, saved:
     assert sent(workbench, "x-org", "x-gateway") == [None, SECRET]
 
 
+def test_all_headers_can_be_removed(workbench: Workbench, saved: SavedConfiguration) -> None:
+    at = visit("configurations", edit=saved.id)
+    for row in (1, 0):
+        at = type_header(at, row, "", "", saved.id)
+    press(at.run(), "Save")
+    assert sent(workbench, "x-org", "x-gateway") == [None, None]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [

@@ -22,7 +22,11 @@ def draw(
     is_used = bool(
         stored or st.session_state[keys.field(id, "key_header")] or {"key_header", "headers"} & set(problems)
     )
-    with st.expander("Headers", icon=":material/http:", expanded=is_used):
+    # Once open, it stays open: Streamlit would close it under the hands of a person who clears a field.
+    is_open = st.session_state[keys.field(id, "headers_open")] = is_used or st.session_state.get(
+        keys.field(id, "headers_open"), False
+    )
+    with st.expander("Headers", icon=":material/http:", expanded=is_open):
         st.markdown(
             ":small[:gray[For gateways. Values are encrypted like the key and never shown again. To remove a header, "
             "clear its name.]]"
@@ -49,8 +53,9 @@ def _key_header(id: str, api_type: ApiType, problems: dict[str, str]) -> str:
 def _rows(id: str, stored: tuple[str, ...]) -> dict[str, str]:
     """Draw a row for each header, and an empty one."""
     filled = [at for at in range(MOST) if st.session_state.get(keys.header_name(id, at), "").strip()]
+    last = max([len(stored) - 1, *filled])  # a row of a stored header stays, also when it was cleared
     headers: dict[str, str] = {}
-    for at in range(min(max(filled, default=-1) + 2, MOST)):
+    for at in range(min(last + 2, MOST)):
         name, value = _row(id, at, stored)
         if name in headers:
             problem(f"The header {name} is there twice.")

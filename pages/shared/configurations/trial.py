@@ -1,6 +1,6 @@
 """The test and the provider's list of models for the form of a configuration, saved or not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import streamlit as st
 from pydantic import SecretStr
@@ -21,8 +21,8 @@ class Typed:
 
     fields: dict[str, str]
     """Those of an account, by name, without its headers."""
-    key: str
-    headers: dict[str, str]
+    key: str = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
     """Name -> value; an empty value keeps the stored one."""
 
     def configuration(self, display_name: str) -> Configuration:
