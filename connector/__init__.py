@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from connector.models import OfferedModel, models_of
     from connector.pasted import fields_of
     from connector.pricing import Cost, Price, context_window, cost_of, cost_of_prompt
-    from connector.snippets import connector_code, curl_command, key_variable, sdk_code
+    from connector.snippets import connector_code, curl_command, header_variables, key_variable, sdk_code
 
 _LATER = {
     "doctor": ("examine",),
@@ -70,7 +70,7 @@ _LATER = {
     "models": ("OfferedModel", "models_of"),
     "pasted": ("fields_of",),
     "pricing": ("Cost", "Price", "context_window", "cost_of", "cost_of_prompt"),
-    "snippets": ("connector_code", "curl_command", "key_variable", "sdk_code"),
+    "snippets": ("connector_code", "curl_command", "header_variables", "key_variable", "sdk_code"),
 }
 
 __all__ = [
@@ -130,6 +130,7 @@ __all__ = [
     "examine",
     "fields_of",
     "filtered_of",
+    "header_variables",
     "key_variable",
     "models_of",
     "origin_of",

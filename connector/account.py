@@ -7,10 +7,11 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
-from connector.endpoint import Endpoint, read_endpoint
+from connector.endpoint import Endpoint, read_endpoint, without_query
 from connector.errors import InvalidConfiguration, InvalidRequest
+from connector.headers import problem_of_headers, problem_of_name, trimmed
 from connector.value import Value
 
 
@@ -51,14 +52,15 @@ class Account(Value):
     """One account at one provider, without its key: where calls go and which model or deployment answers.
 
     Raises `InvalidConfiguration` when something its `api_type` needs is missing or malformed. `endpoint` stays as it
-    was typed; `url` is the address that is called.
+    was typed, except that what follows a `?` or `#` is removed, because it may be a key; an API version is kept. `url`
+    is the address that is called.
     """
 
     invalid: ClassVar = InvalidConfiguration
 
     display_name: Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)] = Field(title="Name")
     api_type: ApiType = Field(title="API type")
-    endpoint: _Text = Field(title="Endpoint")
+    endpoint: Annotated[_Text, AfterValidator(without_query)] = Field(title="Endpoint")
     key_type: KeyType = Field(default=KeyType.API_KEY, title="Key type")
     deployment_name: _Text = Field(default="", title="Deployment name")
     """Azure only. The endpoint may contain it instead; this field takes precedence."""
@@ -66,6 +68,14 @@ class Account(Value):
     """Azure only: `YYYY-MM-DD`, `YYYY-MM-DD-preview`, or `v1`, `preview`, `latest` for the v1 API."""
     model_default: _Text = Field(default="", title="Default model")
     """OpenAI only: used when a call names no model."""
+    key_header: _Text = Field(default="", title="Key header")
+    """The header in which a gateway expects the API key, for example `x-api-key`. Empty: the usual one of its API."""
+    headers: Annotated[dict[str, SecretStr], AfterValidator(trimmed)] = Field(default_factory=dict, title="Headers")
+    """Sent with each request: an organisation, a project, the key of a gateway. In an account that stands without its
+    secrets, the values are empty."""
+
+    def __hash__(self) -> int:
+        return hash((self.display_name, self.endpoint))  # `headers` has no hash
 
     @property
     def url(self) -> str:
@@ -93,11 +103,15 @@ class Account(Value):
             return found
         raise InvalidRequest({"model": f"Name a model: “{self.display_name}” has no default model."})
 
+    def authorisation_of(self, key: str) -> dict[str, str]:
+        """The header that carries this key: its name in lower case, and its value."""
+        name = self._key_header
+        return {name: f"Bearer {key}" if name == "authorization" else key}
+
     @property
-    def key_header(self) -> str:
-        """The header that carries the key, in lower case: `authorization`, or `api-key` for an Azure API key."""
+    def _key_header(self) -> str:
         is_azure_key = self.api_type is ApiType.AZURE_OPENAI and self.key_type is KeyType.API_KEY
-        return "api-key" if is_azure_key else "authorization"
+        return self.key_header.lower() or ("api-key" if is_azure_key else "authorization")
 
     @property
     def sdk_arguments(self) -> "SdkArguments":
@@ -119,7 +133,16 @@ class Account(Value):
             endpoint = read_endpoint(self.endpoint)
         except InvalidConfiguration as error:
             problems |= error.problems
-        return problems | PROVIDERS[self.api_type].problems(self, endpoint)
+        return problems | PROVIDERS[self.api_type].problems(self, endpoint) | self._header_problems()
+
+    def _header_problems(self) -> dict[str, str]:
+        key_header = problem_of_name(self.key_header) if self.key_header else ""
+        if self.key_header and self.key_type is not KeyType.API_KEY:
+            key_header = (
+                "A Microsoft Entra token is sent in the header Authorization. Enter the key of a gateway as a header."
+            )
+        headers = problem_of_headers(self.headers, self._key_header)
+        return {name: problem for name, problem in (("key_header", key_header), ("headers", headers)) if problem}
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,7 @@ class Client:
         It has the key (or a token provider) in it, takes nothing from the environment, and shares the connections, the
         timeout and `max_retries` of this `Client`. It follows no redirects, unless a `http_client` of your own does.
         Its errors are the SDK's own, its calls are not reported to `on_call` and their parameters are never changed.
+        Raises `InvalidConfiguration` for a `token` function together with a `key_header`, which it cannot refresh.
         """
         http_client = self._pool()
         if self._sdk is None or self._sdk[0] is not http_client:  # a forked process has another pool

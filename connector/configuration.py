@@ -1,18 +1,19 @@
 """An account together with the key that opens it."""
 
-import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr
 
 from connector.account import Account, ApiType, KeyType
+from connector.key import LONGEST, LONGEST_TOKEN, cleaned_key, problem_of_key
 
 
-def _trimmed(key: object) -> object:
+def _cleaned(key: object) -> object:
     text = key.get_secret_value() if isinstance(key, SecretStr) else key
-    if not isinstance(text, str):  # pydantic would take bytes, untrimmed
+    if not isinstance(text, str):  # pydantic would take bytes as they are
         raise ValueError("Enter the key as text.")
-    return SecretStr(text.strip())
+    return cleaned_key(text)
 
 
 class Configuration(Account):
@@ -21,10 +22,14 @@ class Configuration(Account):
     Raises `InvalidConfiguration` when something its `api_type` needs is missing or malformed.
     """
 
-    api_key: Annotated[SecretStr, BeforeValidator(_trimmed)] = Field(default=SecretStr(""), title="Key")
-    """Required unless `key_type` is `ENTRA_IDENTITY`."""
+    api_key: Annotated[SecretStr, BeforeValidator(_cleaned)] = Field(default=SecretStr(""), title="Key")
+    """Required unless `key_type` is `ENTRA_IDENTITY`. Blanks and quotes around it and a leading `Bearer` are removed.
 
-    if TYPE_CHECKING:  # a key may be given as plain text, and is a SecretStr from then on
+    Texts that cannot be a key are refused: masks (`****`, `sk-...6789`) and placeholders (`YOUR_API_KEY`, `None`). A
+    server that requires no key accepts any other word, for example `not-needed`.
+    """
+
+    if TYPE_CHECKING:  # secrets may be given as plain text, and are a SecretStr from then on
 
         def __init__(
             self,
@@ -37,13 +42,25 @@ class Configuration(Account):
             deployment_name: str = "",
             api_version: str = "",
             model_default: str = "",
+            key_header: str = "",
+            headers: Mapping[str, SecretStr | str] = ...,
         ) -> None: ...
 
     @property
     def authorisation(self) -> dict[str, str]:
-        """The header that carries the key: its name in lower case, and its value."""
-        key = self.api_key.get_secret_value()
-        return {self.key_header: key if self.key_header == "api-key" else f"Bearer {key}"}
+        """What opens the account: the header that carries the key, and `headers`. The names are in lower case."""
+        own = {name.lower(): value.get_secret_value() for name, value in self.headers.items()}
+        return own | self.authorisation_of(self.api_key.get_secret_value())
+
+    @property
+    def secrets(self) -> list[str]:
+        """The texts that no error may show, longest first: the key, and the values of `headers` and their parts.
+
+        Values of fewer than eight characters are no secrets but options, such as `true` or `eu`.
+        """
+        values = [value.get_secret_value() for value in self.headers.values()]
+        parts = {part for value in values for part in (value, *value.split()) if len(part) >= 8}
+        return sorted({self.api_key.get_secret_value(), *parts} - {""}, key=len, reverse=True)
 
     def with_key(self, key: str) -> "Configuration":
         """The same account with another key. Raises `InvalidConfiguration` for a key that no header can carry."""
@@ -53,13 +70,16 @@ class Configuration(Account):
     def problems(self) -> dict[str, str]:
         problems = super().problems()
         name = {"display_name": problems.pop("display_name")} if "display_name" in problems else {}
-        return name | self._key_problems() | problems
+        return name | self._key_problems() | self._value_problems() | problems
 
     def _key_problems(self) -> dict[str, str]:
         key = self.api_key.get_secret_value()
-        if not key:
-            return {} if self.key_type is KeyType.ENTRA_IDENTITY else {"api_key": "Enter the key."}
-        if not re.fullmatch(r"[\x21-\x7e]+", key):
-            # It could not stand in a header, and the SDK would fail with the key in its error.
-            return {"api_key": "The key contains blanks, line breaks or characters that no key has. Copy it again."}
-        return {}
+        if not key and self.key_type is KeyType.ENTRA_IDENTITY:
+            return {}
+        longest = LONGEST if self.key_type is KeyType.API_KEY else LONGEST_TOKEN
+        problem = problem_of_key(key, longest)
+        return {"api_key": problem} if problem else {}
+
+    def _value_problems(self) -> dict[str, str]:
+        empty = next((name for name, value in self.headers.items() if not value.get_secret_value()), "")
+        return {"headers": f"Enter the value of the header {empty}."} if empty else {}

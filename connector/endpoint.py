@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
+import idna
+
 from connector.errors import InvalidConfiguration
 
 _BEHIND_OPENAI: tuple[list[str], ...] = ([], ["deployments"], ["v1"])
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 _HOST = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?\.?|[0-9a-f:.]+")
+_LONGEST_HOST, _LONGEST_LABEL = 253, 63  # characters, RFC 1035
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,13 @@ def origin_of(endpoint: str) -> str:
     return read_endpoint(endpoint).origin
 
 
+def without_query(text: str) -> str:
+    """Return a pasted address without what follows its `?` or `#`, which may be a key; the API version is kept."""
+    address, _, query = text.partition("#")[0].partition("?")
+    version = re.search(r"(?:^|&)(api-version=[\w.-]+)", query, re.ASCII)
+    return f"{address}?{version[1]}" if version else address
+
+
 def _split(text: str) -> tuple[SplitResult, str, int]:
     text = text.strip().strip("\"'<>").strip()
     if not text:
@@ -90,8 +100,7 @@ def _split(text: str) -> tuple[SplitResult, str, int]:
         text = f"{'http' if local else 'https'}://{text}"
     try:
         parts = urlsplit(text)
-        host, port = (parts.hostname or "").lower(), parts.port
-        host = host if host.isascii() else host.encode("idna").decode()
+        host, port = _host_of(parts), parts.port
     except ValueError:  # includes UnicodeError
         parts = None
     if parts is None or port == 0:
@@ -102,7 +111,26 @@ def _split(text: str) -> tuple[SplitResult, str, int]:
         raise _unusable("The endpoint must not contain a user name or password. Enter the key in its own field.")
     if not _HOST.fullmatch(host):
         raise _unusable("The endpoint has no usable host name. It should look like https://api.openai.com/v1.")
+    labels = host.removesuffix(".").split(".")
+    if len(host) > _LONGEST_HOST or not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
+        raise _unusable(
+            f"The host name of the endpoint is too long, or one of its parts between dots is empty or longer than "
+            f"{_LONGEST_LABEL} characters. Copy the address again."
+        )
     return parts, host, port or _DEFAULT_PORTS[parts.scheme.lower()]
+
+
+def _host_of(parts: SplitResult) -> str:
+    """Return the host as browsers send it: UTS 46 without transitional processing, so that ß stays ß.
+
+    Raises ValueError for characters that no host has.
+    """
+    if parts.netloc.isascii():
+        return parts.hostname or ""
+    # Not `hostname`: Python writes a capital sigma at the end of a word as ς, UTS 46 as σ, which is another host.
+    typed = re.sub(r":\d*$", "", parts.netloc.rpartition("@")[2], flags=re.ASCII)
+    labels = idna.uts46_remap(typed, std3_rules=False).split(".")
+    return ".".join(each if each.isascii() else f"xn--{each.encode('punycode').decode()}" for each in labels)
 
 
 def _unusable(sentence: str) -> InvalidConfiguration:

@@ -90,6 +90,16 @@ _MODEL = (
     r"(?<![A-Za-z])(?<!embedding_)(?<!embeddings_)model(?:[_ -]?(?:name|id|default))?",
     r"[A-Za-z0-9][\w.:/-]{0,199}+",
 )
+# The name of a header that carries a key: any in a curl command, elsewhere only those that are no fields of a file.
+_KEY_HEADER = re.compile(
+    r"""
+    (?: (?:-H|--header)[\s=]*+["']?[^\S\n]*+ (?P<curl>[a-z][a-z0-9-]*(?:key|token))
+      | (?:^|["'])[^\S\n]*+ (?P<other>(?:x|ocp)-[a-z0-9-]*(?:key|token))
+    )["']?[^\S\n]*+:
+    """,
+    re.ASCII | re.IGNORECASE | re.MULTILINE | re.VERBOSE,
+)
+_HAS_AUTHORISATION = re.compile(r"(?<![\w-])authorization[\"']?[^\S\n]*+:", re.IGNORECASE)
 _LOOKS_LIKE_A_KEY = re.compile(
     r"(?<![\w-])(?:(?:sk|pk|gsk|xai|hf)[-_]|eyJ|AIza)[\w-]{8,}|(?<!\w)(?:[0-9a-fA-F]{32}|\w{60,})(?!\w)"
 )
@@ -98,7 +108,8 @@ _IS_A_KEY = re.compile(r"/(?:(?:sk-|gsk_|AIza)[\w-]{16,}|eyJ[\w.-]{16,})(?:/|$)"
 
 def fields_of(pasted: str) -> dict[str, str]:
     """Return the fields of `Configuration` that a pasted text contains: `api_type`, `endpoint`, and if they are given
-    `deployment_name`, `api_version` and `model_default`. Never a key, and nothing after the `?` of an address.
+    `deployment_name`, `api_version`, `model_default` and `key_header`. Never a key, and nothing after the `?` of an
+    address.
 
     The first address of an API is used, else the first other address, else the first page of a known provider. A
     configuration accepts all returned fields. Raises `InvalidConfiguration` with a sentence for the field `endpoint`
@@ -253,10 +264,21 @@ def _with_words(fields: dict[str, str], text: str) -> dict[str, str]:
     for name, (noun, value) in patterns.items():
         if name not in fields and (found := _value_of(text, noun, value)):
             fields[name] = found
+    if header := _key_header_in(text, is_azure=fields["api_type"] == ApiType.AZURE_OPENAI):
+        fields["key_header"] = header
     is_v1 = fields.get("api_version") == "v1"
     if is_v1 and "deployment_name" not in fields and (found := _value_of(text, *_MODEL)):
         fields["deployment_name"] = found  # with v1, the body contains it as the model
     return fields
+
+
+def _key_header_in(text: str, *, is_azure: bool) -> str:
+    """Return the header of a curl command or a program that carries the key; empty for the usual ones."""
+    if _HAS_AUTHORISATION.search(text):
+        return ""
+    names = (found["curl"] or found["other"] for found in _KEY_HEADER.finditer(text))
+    unusual = (name for name in names if not re.search("csrf|xsrf", name, re.IGNORECASE))
+    return next((name for name in unusual if not (is_azure and name.lower() == "api-key")), "")
 
 
 def _value_of(text: str, noun: str, value: str) -> str:

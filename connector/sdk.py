@@ -10,9 +10,12 @@ from typing import Any
 
 import httpx2
 from openai import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, Omit, OpenAI, Stream
+from openai._types import Headers
+from openai.lib.azure import API_KEY_SENTINEL
 
 from connector.account import KeyType, SdkArguments
 from connector.configuration import Configuration
+from connector.errors import InvalidConfiguration
 from connector.identity import signed_in
 from connector.transport import TIMEOUT, PooledClient, pooled_async_http_client
 
@@ -23,7 +26,8 @@ _NO_KEY: dict[str, str | Omit] = {"authorization": Omit(), "api-key": Omit()}
 
 
 def _isolate(client: OpenAI | AsyncOpenAI, arguments: dict[str, Any]) -> None:
-    """Undo what the SDK read from OPENAI_CUSTOM_HEADERS, OPENAI_ORG_ID and similar variables.
+    """Undo what the SDK read from OPENAI_CUSTOM_HEADERS, OPENAI_ORG_ID and similar variables, and let the key be in any
+    header: the SDK insists on its usual one.
 
     In the constructor, since the SDK's `with_options` makes another client of the same class.
     """
@@ -32,6 +36,11 @@ def _isolate(client: OpenAI | AsyncOpenAI, arguments: dict[str, Any]) -> None:
     client.project = arguments.get("project")
     client.admin_api_key = arguments.get("admin_api_key")
     client.webhook_secret = arguments.get("webhook_secret")
+    client._validate_headers = _accept_any  # type: ignore[method-assign]
+
+
+def _accept_any(headers: Headers, custom_headers: Headers) -> None:
+    pass
 
 
 class IsolatedOpenAI(OpenAI):
@@ -119,6 +128,7 @@ def sync_sdk(
     return make(
         **target.arguments,
         **_credential(configuration, fresh or configuration.api_key.get_secret_value()),
+        default_headers=_headers(configuration),
         http_client=http_client,
         timeout=timeout,
         max_retries=max_retries,
@@ -138,7 +148,8 @@ def async_sdk(
 
     It takes nothing from the environment and, unless `http_client` does, follows no redirects and keeps no cookies. It
     belongs to the event loop that uses it first; close it with `await client.close()`, or use it in `async with`. Its
-    errors are the SDK's own. `token`, `timeout` and `max_retries` are as for `Client`; `token` is called in a thread.
+    errors are the SDK's own. `token`, `timeout` and `max_retries` are as for `Client`; `token` is called in a thread,
+    and raises `InvalidConfiguration` together with a `key_header`.
     """
     target = configuration.sdk_arguments
     make = IsolatedAsyncAzureOpenAI if target.is_azure else IsolatedAsyncOpenAI
@@ -150,6 +161,7 @@ def async_sdk(
     return make(
         **target.arguments,
         **_credential(configuration, fresh_in_a_thread if fresh else configuration.api_key.get_secret_value()),
+        default_headers=_headers(configuration),
         http_client=http_client or pooled_async_http_client(),
         timeout=timeout,
         max_retries=max_retries,
@@ -160,11 +172,25 @@ def _fresh_key(configuration: Configuration, token: Callable[[], str] | None) ->
     """A function that gets the key or token for each request; None where the configuration's own key is used."""
     if token is None and configuration.key_type is not KeyType.ENTRA_IDENTITY:
         return None
+    if configuration.key_header:
+        raise InvalidConfiguration(
+            {"key_header": "The official client sends fresh keys in its usual header only."},
+            advice="Use it without a token function, or without a header of your own for the key.",
+        )
     return lambda: signed_in(configuration, token).api_key.get_secret_value()
 
 
 def _credential(configuration: Configuration, secret: str | Callable[[], str | Awaitable[str]]) -> dict[str, Any]:
     """The argument that carries the key or token; the OpenAI clients take tokens as keys."""
+    if configuration.key_header:  # the SDK's own sign that there is no key: `AzureOpenAI` would send any other text
+        return {"api_key": API_KEY_SENTINEL}
     if not configuration.sdk_arguments.is_azure or configuration.key_type is KeyType.API_KEY:
         return {"api_key": secret}
     return {"azure_ad_token" if isinstance(secret, str) else "azure_ad_token_provider": secret}
+
+
+def _headers(configuration: Configuration) -> dict[str, str | Omit]:
+    """The headers that the SDK does not set by itself. With `key_header`, the key is one of them."""
+    if configuration.key_header:
+        return _NO_KEY | configuration.authorisation
+    return {name: value.get_secret_value() for name, value in configuration.headers.items()}

@@ -15,16 +15,22 @@ def host_of(account: Account) -> str:
 
 
 def redacted(words: object, configuration: Configuration) -> str:
-    """Return a provider's text in one line of at most 300 characters, without the key and anything like a key."""
+    """Return a provider's text in one line of at most 300 characters, without the secrets of the configuration and
+    anything like a key.
+    """
     message = str(words or "")
-    key = configuration.api_key.get_secret_value()
-    if len(key) >= 8:
-        message = message.replace(key, "[key]")
-    elif key:  # a local server may have the key "x" or "token"; replace whole words only, so that max_tokens survives
-        message = re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "[key]", message)
+    for secret in configuration.secrets:
+        message = _without(secret, message)
     message = _LOOKS_LIKE_A_KEY.sub("[key]", message)
     message = " ".join(message.split())
     return message if len(message) <= 300 else message[:299] + "…"
+
+
+def _without(secret: str, message: str) -> str:
+    if len(secret) >= 8:
+        return message.replace(secret, "[key]")
+    # A local server may have the key "x" or "token"; replace whole words only, so that max_tokens survives.
+    return re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "[key]", message)
 
 
 def quoted(message: str) -> str:

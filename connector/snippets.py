@@ -25,6 +25,20 @@ def key_variable(configuration: Account) -> str:
     return TOKEN_VARIABLE if configuration.key_type is KeyType.ENTRA_TOKEN else ""
 
 
+def header_variables(configuration: Account) -> dict[str, str]:
+    """Return the environment variables from which the code reads the values of the headers, by the headers' names."""
+    return {name: "HEADER_" + re.sub(r"\W", "_", name).upper() for name in configuration.headers}
+
+
+def _imports_os(configuration: Account) -> list[str]:
+    return ["import os\n"] if key_variable(configuration) or configuration.headers else []
+
+
+def _header_literals(configuration: Account) -> dict[str, str]:
+    """The headers as Python source: names and values."""
+    return {_literal(name): f'os.environ["{each}"]' for name, each in header_variables(configuration).items()}
+
+
 # -- with this connector
 
 
@@ -41,7 +55,7 @@ def connector_code(configuration: Account, request: ChatCompletionsRequest) -> s
     made = _call("configuration = Configuration", _fields_of(configuration))
     return "\n".join(
         [
-            *(["import os\n"] if key_variable(configuration) else []),
+            *_imports_os(configuration),
             imports,
             "",
             made,
@@ -56,23 +70,18 @@ def _fields_of(configuration: Account) -> dict[str, str]:
     fields = {
         "display_name": _literal(configuration.display_name),
         "api_type": f"ApiType.{configuration.api_type.name}",
-        "endpoint": _literal(_plain_address(configuration)),
+        "endpoint": _literal(configuration.endpoint),
     }
     if variable := key_variable(configuration):
         fields["api_key"] = f'os.environ["{variable}"]'
     if configuration.key_type is not KeyType.API_KEY:
         fields["key_type"] = f"KeyType.{configuration.key_type.name}"
-    for name in ("deployment_name", "api_version", "model_default"):
+    for name in ("deployment_name", "api_version", "model_default", "key_header"):
         if value := getattr(configuration, name):
             fields[name] = _literal(value)
+    if configuration.headers:
+        fields["headers"] = _dictionary(_header_literals(configuration))
     return fields
-
-
-def _plain_address(configuration: Account) -> str:
-    """Return the endpoint without its query and fragment, which may contain a secret; the API version is kept."""
-    address, _, query = configuration.endpoint.partition("#")[0].partition("?")
-    version = re.search(r"api-version=[\w.-]+", query)
-    return f"{address}?{version[0]}" if version else address
 
 
 def _operation(request: ChatCompletionsRequest, model: str | None) -> tuple[list[str], list[str]]:
@@ -128,11 +137,12 @@ def sdk_code(configuration: Account, request: ChatCompletionsRequest) -> str:
     """Return Python that sends the request through the openai package."""
     body = request.body(configuration.model_for(request.model))
     parameters = {name: _literal(value, 1) for name, value in body.items() if name not in request.extra}
+    parameters |= _key_in_its_header(configuration)
     if request.extra:
         parameters["extra_body"] = _literal(request.extra, 1)
     imports, client = _sdk_client(configuration)
     lines = [
-        *(["import os\n"] if key_variable(configuration) else []),
+        *_imports_os(configuration),
         *imports,
         "",
         client,
@@ -152,11 +162,25 @@ def _sdk_client(configuration: Account) -> tuple[list[str], str]:
         secret = f'get_bearer_token_provider(DefaultAzureCredential(), "{configuration.entra_scope}")'
     target = configuration.sdk_arguments
     fields = {name: _literal(value) for name, value in target.arguments.items()}
-    if not target.is_azure:
-        return [*imports, "from openai import OpenAI"], _call("client = OpenAI", {**fields, "api_key": secret})
-    credential = {KeyType.API_KEY: "api_key", KeyType.ENTRA_TOKEN: "azure_ad_token"}
-    fields[credential.get(configuration.key_type, "azure_ad_token_provider")] = secret
-    return [*imports, "from openai import AzureOpenAI"], _call("client = AzureOpenAI", fields)
+    names = ["AzureOpenAI" if target.is_azure else "OpenAI", *(["omit"] if configuration.key_header else [])]
+    if target.is_azure:
+        credential = {KeyType.API_KEY: "api_key", KeyType.ENTRA_TOKEN: "azure_ad_token"}
+        fields[credential.get(configuration.key_type, "azure_ad_token_provider")] = secret
+    else:
+        fields["api_key"] = secret
+    if configuration.headers:
+        fields["default_headers"] = _dictionary(_header_literals(configuration))
+    return [*imports, f"from openai import {', '.join(names)}"], _call(f"client = {names[0]}", fields)
+
+
+def _key_in_its_header(configuration: Account) -> dict[str, str]:
+    """The argument of a call that sends the key in the configuration's own header, and in no other."""
+    if not configuration.key_header:
+        return {}
+    [name] = configuration.authorisation_of("")
+    secret = f'os.environ["{key_variable(configuration)}"]'
+    key = {_literal(name): f'"Bearer " + {secret}' if name == "authorization" else secret}
+    return {"extra_headers": _dictionary({'"authorization"': "omit", '"api-key"': "omit"} | key)}
 
 
 # -- with curl
@@ -165,13 +189,12 @@ def _sdk_client(configuration: Account) -> tuple[list[str], str]:
 def curl_command(configuration: Account, request: ChatCompletionsRequest) -> str:
     """Return a command for a POSIX shell that sends the request and prints the answer."""
     variable = key_variable(configuration) or TOKEN_VARIABLE
-    name = configuration.key_header
-    header = f"{name}: ${variable}" if name == "api-key" else f"{name}: Bearer ${variable}"
+    values = {name: f"${each}" for name, each in header_variables(configuration).items()}
+    headers = {**values, **configuration.authorisation_of(f"${variable}"), "content-type": "application/json"}
     body = request.body(configuration.model_for(request.model))
     lines = [
         f"curl --globoff {shlex.quote(configuration.url)} \\",
-        f'  --header "{header}" \\',
-        '  --header "content-type: application/json" \\',
+        *(f'  --header "{name}: {value}" \\' for name, value in headers.items()),
         # A quoted here-document: the shell replaces nothing in it, and no line of JSON equals its end marker.
         "  --data-binary @- <<'JSON'",
         _printable(json.dumps(body, indent=2, ensure_ascii=False)),
@@ -198,12 +221,16 @@ def _literal(value: object, depth: int = 0) -> str:
     if isinstance(value, str):
         return _text(value, depth)
     if isinstance(value, Mapping):
-        items = [f"{_text(str(name), depth)}: {_literal(each, depth + 1)}" for name, each in value.items()]
-        return _sequence("{", items, "}", depth)
+        return _dictionary({_text(str(name), depth): _literal(each, depth + 1) for name, each in value.items()}, depth)
     if isinstance(value, list | tuple):
         items = [_literal(each, depth + 1) for each in value]
         return _sequence("[", items, "]", depth) if isinstance(value, list) else _sequence("(", items, ")", depth)
     return repr(value)
+
+
+def _dictionary(items: Mapping[str, str], depth: int = 1) -> str:
+    """Return a dictionary as Python source, from the source of its names and values."""
+    return _sequence("{", [f"{name}: {value}" for name, value in items.items()], "}", depth)
 
 
 def _text(text: str, depth: int) -> str:

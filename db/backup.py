@@ -22,7 +22,7 @@ from db.audit import AuditAction, note
 from db.base import Record
 from db.calls import CallRecord
 from db.chat_sessions import ChatSessionRecord
-from db.configurations import ConfigurationRecord
+from db.configuration_record import ConfigurationRecord, forget_what, sealed_texts
 from db.encryption_keys import EncryptionKeys
 from db.errors import READING, StorageError
 from db.files import folder_beside
@@ -71,8 +71,8 @@ def restore(
 ) -> Restored:
     """Replace all data with that of a backup, in one transaction. The previous data goes to the file `replaced`."""
     with _opened(storage, file, replaced) as backup, backup.reading() as source:
-        sealed = source.scalars(select(ConfigurationRecord).where(ConfigurationRecord.sealed_key != ""))
-        unreadable = {each.id: each.display_name for each in sealed if not keys.can_open(each.sealed_key)}
+        stored = source.scalars(select(ConfigurationRecord))
+        unreadable = {each.id: each.display_name for each in stored if not all(map(keys.can_open, sealed_texts(each)))}
         names = sorted(unreadable.values())
         if names and not without_keys:
             raise StorageError(
@@ -83,8 +83,8 @@ def restore(
             back_up(storage, replaced)
             damaged = f"{file} is damaged. Nothing was restored. Choose another backup."
             _replace(_Source(source, lambda _: damaged), target)
-            of_unreadable = update(ConfigurationRecord).where(ConfigurationRecord.id.in_(unreadable))
-            target.execute(of_unreadable.values(sealed_key="", key_hint=""))
+            for record in target.scalars(select(ConfigurationRecord).where(ConfigurationRecord.id.in_(unreadable))):
+                forget_what(record, lambda sealed: not keys.can_open(sealed))
             # Nobody continues the answers that were being written when the backup was made.
             interrupt(target, now, everything=True)
             storage.backend.count_on(target.connection())

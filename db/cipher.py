@@ -1,16 +1,19 @@
 """Encrypts ("seals") an API key for one configuration and one origin, and loads the encryption keys.
 
 The encrypted text is a JSON document with the key, the configuration and the origin. So it cannot be decrypted after it
-was copied to another row, or after its row was given an endpoint at another host. To change the encryption key, put the
-new one before the old, `ENCRYPTION_KEY=new,old`: the first one encrypts, all of them decrypt, and
-`db.encryption_keys.rotate` encrypts all API keys with the first.
+was copied to another row, or after its row was given an endpoint at another host. Before it stands which encryption key
+encrypted it, so that a missing encryption key and a changed text are two findings: `1f0c9a2b:gAAAA...`. To change the
+encryption key, put the new one before the old, `ENCRYPTION_KEY=new,old`: the first one encrypts, all of them decrypt,
+and `db.encryption_keys.rotate` encrypts all API keys with the first.
 """
 
 import json
 import os
 import re
 import tempfile
+from base64 import urlsafe_b64decode
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -24,6 +27,17 @@ _KEY_FORM = (
     "An encryption key has 44 characters. Create one with: "
     'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 )
+_NO_KEY = "No key is stored for this configuration. Enter the key again."
+_OTHER_ENCRYPTION_KEY = (
+    "The encryption key that encrypted the stored key is not set here. The stored key was not changed. Add that "
+    "encryption key (ENCRYPTION_KEY accepts several, separated by commas) and restart. Enter the key again if the "
+    "encryption key is lost."
+)
+_DAMAGED = "The stored key was damaged or changed outside of this app. Enter the key again, or restore a backup."
+_OTHER_ROW = (
+    "The stored key belongs to another configuration: it was copied to this one outside of this app. Nothing was sent. "
+    "Enter the key again."
+)
 
 
 class Cipher:
@@ -32,6 +46,7 @@ class Cipher:
     def __init__(self, keys: Sequence[str]) -> None:
         self._fernets = [Fernet(key) for key in keys]
         self._fernet = MultiFernet(self._fernets) if keys else None
+        self._ids = [_id_of(key) for key in keys]
 
     def seal(self, api_key: SecretStr, configuration_id: str, origin: str) -> str:
         """The encrypted key, which can only be decrypted for this configuration and origin. It differs each time."""
@@ -41,31 +56,55 @@ class Cipher:
                 "encryption.key back beside the database, or set ENCRYPTION_KEY."
             )
         document = {"configuration": configuration_id, "origin": origin, "key": api_key.get_secret_value()}
-        return self._fernet.encrypt(json.dumps(document).encode()).decode()
+        return f"{self._ids[0]}:{self._fernet.encrypt(json.dumps(document).encode()).decode()}"
 
     def open(self, sealed: str, configuration_id: str, origin: str) -> SecretStr:
         """The key that was encrypted for this configuration and origin. Raises `CannotOpen` if that fails."""
+        found_id, found_origin, key = self._document(sealed)
+        if found_id != configuration_id:
+            raise CannotOpen(_OTHER_ROW)
+        if found_origin != origin:
+            raise CannotOpen(other_host(found_origin, origin))
+        return SecretStr(key)
+
+    def origin_of(self, sealed: str, configuration_id: str) -> str | None:
+        """The origin that the key was encrypted for; None if it cannot be decrypted for this configuration."""
+        try:
+            found_id, origin, _ = self._document(sealed)
+        except CannotOpen:
+            return None
+        return origin if found_id == configuration_id else None
+
+    def _document(self, sealed: str) -> tuple[str, str, str]:
+        """The configuration, the origin and the key in an encrypted text. Raises `CannotOpen`."""
         if self._fernet is None:
             raise CannotOpen(
                 "The stored API keys cannot be decrypted because the encryption key is missing. They are still stored. "
                 "Put the file encryption.key back beside the database, or set ENCRYPTION_KEY and enter the key again."
             )
-        key = None
+        found: tuple[object, ...] = ()
         try:
-            document = json.loads(self._fernet.decrypt(sealed))
-            if (document["configuration"], document["origin"]) == (configuration_id, origin):
-                key = document["key"]
+            document = json.loads(self._fernet.decrypt(_token_of(sealed)))
+            found = document["configuration"], document["origin"], document["key"]
         except (*_UNREADABLE, TypeError, KeyError):  # the last two: encrypted with our key, but by another program
             pass
-        if not isinstance(key, str):
-            raise CannotOpen("The stored key of this configuration cannot be opened. Enter the key again.")
-        return SecretStr(key)
+        match found:
+            case (str(configuration_id), str(origin), str(key)):
+                return configuration_id, origin, key
+        raise CannotOpen(self._why_unreadable(sealed))
+
+    def _why_unreadable(self, sealed: str) -> str:
+        if not sealed:
+            return _NO_KEY
+        id, _, token = sealed.rpartition(":")
+        is_ours = id in self._ids or self.key_of(sealed) is not None
+        return _DAMAGED if is_ours or not _is_well_formed(token) else _OTHER_ENCRYPTION_KEY
 
     def key_of(self, sealed: str) -> int | None:
         """The index of the encryption key that encrypted this text, or None. Decrypts nothing."""
         for at, fernet in enumerate(self._fernets):
             try:
-                fernet.extract_timestamp(sealed)  # checks the signature without decrypting
+                fernet.extract_timestamp(_token_of(sealed))  # checks the signature without decrypting
             except _UNREADABLE:
                 continue
             return at
@@ -75,10 +114,43 @@ class Cipher:
         """The same API key, encrypted with the first encryption key. Raises `CannotOpen` if no key decrypts it."""
         try:
             if self._fernet is not None:
-                return self._fernet.rotate(sealed).decode()
+                return f"{self._ids[0]}:{self._fernet.rotate(_token_of(sealed)).decode()}"
         except _UNREADABLE:
             pass
         raise CannotOpen("No encryption key can decrypt this API key.")
+
+
+def _id_of(encryption_key: str) -> str:
+    return sha256(urlsafe_b64decode(encryption_key)).hexdigest()[:8]
+
+
+def _token_of(sealed: str) -> str:
+    """The Fernet token in an encrypted text. Texts of older versions consist of the token alone."""
+    return sealed.rpartition(":")[2]
+
+
+def _is_well_formed(token: str) -> bool:
+    """Whether it has the form of a Fernet token: https://github.com/fernet/spec/blob/master/Spec.md."""
+    try:
+        content = urlsafe_b64decode(token)
+    except ValueError:
+        return False
+    return content[:1] == b"\x80" and len(content) >= 73 and (len(content) - 57) % 16 == 0
+
+
+def other_host(entered: str, now: str) -> str:
+    """What to say about a key that was entered for another origin than that of the address."""
+    one, other = _shown(entered), _shown(now)
+    if not other or one.partition("://")[0] == other.partition("://")[0]:
+        one, other = one.partition("://")[2], other.partition("://")[2]
+    return (
+        f"This key was entered for {one}, the address now leads to {other or 'no host'}. Nothing was sent. The address "
+        "was changed outside of this app: correct it. Enter a key for the new address only if you trust it."
+    )
+
+
+def _shown(origin: str) -> str:
+    return origin.removesuffix(":443" if origin.startswith("https:") else ":80")
 
 
 def configured_keys(encryption_key: str, encryption_key_file: str) -> tuple[list[str], str]:

@@ -1,19 +1,19 @@
-"""The encryption keys: how many API keys each of them decrypts, and their rotation."""
+"""The encryption keys: how many API keys each of them decrypts, and their rotation.
+
+The values of a configuration's headers, and the key before its present one, count as parts of its API key.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import select
 
 from db.audit import AuditAction, note
 from db.cipher import Cipher
-from db.configurations import ConfigurationRecord
-from db.errors import CannotOpen
+from db.configuration_record import ConfigurationRecord, reseal, sealed_texts
 from db.people import Person
 from db.storage import Storage
-
-_SEALED = ConfigurationRecord.sealed_key != ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,13 @@ class EncryptionKeys:
         """Count the API keys by the encryption key that decrypts them. Decrypts nothing."""
         person.must_be_administrator()
         opened, unreadable = [0] * self._number, []
-        for _, name, sealed in self._stored():
-            key = self._cipher.key_of(sealed)
-            if key is None:
-                unreadable.append(name)
-            else:
-                opened[key] += 1
+        with self._storage.reading() as session:
+            for record in session.scalars(select(ConfigurationRecord).order_by(ConfigurationRecord.folded_name)):
+                keys = self._keys_of(record)
+                if None in keys:
+                    unreadable.append(record.display_name)
+                elif keys:
+                    opened[max(filter(None, keys), default=0)] += 1
         return KeyUsage(tuple(opened), tuple(unreadable))
 
     def rotate(self, person: Person) -> Rotation:
@@ -81,34 +82,24 @@ class EncryptionKeys:
         """
         person.must_be_administrator()
         resealed, skipped, unreadable = 0, 0, []
-        rows = self._stored()
-        while rows:
-            id, name, sealed = rows.pop()
-            if self._cipher.key_of(sealed) == 0:
-                skipped += 1
-                continue
-            try:
-                done = self._replace(person, id, name, sealed, self._cipher.reseal(sealed))
-            except CannotOpen:
-                unreadable.append(name)
-                continue
-            resealed += done
-            if not done:  # the row was changed or deleted meanwhile
-                rows += self._stored(ConfigurationRecord.id == id)
+        with self._storage.reading() as session:
+            ids = session.scalars(select(ConfigurationRecord.id)).all()
+        for id in ids:
+            with self._storage.writing() as session:
+                record = session.get(ConfigurationRecord, id)
+                keys = self._keys_of(record) if record else set()
+                if record is None or not keys:  # deleted meanwhile, or an identity
+                    continue
+                if None in keys:
+                    unreadable.append(record.display_name)
+                elif keys == {0}:
+                    skipped += 1
+                else:
+                    reseal(record, self._cipher.reseal)
+                    note(session, person, AuditAction.ROTATED, self._clock(), id=id, name=record.display_name)
+                    resealed += 1
         return Rotation(resealed, skipped, tuple(sorted(unreadable)))
 
-    def _stored(self, *which: ColumnElement[bool]) -> list[tuple[str, str, str]]:
-        columns = ConfigurationRecord.id, ConfigurationRecord.display_name, ConfigurationRecord.sealed_key
-        with self._storage.reading() as session:
-            rows = session.execute(select(*columns).where(_SEALED, *which).order_by(ConfigurationRecord.folded_name))
-            return [(id, name, sealed) for id, name, sealed in rows]
-
-    def _replace(self, person: Person, id: str, name: str, sealed: str, resealed: str) -> bool:
-        """Update the row if it is unchanged since it was read. Returns whether it was."""
-        as_read = ConfigurationRecord.id == id, ConfigurationRecord.sealed_key == sealed
-        with self._storage.writing() as session:
-            done = session.execute(update(ConfigurationRecord).where(*as_read).values(sealed_key=resealed))
-            if not done.rowcount:  # type: ignore[attr-defined]  # an update has one
-                return False
-            note(session, person, AuditAction.ROTATED, self._clock(), id=id, name=name)
-        return True
+    def _keys_of(self, record: ConfigurationRecord) -> set[int | None]:
+        """The indexes of the encryption keys that the encrypted texts of a configuration need; None: an unknown one."""
+        return {self._cipher.key_of(each) for each in sealed_texts(record)}

@@ -43,7 +43,7 @@ SECRET = "pydantic.SecretStr"
 SCHEMA = "pydantic.BaseModel", "pydantic.Field"
 DRAWING = ("streamlit", "pandas", "altair")
 CONNECTOR = rule(
-    "openai", "httpx2", "jiter", "pydantic", inside_functions=("genai_prices", "azure", "tiktoken", "yaml")
+    "openai", "httpx2", "idna", "jiter", "pydantic", inside_functions=("genai_prices", "azure", "tiktoken", "yaml")
 )
 DB = rule("sqlalchemy", "alembic", "cryptography", only_this=(SECRET,), inside_functions=("psycopg",))
 DB_MAIN = rule()

@@ -65,6 +65,7 @@ PUBLIC = [
     "examine",
     "fields_of",
     "filtered_of",
+    "header_variables",
     "key_variable",
     "models_of",
     "origin_of",

@@ -2,6 +2,7 @@
 
 import pickle
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -14,6 +15,7 @@ from connector import (
     Configuration,
     InvalidConfiguration,
     KeyType,
+    fields_of,
     origin_of,
     read_endpoint,
 )
@@ -48,10 +50,10 @@ def azure(**changes: Any) -> Configuration:
 @pytest.mark.parametrize("configuration", [openai(model_default="gpt-test"), azure(), azure(api_version="v1")])
 def test_an_account_knows_everything_except_the_key(configuration: Configuration) -> None:
     account = Account(**{name: getattr(configuration, name) for name in Account.model_fields})
-    for name in ("url", "origin", "deployment", "key_header", "entra_scope"):
+    for name in ("url", "origin", "deployment", "entra_scope"):
         assert getattr(account, name) == getattr(configuration, name)
     assert account.model_for(None) == configuration.model_for(None)
-    assert list(configuration.authorisation) == [account.key_header]
+    assert configuration.authorisation == account.authorisation_of(KEY)
     assert isinstance(configuration, Account)
     assert "api_key" not in Account.model_fields
     assert pickle.loads(pickle.dumps(account)) == account
@@ -101,7 +103,7 @@ def test_each_form_of_an_openai_endpoint_calls_the_same_address(server: Provider
     assert received.path == f"{path}/chat/completions"
     assert received.query == {}
     assert configuration.url == server.url + received.path
-    assert configuration.endpoint == typed.strip()
+    assert configuration.endpoint == typed.strip().removesuffix("?key=1#top")
 
 
 @pytest.mark.parametrize(
@@ -180,16 +182,76 @@ def test_each_form_of_an_azure_v1_endpoint_calls_v1(server: ProviderServer, type
         ("localhost:11434", "http://localhost:11434/v1/chat/completions", "http://localhost:11434"),
         ("http://[::1]:8080/v1", "http://[::1]:8080/v1/chat/completions", "http://[::1]:8080"),
         ("http://model_server/v1", "http://model_server/v1/chat/completions", "http://model_server:80"),
-        (
-            "https://bücher.example",
-            "https://xn--bcher-kva.example/v1/chat/completions",
-            "https://xn--bcher-kva.example:443",
-        ),
     ],
 )
 def test_an_address_of_another_host_is_parsed_without_a_call(typed: str, url: str, origin: str) -> None:
     assert openai(endpoint=typed).url == url
     assert openai(endpoint=typed).origin == origin == origin_of(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "host"),
+    [
+        ("https://bücher.example/v1", "xn--bcher-kva.example"),
+        ("https://faß.de", "xn--fa-hia.de"),
+        ("STRASSE.FAẞ.de:8443", "strasse.xn--fa-hia.de"),
+        ("https://ΒΌΛΟΣ.gr/v1", "xn--nxasmq6b.gr"),
+        ("https://βόλος.gr/v1", "xn--nxasmm1c.gr"),
+        ("https://例え。テスト/v1", "xn--r8jz45g.xn--zckzah"),
+        ("https://ｅｘａｍｐｌｅ.com", "example.com"),
+        ("https://☕.example", "xn--53h.example"),
+        ("https://xn--fa-hia.de/v1", "xn--fa-hia.de"),
+    ],
+)
+def test_a_unicode_host_is_called_by_the_name_that_browsers_send(typed: str, host: str) -> None:
+    """As WHATWG URL has it: UTS 46 without transitional processing."""
+    assert urlsplit(openai(endpoint=typed).url).hostname == host
+    assert urlsplit(azure(endpoint=typed).url).hostname == host
+    assert urlsplit(fields_of(typed)["endpoint"]).hostname == host
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("a..example.com", "example.com..", ".example.com", "a。。example.com"),
+        *("x" * 64 + ".example.com", "ü" * 60 + ".example.com", ".".join(["abcdefghi"] * 26)),
+    ],
+)
+@pytest.mark.parametrize("make", [openai, azure])
+def test_a_host_that_no_name_server_knows_is_refused(make: Any, host: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="host name") as caught:
+        make(endpoint=f"https://{host}/v1")
+    assert list(caught.value.problems) == ["endpoint"]
+    with pytest.raises(InvalidConfiguration):
+        fields_of(f"https://{host}/v1")
+
+
+def test_the_longest_host_is_called() -> None:
+    for host in ("x" * 63 + ".example.com", "example.com.", "a.b-c.example.com"):
+        assert urlsplit(openai(endpoint=f"https://{host}/v1").url).hostname == host
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?api-key=secret93c1",
+        "?api_key=secret93c1&x=1",
+        "?key=secret93c1#top",
+        "#secret93c1",
+        "?secret93c1",
+        "/?a=secret93c1",
+    ],
+)
+def test_the_query_of_an_endpoint_is_not_kept(query: str) -> None:
+    for configuration in (openai(endpoint=f"https://a.example/v1{query}"), azure(endpoint=f"a.example{query}")):
+        assert "secret93c1" not in f"{configuration!r} {configuration.url} {configuration.endpoint}"
+        assert configuration.endpoint.removesuffix("/") in ("https://a.example/v1", "a.example")
+
+
+def test_the_api_version_is_all_that_stays_of_the_query_of_an_endpoint() -> None:
+    address = FULL_AZURE.replace("?", "?subscription-key=secret93c1&") + "&code=secret93c1#secret93c1"
+    configuration = azure(endpoint=address, deployment_name="", api_version="")
+    assert configuration.endpoint == configuration.url == FULL_AZURE
 
 
 def test_an_azure_address_is_parsed_without_a_call() -> None:
@@ -282,7 +344,7 @@ def test_an_unusable_endpoint_is_refused_in_a_sentence(make: Any, typed: str, se
         "sk-secret93c1é",
         "sk-secret93c1\u200b",
         "sk-secret93c1\ud800",
-        "Bearer sk-secret93c1",
+        "Basic sk-secret93c1",
         b"sk-secret93c1",
         ["sk-secret93c1"],
         5,
@@ -298,6 +360,70 @@ def test_an_unusable_key_is_refused_and_shown_nowhere(make: Any, key: object, wr
     assert "secret93c1" not in all_that_shows(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("****", "*", "••••••••", "sk-••••7777", "sk-...6789", "sk-proj-…6789", "gsk_****wxyz", "########"),
+        *("XXXX", "xxxxxxxx", "sk-xxx", "sk-proj-XXXXXXXXXXXX", "xxxx-xxxx-xxxx", "XXXXXXXX6789", "abcdxxxxxxxx6789"),
+    ],
+)
+def test_a_masked_key_is_refused(typed: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="Copy the complete key from the provider") as caught:
+        openai(api_key=typed)
+    assert list(caught.value.problems) == ["api_key"]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("YOUR_API_KEY", "your-api-key", "sk-your-key", "yourApiKey", "<your key>", "<API_KEY>", "{{api_key}}"),
+        *("$OPENAI_API_KEY", "${KEY}", "%AZURE_API_KEY%", "$env:OPENAI_API_KEY", 'os.environ["KEY"]', "API_KEY"),
+        *("None", "none", "null", "undefined", "nil", "Bearer", "bearer ", '"None"', "[REDACTED]", "sk-REDACTED"),
+        *("INSERT_KEY_HERE", "paste-key", "key-goes-here", "process.env.MY_TOKEN", "$(cat", "$(cat key)"),
+    ],
+)
+@pytest.mark.parametrize("make", [openai, azure])
+def test_a_placeholder_is_refused_as_a_key(make: Any, typed: str) -> None:
+    with pytest.raises(InvalidConfiguration, match=r"This is a placeholder, not a key\..* not-needed") as caught:
+        make(api_key=typed)
+    assert list(caught.value.problems) == ["api_key"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("x", "xx", "-", "token", "secret", "key", "EMPTY", "ollama", "lm-studio", "sk-no-key-required", "not-needed"),
+        *("none-needed", "token-abc123", "sk-1234", "sk-111111111111", "dummy", "apikey", "0", "p*ss", "here", "sk-x"),
+        *("sk-proj-AbXxx_-9.~+/==", "a..b", "eyJhbGciOiJkaXIifQ..aXY.dGV4dA.dGFn", "k" * 4096, "bearers"),
+    ],
+)
+def test_any_other_word_is_a_key_because_local_servers_accept_any(server: ProviderServer, key: str) -> None:
+    server.next(Reply(200, completion("Hello")))
+    Client(account(server, api_key=key)).call_api(REQUEST)
+    assert server.requests[0].headers["authorization"] == f"Bearer {key}"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *('"{key}"', "'{key}'", "`{key}`", "“{key}”", " «{key}» ", '"{key}",', "'{key}';", '"{key}', "{key}'"),
+        *("Bearer {key}", "bearer  {key}\n", '"Bearer {key}"', 'Bearer "{key}"', "Authorization: Bearer {key}"),
+        *('"authorization": "Bearer {key}"', "\tBEARER\t{key}"),
+    ],
+)
+def test_what_surrounds_a_copied_key_is_not_part_of_it(typed: str) -> None:
+    for configuration in (openai(), azure(), azure(key_type=KeyType.ENTRA_TOKEN)):
+        assert configuration.with_key(typed.format(key=KEY)) == configuration
+
+
+def test_a_key_of_more_than_4_kb_is_refused_and_a_token_of_more_than_16() -> None:
+    for longest, fields in ((4096, {}), (16_384, {"key_type": KeyType.ENTRA_TOKEN})):
+        assert azure(api_key="k" * longest, **fields)
+        with pytest.raises(InvalidConfiguration, match=f"longer than {longest:,} characters") as caught:
+            azure(api_key="k" * (longest + 1), **fields)
+        assert list(caught.value.problems) == ["api_key"]
 
 
 def test_a_good_key_is_not_shown_when_another_field_is_wrong() -> None:

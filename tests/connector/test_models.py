@@ -171,12 +171,6 @@ def test_a_refusal_has_the_time_to_retry_and_the_request_id(server: ProviderServ
     assert (caught.value.retry_after, str(caught.value.request_id)[:9]) == (5, "req-test-")
 
 
-@pytest.mark.parametrize("host", ["a..b", "a" * 70 + ".example"])
-def test_an_invalid_host_name_is_reported_as_not_reached(server: ProviderServer, host: str) -> None:
-    with pytest.raises(ConnectionFailed, match="could not be reached"):
-        models_of(account(server, endpoint=f"http://{host}/v1"))
-
-
 def test_a_closed_client_is_reported_as_not_reached(server: ProviderServer) -> None:
     http_client = pooled_http_client()
     http_client.close()

@@ -13,6 +13,7 @@ from connector import ApiType, Configuration, InvalidConfiguration, fields_of, o
 
 OPENAI = "https://api.openai.com/v1"
 GOOGLE = "https://generativelanguage.googleapis.com/v1beta/openai"
+OCP = "Ocp-Apim-Subscription-Key"
 ROOT = "https://res.openai.azure.com"
 TARGET = f"{ROOT}/openai/deployments/gpt4/chat/completions?api-version=2024-10-21"
 DEPLOYED = {"deployment_name": "gpt4", "api_version": "2024-10-21"}
@@ -253,7 +254,8 @@ REFUSED = {
     "https://api.openai.com\u200b.evil.example/v1": "blanks, line breaks or backslashes",
     "https://gateway.example/sk-secret-0123456789/v1": "seems to contain a key",
     "http://sk-secret-0123456789/v1": "seems to contain a key",
-    "https://" + ".".join("é" * 900): "at most 2000 characters",
+    "https://" + ".".join("é" * 900): "not a usable address",
+    "https://" + ".".join("é" * 400): "host name of the endpoint is too long",
     "éres.openai.azure.com and more": "The text contains no address.",
     "ftp://api.openai.com/v1": "The text contains no address.",
     "javascript:alert(1)": "The text contains no address.",
@@ -410,3 +412,34 @@ def test_calls_go_to_a_host_in_the_text_or_to_the_api_of_a_page(pasted: str) -> 
 
 def unpunycoded(host: str) -> str:
     return host.encode().decode("idna")
+
+
+# -- the header of the key
+
+
+@pytest.mark.parametrize(
+    ("pasted", "header"),
+    [
+        ('curl "https://apim.example.com/v1/chat/completions" -H "Ocp-Apim-Subscription-Key: $KEY" -d "{}"', OCP),
+        (f"curl -X POST https://apim.example.com/v1/chat/completions \\\n  --header '{OCP}: 0123'", OCP),
+        (f"curl --header={OCP}:0123 https://apim.example.com/v1/chat/completions", OCP),
+        ("curl https://gateway.example/v1/models -H x-api-key:abc", "x-api-key"),
+        ("curl https://gateway.example/v1/models -H 'api-key: abc'", "api-key"),
+        ("curl https://gateway.example/v1/models -H 'apikey: abc'", "apikey"),
+        (f'client = OpenAI(base_url="https://a.example/v1", api_key="-", default_headers={{"{OCP}": key}})', OCP),
+        ("requests.post('https://a.example/v1/chat/completions', headers={'X-Auth-Token': token})", "X-Auth-Token"),
+        ('fetch("https://a.example/v1/chat/completions", {headers: {"x-api-key": key}})', "x-api-key"),
+        (f"POST https://a.example/v1/chat/completions HTTP/1.1\nContent-Type: text/plain\n{OCP}: 0123", OCP),
+        ("curl https://res.openai.azure.com/openai/v1/chat/completions -H 'api-key: abc'", ""),
+        (f"curl https://res.openai.azure.com/openai/v1/chat/completions -H 'api-key: a' -H '{OCP}: b'", OCP),
+        ("curl https://a.example/v1/models -H 'Authorization: Bearer a' -H 'x-portkey-api-key: b'", ""),
+        ("curl https://a.example/v1/models -H 'x-csrf-token: abc'", ""),
+        ("Endpoint: https://a.example/v1\nAPI-Key: sk-abc", ""),
+        ('{"base": "https://a.example/v1", "api-key": "sk-abc", "x-ray": "key: no"}', ""),
+        ("curl https://a.example/v1/models -H 'Content-Type: application/json'", ""),
+    ],
+)
+def test_a_program_that_names_the_header_of_its_key_fills_the_field(pasted: str, header: str) -> None:
+    fields = fields_of(pasted)
+    assert fields.get("key_header", "") == header
+    assert not {"0123", "abc", "sk-abc"} & set(fields.values())

@@ -123,6 +123,7 @@ def test_an_older_backup_is_brought_up_to_date_and_a_newer_one_is_refused(
             "chat_sessions": ("lease_until", "history_turns", "deleted_at", "page"),
             "messages": ("reasoning", "earlier_sent", "beside_id", "is_stop_asked", "request", "sent", "response"),
             "calls": ("prompt_characters", "filtered"),
+            "configurations": ("key_header", "headers", "earlier_key"),
         }.items():
             for column in columns:
                 copy.execute(f"ALTER TABLE {table} DROP COLUMN {column}")

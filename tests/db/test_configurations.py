@@ -53,7 +53,7 @@ def test_every_field_comes_back_as_it_was_typed(database: Database, me: Person) 
     assert database.configurations.open(me, saved.id) == configuration
     assert database.configurations.get(me, saved.id) == saved
     assert database.configurations.all(me) == [saved]
-    for name in set(Configuration.model_fields) - {"api_key"}:
+    for name in set(Configuration.model_fields) - {"api_key", "headers"}:
         assert getattr(saved, name) == getattr(configuration, name)
 
 
@@ -191,28 +191,70 @@ def test_the_same_key_is_sealed_differently_each_time(database: Database, me: Pe
     assert len(sealed) == 3
 
 
-def test_a_key_does_not_open_in_another_row_at_another_host_or_with_a_changed_byte(
-    database: Database, me: Person, sql: Sql
+def _flipped(text: str, at: int) -> str:
+    return text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
+
+
+def test_each_reason_why_a_key_does_not_open_has_a_sentence_of_its_own(
+    database: Database, me: Person, open_database: Open, sql: Sql
 ) -> None:
     one = database.configurations.add(me, azure())
     two = database.configurations.add(me, azure(display_name="Two"))
-    ((sealed,),) = sql("SELECT sealed_key FROM configurations WHERE id = ?", one.id)
-    middle = len(sealed) // 2
-    tampered = sealed[:middle] + ("A" if sealed[middle] != "A" else "B") + sealed[middle + 1 :]
-
-    for statement, values in [
-        ("UPDATE configurations SET sealed_key = ? WHERE id = ?", (sealed, two.id)),
-        ("UPDATE configurations SET sealed_key = ? WHERE id = ?", (tampered, two.id)),
-        ("UPDATE configurations SET sealed_key = ? WHERE id = ?", ("", two.id)),
-        ("UPDATE configurations SET endpoint = ? WHERE id = ?", ("https://evil.example", two.id)),
+    ((of_one,),) = sql("SELECT sealed_key FROM configurations WHERE id = ?", one.id)
+    ((of_two,),) = sql("SELECT sealed_key FROM configurations WHERE id = ?", two.id)
+    for sealed, sentence in [
+        (of_one, "belongs to another configuration"),
+        (_flipped(of_two, len(of_two) // 2), "was damaged or changed outside of this app"),
+        (_flipped(of_two, 12), "was damaged or changed outside of this app"),
+        (_flipped(of_two, len(of_two) - 4), "was damaged or changed outside of this app"),
+        (of_two[:-4], "was damaged or changed outside of this app"),
+        ("", "No key is stored for this configuration"),
     ]:
-        sql(statement, *values)
-        with pytest.raises(CannotOpen, match="Enter the key again") as caught:
+        sql("UPDATE configurations SET sealed_key = ? WHERE id = ?", sealed, two.id)
+        with pytest.raises(CannotOpen, match=sentence) as caught:
             database.configurations.open(me, two.id)
+        assert "Enter the key again" in str(caught.value)
         assert caught.value.__context__ is None
     assert database.configurations.open(me, one.id)
-    database.configurations.change(me, two.id, {"endpoint": "https://evil.example"}, SecretStr("entered-again"))
+    with pytest.raises(CannotOpen, match=r"encryption key .* is not set here\. The stored key was not changed\."):
+        open_database(TWO).configurations.open(me, one.id)
+    sql("UPDATE configurations SET sealed_key = ? WHERE id = ?", of_two, two.id)
     assert database.configurations.open(me, two.id)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "entered", "now"),
+    [
+        ("https://evil.example", "res.openai.azure.com", "evil.example"),
+        ("https://res.openai.azure.com:8443", "res.openai.azure.com", "res.openai.azure.com:8443"),
+        ("http://res.openai.azure.com", "https://res.openai.azure.com", "http://res.openai.azure.com"),
+        ("https://res.openai.azure.com.evil.example", "res.openai.azure.com", "res.openai.azure.com.evil.example"),
+    ],
+)
+def test_a_host_that_was_changed_behind_the_app_is_named_and_gets_no_key(
+    database: Database, me: Person, sql: Sql, endpoint: str, entered: str, now: str
+) -> None:
+    saved = database.configurations.add(me, azure(endpoint="https://res.openai.azure.com"))
+    sql("UPDATE configurations SET endpoint = ?", endpoint)
+    sentence = f"This key was entered for {entered}, the address now leads to {now}."
+    for use in (database.configurations.open, database.configurations.duplicate):
+        with pytest.raises(CannotOpen) as caught:
+            use(me, saved.id)
+        assert str(caught.value).startswith(sentence)
+        assert "Enter the key again" not in str(caught.value)
+    with pytest.raises(InvalidConfiguration) as refused:
+        database.configurations.change(me, saved.id, {"display_name": "Renamed"})
+    assert refused.value.problems["api_key"].startswith(sentence)
+    corrected = database.configurations.change(me, saved.id, {"endpoint": "https://res.openai.azure.com/openai"})
+    assert database.configurations.open(me, corrected.id).api_key == azure().api_key
+
+
+def test_a_key_that_is_entered_for_the_new_host_opens_there(
+    database: Database, me: Person, saved: SavedConfiguration, sql: Sql
+) -> None:
+    sql("UPDATE configurations SET endpoint = 'https://new.example'")
+    database.configurations.change(me, saved.id, {"display_name": "Mine"}, SecretStr("entered-again"))
+    assert database.configurations.open(me, saved.id).api_key.get_secret_value() == "entered-again"
 
 
 def test_an_identity_is_stored_without_a_key_and_takes_the_old_one_away(database: Database, me: Person) -> None:
@@ -305,8 +347,6 @@ SEALED: dict[str, Callable[[str], str]] = {
     "cut off": lambda id: _sealed_by_others(id)[:-8],
     "of another version": lambda id: "hAAAAA" + _sealed_by_others(id)[6:],
     "of another row": lambda id: _sealed_by_others("0" * 32),
-    "of another host": lambda id: _sealed_by_others(id, origin="https://evil.example:443"),
-    "of another port": lambda id: _sealed_by_others(id, origin="https://api.openai.com:8443"),
     "a number for a key": lambda id: _sealed_by_others(id, key=7),
     "a list": lambda id: Fernet(ENCRYPTION_KEY).encrypt(b"[1]").decode(),
     "a number": lambda id: Fernet(ENCRYPTION_KEY).encrypt(b"1").decode(),
@@ -352,14 +392,14 @@ def test_an_invalid_endpoint_in_the_database_opens_no_key_and_blocks_nothing(
 ) -> None:
     turn = database.lone_answers.begin(me, "translate", {}, start)
     sql("UPDATE configurations SET endpoint = 'ftp://nonsense'")
-    with pytest.raises(CannotOpen, match="Enter the key again"):
+    with pytest.raises(CannotOpen, match=r"was entered for api\.openai\.com, the address now leads to no host"):
         database.configurations.open(me, saved.id)
     assert database.configurations.all(me)[0].endpoint == "ftp://nonsense"
     database.turns.finish(me, turn, content="Hi", report=report())
     assert database.calls.get(me, turn.call_id).status is CallStatus.DONE
     with pytest.raises(InvalidConfiguration, match="another host"):
-        database.configurations.change(me, saved.id, {"endpoint": saved.endpoint})
-    database.configurations.change(me, saved.id, {"endpoint": saved.endpoint}, SecretStr("entered-again"))
+        database.configurations.change(me, saved.id, {"endpoint": "https://other.example"})
+    database.configurations.change(me, saved.id, {"endpoint": saved.endpoint})
     assert database.configurations.open(me, saved.id)
 
 

@@ -76,6 +76,14 @@ ATTEMPTS: dict[str, tuple[Callable[[Owned, Person], object], object]] = {
         lambda it, who: it.database.configurations.set_enabled(who, it.saved.id, False),
         NotAllowed,
     ),
+    "configurations.accepted": (
+        lambda it, who: it.database.configurations.accepted(who, it.saved.id, it.configuration),
+        ANYTHING,
+    ),
+    "configurations.put_earlier_key_back": (
+        lambda it, who: it.database.configurations.put_earlier_key_back(who, it.saved.id),
+        NotAllowed,
+    ),
     "configurations.make_default": (
         lambda it, who: it.database.configurations.make_default(who, it.saved.id),
         NotAllowed,

@@ -120,7 +120,7 @@ def content(url: str) -> object:
     return sorted(run_sql(url, columns)), [(name, run_sql(url, f"SELECT * FROM {name}")) for (name,) in tables]
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
 def test_an_old_database_is_migrated_with_all_its_rows(new_url: str, revision: str) -> None:
     make(new_url, revision)
     database = Database(new_url, encryption_key=ENCRYPTION_KEY)
@@ -144,13 +144,28 @@ def test_an_old_database_is_migrated_with_all_its_rows(new_url: str, revision: s
     assert database.audit.recent(me) == []
 
     changed = database.configurations.change(me, ID, {"display_name": "New"}, version=saved.version)
-    assert (changed.version, database.revision) == (2, "0005")
+    assert (changed.version, database.revision) == (2, "0006")
     database.close()
     engine = engine_of(new_url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Record.metadata) == []
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("stored", "kept"),
+    [
+        ("https://a.example/v1?api-key=secret93c1#secret93c1", "https://a.example/v1"),
+        ("https://a.example/chat?x=secret93c1&api-version=2024-10-21", "https://a.example/chat?api-version=2024-10-21"),
+        ("https://a.example/it's:here", "https://a.example/it's:here"),
+    ],
+)
+def test_a_key_in_the_query_of_an_old_endpoint_is_gone(new_url: str, stored: str, kept: str) -> None:
+    make(new_url, "0005")
+    run_sql(new_url, "UPDATE configurations SET endpoint = ?", stored)
+    with closing(Database(new_url, encryption_key=ENCRYPTION_KEY)):
+        assert run_sql(new_url, "SELECT endpoint FROM configurations") == [(kept,)]
 
 
 def test_a_call_that_an_old_page_left_behind_is_interrupted(new_url: str) -> None:
@@ -166,7 +181,7 @@ def test_a_call_that_an_old_page_left_behind_is_interrupted(new_url: str) -> Non
 
 
 @ON_SQLITE
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
 def test_the_file_as_it_was_is_kept_beside_the_new_one_for_its_owner_only(
     new_url: str, path: Path, revision: str
 ) -> None:
@@ -236,7 +251,7 @@ def test_of_four_processes_that_start_at_once_one_migrates(
     if revision:
         make(new_url, revision)
     before = content(new_url) if revision else None
-    assert all_at_once(start, new_url) == [[("0005", names)]] * 4
+    assert all_at_once(start, new_url) == [[("0006", names)]] * 4
     assert run_sql(new_url, "SELECT name FROM people") == [("Local administrator",)]
     if kind == "sqlite" and revision:
         assert content(f"sqlite:///{path}.before-{revision}") == before
@@ -254,7 +269,7 @@ def test_threads_of_one_process_may_migrate_each_its_own(tmp_path: Path) -> None
             return database.revision, run_sql(url, "SELECT name FROM people")
 
     with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(name, range(8))) == [("0005", [("Local administrator",)])] * 8
+        assert list(threads.map(name, range(8))) == [("0006", [("Local administrator",)])] * 8
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(new_url: str) -> None:

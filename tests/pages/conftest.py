@@ -38,7 +38,7 @@ DOORS = {"chat", "translate", "json_demo_data", "operations"}
 """A use case for each of the three doors, and the use case with three answers: they stand for all use cases."""
 ENDLESS = 150
 """Seconds after which a wait is given up; no test asserts this value."""
-CANNOT_OPEN = "The stored key of this configuration cannot be opened. Enter the key again."
+CANNOT_OPEN = "The stored key was damaged or changed outside of this app. Enter the key again, or restore a backup."
 
 _MARKDOWN = {"title", "header", "subheader", "caption", "markdown", "error", "warning", "info", "success", "toast"}
 _AS_IT_IS = {"text", "code", "json", "page_link", "link_button"}

@@ -29,7 +29,8 @@ def new(api_type: str = "OpenAI", **fields: str) -> AppTest:
 
 
 def fields(at: AppTest) -> list[str]:
-    return [field.label for field in at.text_input]
+    """The labels of the text fields, without those of the headers."""
+    return [field.label for field in at.text_input if field.label not in ("Key header", "Header", "Value")]
 
 
 def endpoint(at: AppTest) -> str:
@@ -85,7 +86,14 @@ def test_the_key_field_becomes_a_token_field_for_entra_sign_in(workbench: Workbe
 def test_a_saved_configuration_fills_its_form_except_for_the_key(workbench: Workbench) -> None:
     saved = workbench.connect("Azure with a token")
     at = visit("configurations", edit=saved.id)
-    assert [field.value for field in at.text_input] == ["", saved.display_name, saved.endpoint, "gpt-test", VERSION, ""]
+    assert [field.value for field in at.text_input][:6] == [
+        "",
+        saved.display_name,
+        saved.endpoint,
+        "gpt-test",
+        VERSION,
+        "",
+    ]
     assert fields(at)[-1] == "Token"
 
 

@@ -112,6 +112,16 @@ def test_an_azure_address_is_stored_as_typed_and_called_correctly(workbench: Wor
     assert (request.path, request.query) == ("/openai/deployments/gpt-test/chat/completions", {"api-version": VERSION})
 
 
+def test_a_key_in_the_query_of_an_endpoint_is_not_stored(workbench: Workbench) -> None:
+    server = workbench.server
+    endpoint = f"{server.openai_endpoint}?api-key=sk-in-the-query-93c1&api-version=v1#sk-in-the-query-93c1"
+    add(display_name="Mine", endpoint=endpoint, model_default="gpt-test", api_key=server.key)
+    assert workbench.sql("SELECT endpoint FROM configurations") == [(f"{server.openai_endpoint}?api-version=v1",)]
+    assert b"sk-in-the-query-93c1" not in workbench.bytes_on_disk()
+    say(visit("chat"), "Hello")
+    assert server.requests[-1].query == {}
+
+
 # -- the list
 
 
@@ -239,13 +249,31 @@ def test_a_disabled_configuration_is_not_offered_until_it_is_enabled_again(workb
     assert visit("chat").sidebar.selectbox[0].options == ["A", "B"]
 
 
-def test_with_all_configurations_disabled_a_page_says_so(workbench: Workbench) -> None:
-    workbench.connect()
-    more(visit("configurations"), "Switch off")
-    for page in ("chat", "product_description", "tuner"):
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["My *one*"], "“My *one*” is switched off."),
+        (["A", "B"], "All of them are switched off."),
+    ],
+)
+def test_with_all_configurations_disabled_the_pages_say_so_and_lead_to_them(
+    workbench: Workbench, names: list[str], sentence: str
+) -> None:
+    for name in names:
+        saved = workbench.connect(display_name=name)
+        base.database().configurations.set_enabled(base.person(), saved.id, False)
+    for page in ("chat", "translate", "operations", "tuner"):
         at = visit(page)
-        assert "No configuration available." in said(at)
+        assert f"**No configuration available.** {sentence}" in said(at)
+        (link,) = [link.proto for link in at.page_link if link.proto.label == "Open Configurations"]
+        assert (link.page, link.query_string) == ("configurations", "")
         assert not at.exception
+    home = visit()
+    assert "No configuration is switched on: no page can send." in said(home)
+    assert lines(press(home, "Open Configurations").title) == ["Configurations"]
+    workbench.demote()
+    assert "Ask the administrator to switch one on." in said(visit("chat"))
+    assert "Open Configurations" not in labels(visit())
 
 
 def test_an_open_page_sends_nothing_to_a_configuration_disabled_meanwhile(workbench: Workbench) -> None:

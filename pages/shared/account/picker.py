@@ -6,6 +6,7 @@ from connector import ApiType
 from db import ChatSession, SavedConfiguration
 from pages.shared import base
 from pages.shared.account import keys
+from pages.shared.base import plain
 
 CONFIGURATIONS_PAGE = "manage/configurations.py"
 
@@ -114,14 +115,20 @@ def page_name() -> str:
 
 
 def draw_guidance() -> None:
-    """Say that no configuration is available, and how to add one."""
+    """Say why no configuration is available, and lead to the page where one is added or switched on."""
+    off = base.configurations()
+    why = "A configuration holds the address and the key of an account."
+    if off:
+        why = f"“{plain(off[0].display_name)}” is switched off." if len(off) == 1 else "All of them are switched off."
     with st.container(border=True):
-        st.markdown("**No configuration available.** A configuration holds the address and the key of an account.")
-        if base.person().is_administrator:
+        st.markdown(f"**No configuration available.** {why}")
+        if not base.person().is_administrator:
+            st.markdown(f"Ask the administrator to {'switch one on' if off else 'add one'}.")
+        elif off:
+            st.page_link(CONFIGURATIONS_PAGE, label="Open Configurations", icon=":material/toggle_on:")
+        else:
             to_form = {"edit": "new"}
             st.page_link(CONFIGURATIONS_PAGE, label="Add a configuration", icon=":material/add:", query_params=to_form)
-        else:
-            st.markdown("Ask the administrator to add one.")
 
 
 def draw_demo_line() -> None:

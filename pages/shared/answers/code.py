@@ -4,7 +4,14 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from connector import ChatCompletionsRequest, connector_code, curl_command, key_variable, sdk_code
+from connector import (
+    ChatCompletionsRequest,
+    connector_code,
+    curl_command,
+    header_variables,
+    key_variable,
+    sdk_code,
+)
 from db import SavedConfiguration
 from pages.shared import base
 
@@ -41,6 +48,8 @@ def draw(saved: SavedConfiguration, request: ChatCompletionsRequest) -> None:
         st.caption(f"The code contains no key. Put the key into the environment variable {variable}.")
     else:
         st.caption("The code signs in with the identity of the machine that runs it.")
+    if variables := header_variables(configuration).values():
+        st.caption(f"Put the values of the headers into {', '.join(variables)}.")
 
 
 def as_sent(saved: SavedConfiguration, request: ChatCompletionsRequest) -> ChatCompletionsRequest:

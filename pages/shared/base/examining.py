@@ -8,6 +8,7 @@ from connector import Adaptations, CallReport, Configuration, Finding, OfferedMo
 from db import CallStart, SavedConfiguration
 from pages.shared.base.run import person
 from pages.shared.base.runtime import database, http_client
+from pages.shared.base.sending import note_accepted
 
 
 def examine(saved: SavedConfiguration, *, model: str | None = None) -> Iterator[Finding]:
@@ -35,6 +36,8 @@ def _examine(opened: Configuration, id: str | None, learnt: Adaptations, model: 
     def book(report: CallReport) -> None:
         start = next(starts, replace(test, operation="probe"))
         store.calls.add(who, replace(start, model_asked=str(report.request.get("model", ""))), report)
+        if id is not None:
+            note_accepted(store, who, id, opened, report)
 
     finding = None
     try:

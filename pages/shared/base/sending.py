@@ -1,12 +1,13 @@
 """Sending a request whose answer is written beside the page."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
-from connector import Adaptations, CallReport, ChatCompletionsRequest, Client, Configuration
-from db import CallStart, NewChat, Question, SavedConfiguration, Turn
+from connector import Adaptations, CallReport, CallStatus, ChatCompletionsRequest, Client, Configuration
+from db import CallStart, Database, NewChat, Person, Question, SavedConfiguration, StorageError, Turn
 from pages.shared.base.run import changing, person
-from pages.shared.base.runtime import answers, http_client
+from pages.shared.base.runtime import answers, database, http_client
 
 
 def start_alone(
@@ -27,7 +28,7 @@ def start_alone(
     with changing() as database:
         opened = database.configurations.open(who, configuration.id)
         start = _call_start(opened, configuration.id, request, page, operation)
-        client_of = partial(_client, opened, database.adaptations.of(who, configuration.id))
+        client_of = partial(_client, who, configuration.id, opened, database.adaptations.of(who, configuration.id))
         turn = database.lone_answers.begin(who, place, request.body(start.model_asked), start)
     answers().write(who, turn, client_of, request, is_streamed=is_streamed)
 
@@ -55,7 +56,7 @@ def start_turn(
     with changing() as database:
         opened = database.configurations.open(who, configuration.id)
         start = _call_start(opened, configuration.id, request, page, "execute_with_history")
-        client_of = partial(_client, opened, database.adaptations.of(who, configuration.id))
+        client_of = partial(_client, who, configuration.id, opened, database.adaptations.of(who, configuration.id))
         turns, second = database.turns, start if beside else None
         if isinstance(chat, NewChat) or instead_of is None:
             if question is None:
@@ -73,8 +74,23 @@ def start_turn(
     return turn
 
 
-def _client(opened: Configuration, learnt: Adaptations, book: Callable[[CallReport], None]) -> Client:
-    return Client(opened, http_client=http_client(), on_call=book, learnt=learnt)
+def _client(
+    who: Person, id: str, opened: Configuration, learnt: Adaptations, book: Callable[[CallReport], None]
+) -> Client:
+    store = database()
+
+    def on_call(report: CallReport) -> None:
+        book(report)
+        note_accepted(store, who, id, opened, report)
+
+    return Client(opened, http_client=http_client(), on_call=on_call, learnt=learnt)
+
+
+def note_accepted(store: Database, who: Person, id: str, opened: Configuration, report: CallReport) -> None:
+    """Discard the key before this one, if the provider accepted this one."""
+    if report.status is CallStatus.DONE:
+        with suppress(StorageError):  # then it stays a little longer
+            store.configurations.accepted(who, id, opened)
 
 
 def _call_start(

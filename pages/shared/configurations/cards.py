@@ -9,7 +9,7 @@ from connector import PROVIDERS, origin_of, steps_of
 from db import Call, SavedConfiguration
 from pages.shared import account, base
 from pages.shared.base import UNKNOWN, plain, seconds, when
-from pages.shared.configurations import examination
+from pages.shared.configurations import earlier_key, examination
 
 SORTED_BY: dict[str, Callable[[SavedConfiguration, Call | None], tuple[str, float]]] = {
     "Name": lambda saved, call: ("", 0),
@@ -93,6 +93,8 @@ def _card(configuration: SavedConfiguration, call: Call | None) -> None:
         why = str(error)
     if why:
         st.markdown(f":small[:red[:material/error:\u2002{plain(why)}]]")
+    if earlier_key.offer(configuration, "card"):
+        st.rerun()
 
 
 def _badges(configuration: SavedConfiguration) -> str:

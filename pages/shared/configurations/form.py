@@ -9,7 +9,8 @@ from connector import PROVIDERS, Account, ApiType, Configuration, KeyType, Price
 from db import SavedConfiguration
 from pages.shared import account, base
 from pages.shared.base import plain, problem
-from pages.shared.configurations import aside, cards, keys, trial
+from pages.shared.configurations import aside, cards, earlier_key, headers, keys, trial
+from pages.shared.configurations.trial import Typed
 
 PRICES = [name for name in Price.model_fields if name != "since"]
 FILLED = {
@@ -18,6 +19,7 @@ FILLED = {
     "deployment_name": "deployment name",
     "api_version": "API version",
     "model_default": "default model",
+    "key_header": "key header",
 }
 
 
@@ -37,8 +39,8 @@ def draw_form(id: str) -> None:
             st.rerun()
     left, right = st.columns([3, 2], gap="large")
     with left:
-        fields, key = _fields(id, saved)
-        _will_call(fields)
+        typed = _fields(id, saved)
+        _will_call(typed.fields)
         price = _price(id, saved)
         with st.container(horizontal=True, vertical_alignment="center"):
             is_saved = st.button("Save", type="primary")
@@ -46,12 +48,12 @@ def draw_form(id: str) -> None:
             st.space("stretch")
             if saved and st.button("Delete", icon=":material/delete:", type="tertiary"):
                 cards.confirm_delete(saved, _leave)
-        _conflict(id, fields, key, price)
+        _conflict(id, typed, price)
         if is_saved:
-            _save(id, fields, key, price)
-        trial.test(id, saved, fields, key, is_begun=is_tested)
+            _save(id, typed, price)
+        trial.test(id, saved, typed, is_begun=is_tested)
     with right:
-        aside.draw(ApiType(fields["api_type"]), saved)
+        aside.draw(ApiType(typed.fields["api_type"]), saved)
 
 
 def _saved(id: str) -> SavedConfiguration | None:
@@ -75,8 +77,8 @@ def _begin_anew(id: str) -> None:
     st.rerun()
 
 
-def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], str]:
-    """Draw the fields. Returns their values, and the key that was typed."""
+def _fields(id: str, saved: SavedConfiguration | None) -> Typed:
+    """Draw the fields. Returns their values."""
     _paste(id)
     st.session_state.setdefault(keys.field(id, "api_type"), saved.api_type if saved else ApiType.OPENAI)
     chosen = st.segmented_control(
@@ -108,10 +110,15 @@ def _fields(id: str, saved: SavedConfiguration | None) -> tuple[dict[str, str], 
     below_the_model = st.container()
     key_type, key = _key(id, saved, api_type, fields["endpoint"])
     fields["key_type"] = str(key_type)
+    if saved and earlier_key.offer(saved, "form"):
+        st.session_state[keys.field(id, "version")] += 1  # by this change, which the form need not report as another's
+        st.rerun()
+    fields["key_header"], own_headers = headers.draw(id, saved, api_type, key_type, _problems(id))
+    typed = Typed(fields, key, own_headers)
     if api_type is ApiType.OPENAI:
         with below_the_model:
-            trial.suggest_models(id, saved, fields, key)
-    return fields, key
+            trial.suggest_models(id, saved, typed)
+    return typed
 
 
 def _text(id: str, saved: SavedConfiguration | None, name: str, default: str = "", **options: Any) -> str:
@@ -284,21 +291,22 @@ def _price(id: str, saved: SavedConfiguration | None) -> dict[str, float]:
     return {name: value for name, value in typed.items() if value is not None}
 
 
-def _save(id: str, fields: dict[str, str], key: str, prices: dict[str, float]) -> None:
+def _save(id: str, typed: Typed, prices: dict[str, float]) -> None:
     who = base.person()
     for key_of_last in (keys.problems(id), keys.conflict(id)):
         st.session_state.pop(key_of_last, None)
     try:
         price = Price(**prices) if prices else None  # type: ignore[arg-type]  # it checks itself
         if id == keys.NEW:
-            configuration = Configuration(**{**fields, "api_key": SecretStr(key)})  # type: ignore[arg-type]  # as typed
+            configuration = typed.configuration(typed.fields["display_name"])
             with base.changing() as database:
                 database.configurations.add(who, configuration, price)
         else:
-            api_key = SecretStr(key) if key.strip() else None
+            api_key = SecretStr(typed.key) if typed.key.strip() else None
             version = st.session_state[keys.field(id, "version")]
+            fields = {**typed.fields, "headers": typed.headers, "price": price}
             with base.changing() as database:
-                database.configurations.change(who, id, {**fields, "price": price}, api_key, version=version)
+                database.configurations.change(who, id, fields, api_key, version=version)
     except base.InvalidConfiguration as error:
         st.session_state[keys.problems(id)] = error.problems
     except base.ChangedMeanwhile as error:
@@ -310,7 +318,7 @@ def _save(id: str, fields: dict[str, str], key: str, prices: dict[str, float]) -
     st.rerun()
 
 
-def _conflict(id: str, fields: dict[str, str], key: str, prices: dict[str, float]) -> None:
+def _conflict(id: str, typed: Typed, prices: dict[str, float]) -> None:
     """Somebody else saved first: let the person discard their own changes or overwrite."""
     sentence = st.session_state.get(keys.conflict(id))
     saved = _saved(id) if sentence else None
@@ -318,7 +326,7 @@ def _conflict(id: str, fields: dict[str, str], key: str, prices: dict[str, float
         return
     with st.container(border=True):
         st.warning(plain(sentence), icon=":material/group:")
-        if overwritten := _differences(saved, fields, key, prices):
+        if overwritten := _differences(saved, typed, prices):
             st.markdown(f"Saving will overwrite these changes: {plain('; '.join(overwritten))}.")
         with st.container(horizontal=True):
             if st.button("Show theirs", help="Discards your changes."):
@@ -326,21 +334,23 @@ def _conflict(id: str, fields: dict[str, str], key: str, prices: dict[str, float
                 st.rerun()
             if st.button("Overwrite"):
                 st.session_state[keys.field(id, "version")] = saved.version
-                _save(id, fields, key, prices)
+                _save(id, typed, prices)
 
 
-def _differences(saved: SavedConfiguration, fields: dict[str, str], key: str, prices: dict[str, float]) -> list[str]:
+def _differences(saved: SavedConfiguration, typed: Typed, prices: dict[str, float]) -> list[str]:
     """What saving the form would change in the stored configuration."""
     titles = {name: str(field.title) for name, field in Configuration.model_fields.items()}
     found = [
-        f"{titles[name]}: {getattr(saved, name) or 'none'} → {typed.strip() or 'none'}"
-        for name, typed in fields.items()
-        if typed.strip() != getattr(saved, name)
+        f"{titles[name]}: {getattr(saved, name) or 'none'} → {value.strip() or 'none'}"
+        for name, value in typed.fields.items()
+        if value.strip() != getattr(saved, name)
     ]
+    if typed.changes_headers(saved):
+        found.append("the headers")
     own = saved.price.model_dump(include=set(PRICES), exclude_none=True) if saved.price else {}
     if {name: float(value) for name, value in own.items()} != prices:
         found.append("the own price")
-    return [*found, "the key"] if key.strip() else found
+    return [*found, "the key"] if typed.key.strip() else found
 
 
 def _leave() -> None:

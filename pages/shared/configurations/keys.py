@@ -13,6 +13,16 @@ def field(id: str, name: str) -> str:
     return f"{id}:{name}"
 
 
+def header_name(id: str, at: int) -> str:
+    """The name in a row of the headers."""
+    return field(id, f"header_name:{at}")
+
+
+def header_value(id: str, at: int) -> str:
+    """The value in a row of the headers."""
+    return field(id, f"header_value:{at}")
+
+
 def problems(id: str) -> str:
     """Field -> sentence: what was wrong when the form was last saved or tested."""
     return f"problems:{id}"

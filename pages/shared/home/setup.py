@@ -51,6 +51,10 @@ def _steps() -> list[SetupStep]:
         steps.append(
             SetupStep("Built-in demo model", "Runs on this machine, no account needed. Tiny, and often wrong.", True)
         )
+    if saved and not account.offered_configurations():
+        sentence = "No configuration is switched on: no page can send."
+        action = "Open Configurations" if who.is_administrator else ""
+        steps.append(SetupStep("Configurations", sentence, False, action, account.CONFIGURATIONS_PAGE))
     return [
         *steps,
         SetupStep(
