@@ -15,7 +15,7 @@ import pytest
 
 from connector import CallStatus, Configuration
 from db import CallStart, Database, Person, SavedConfiguration
-from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_SQLITE
+from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_BOTH, ON_SQLITE
 from tests.db.processes import beside
 from tests.db.test_keys import ONE, TWO
 
@@ -121,6 +121,7 @@ def test_a_rotation_that_cannot_decrypt_a_key_fails_and_names_the_configuration(
     assert sql("SELECT sealed_key FROM configurations WHERE display_name = 'Lost'") == before
 
 
+@ON_BOTH
 def test_a_backup_is_written_and_restored_beside_the_running_app(
     database: Database, me: Person, saved: SavedConfiguration, start: CallStart, run: Run, tmp_path: Path
 ) -> None:
