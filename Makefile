@@ -8,7 +8,7 @@ PYTHON_3_13 := $(shell $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] =
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --no-compile
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo what-demo-needs run setup test checks what-tests-need test-3.13 test-fast tests-but-slow soak fresh bench lock clean
+.PHONY: demo what-demo-needs run setup test tests checks what-tests-need test-3.13 test-fast tests-but-slow soak fresh bench lock clean
 
 demo: what-demo-needs .venv/.demo
 	@$(BIN)/python -m demo
@@ -22,9 +22,11 @@ run: .venv/.app
 
 setup: .venv/.app .venv/.demo .venv/.dev
 
-# A process for the browser's tests and two for the others, which take what it leaves of two cores.
 test:
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line checks what-tests-need $(if $(PYTHON_3_13),test-3.13)
+	@$(MAKE) --no-print-directory --jobs=2 checks tests $(if $(PYTHON_3_13),test-3.13)
+
+# A process for the browser's tests and two for the others, which take what it leaves of two cores.
+tests: what-tests-need
 	$(BIN)/python -m pytest -n 3
 
 checks: setup

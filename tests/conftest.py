@@ -1,5 +1,8 @@
 """Which tests run, in which order, and which of them share a process."""
 
+import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +22,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the long forms, marked soak, and nothing else")
 
 
+# Where Linux has a file system in memory: a test commits many times, and waits for a disk each time.
+MEMORY = Path("/dev/shm")
+ENOUGH_MEMORY = 4 * 2**30
+"""Bytes; what the failed tests leave behind stays there until later runs."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ENOUGH_MEMORY:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))  # where `tmp_path` is
     settings.load_profile("soak" if config.option.soak else "short")
 
 

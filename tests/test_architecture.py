@@ -48,7 +48,7 @@ CONNECTOR = rule(
 DB = rule("sqlalchemy", "alembic", "cryptography", only_this=(SECRET,), inside_functions=("psycopg",))
 DB_MAIN = rule()
 GENERATION = rule("starlette")
-SHARED = rule(*DRAWING, only_this=(SECRET, *SCHEMA, "pydantic.ValidationError"))
+SHARED = rule(*DRAWING, "PIL", only_this=(SECRET, *SCHEMA, "pydantic.ValidationError"))
 RUNTIME = rule("httpx2")
 PAGE = rule(*DRAWING, only_this=SCHEMA)
 DEMO = rule(only_this=(SECRET,))

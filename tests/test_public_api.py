@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import connector
 
 ROOT = Path(__file__).parents[1]
@@ -110,6 +112,7 @@ def test_nothing_but_the_public_names_is_imported_for_others() -> None:
     assert later == connector._LATER
 
 
+@pytest.mark.slow
 def test_what_no_call_needs_is_imported_when_it_is_first_used() -> None:
     script = (
         "import sys; import connector; later = {f'connector.{name}' for name in connector._LATER}; "
@@ -125,6 +128,7 @@ def test_the_three_operations_are_called_as_the_seed_calls_them() -> None:
     assert {"execute_without_history", "execute_with_history", "call_api", "stream"} <= operations
 
 
+@pytest.mark.slow
 def test_connector_is_usable_alone() -> None:
     script = (
         "import sys; import connector; "

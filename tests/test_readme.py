@@ -256,6 +256,7 @@ def test_ci_runs_make_test_and_nothing_else() -> None:
     assert commands == ["exec make test"]
 
 
+@pytest.mark.slow
 def test_the_python_code_of_the_readme_works() -> None:
     code = "\n".join(blocks("python"))
     with ProviderServer(models=["gpt-6-luna"]) as server:

@@ -150,6 +150,7 @@ if child:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_process_does_not_read_the_answers_of_its_parent(server: ProviderServer) -> None:
     command = [sys.executable, "-c", FORK, server.openai_endpoint, server.key]
@@ -176,6 +177,7 @@ gc.collect()
 """
 
 
+@pytest.mark.slow
 def test_the_first_calls_of_a_process_share_one_pool(server: ProviderServer) -> None:
     """Else the connections of all but one are left behind, open."""
     command = [sys.executable, "-X", "dev", "-c", FIRST, server.openai_endpoint, server.key]

@@ -183,6 +183,7 @@ def test_the_identity_of_this_machine_signs_in_by_itself(
     assert managed.asked[0].endswith(f"resource=https://{scope}")
 
 
+@pytest.mark.slow
 def test_a_missing_identity_is_reported_with_advice(server: ProviderServer) -> None:
     # An endpoint that knows nothing keeps it from looking further, at addresses that only exist in Azure.
     said = run(server, "v1", IDENTITY_ENDPOINT=f"{server.url}/token", IDENTITY_HEADER="secret-header")

@@ -242,6 +242,7 @@ def test_json_that_is_not_a_request_is_reported_with_a_sentence(body: dict[str, 
         ChatCompletionsRequest.of_body({"messages": [{"role": "user", "content": "x"}], "extra": {}})
 
 
+@pytest.mark.slow
 def test_the_python_code_runs_as_a_program(provider: ProviderServer) -> None:
     configuration = account(provider)
     for code in (connector_code(configuration, request_of("n")), sdk_code(configuration, request_of("n"))):

@@ -1,4 +1,4 @@
-"""A database of its own, on SQLite and then on PostgreSQL, a clock that stands still, and what a test fills it with."""
+"""A database of its own, on SQLite or on PostgreSQL, a clock that stands still, and what a test fills it with."""
 
 import shutil
 import sqlite3
@@ -73,16 +73,14 @@ def migrated(postgresql: PostgreSQLServer) -> str:
 
 
 ON_SQLITE = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
-# For rules that are kept in Python, above the statements that differ.
-FIRST_ON_SQLITE = pytest.mark.parametrize(
-    "kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)], indirect=True
-)
 ON_POSTGRESQL = pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+# For tests of what each database does in a way of its own: types, sums, order, locks, transactions, ids, processes.
+ON_BOTH = pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Which database a test runs on: first on one, then on the other."""
+    """Which database a test runs on: SQLite, and PostgreSQL in the long form, unless the test is marked as above."""
     return str(request.param)
 
 

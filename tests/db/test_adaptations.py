@@ -7,7 +7,7 @@ from typing import Any
 
 from connector import Adaptation, CallReport, CallStatus, ConnectorError
 from db import CallStart, Database, LearntAdaptation, Person, SavedConfiguration
-from tests.db.conftest import Clock
+from tests.db.conftest import ON_BOTH, Clock
 
 URL = "https://api.openai.com/v1/chat/completions"
 Report = Callable[..., CallReport]
@@ -76,6 +76,7 @@ def test_an_outdated_adaptation_is_removed(database: Database, me: Person, start
     assert [each.adaptation for each in database.adaptations.all(me, str(start.configuration_id))] == [LEFT_OUT]
 
 
+@ON_BOTH
 def test_a_refused_number_is_read_back_as_a_number(
     database: Database, me: Person, start: CallStart, report: Report
 ) -> None:

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from connector import ApiType, Configuration, InvalidConfiguration, KeyType, Price
 from db import AuditAction, CannotOpen, ChangedMeanwhile, Database, Person, PersonRole, SavedConfiguration, StorageError
-from tests.db.conftest import ENCRYPTION_KEY, KEY, Clock
+from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_BOTH, Clock
 from tests.db.test_keys import TWO
 
 Open = Callable[..., Database]
@@ -119,6 +119,7 @@ def test_a_failed_action_is_not_logged(
     assert said(database, me) == before
 
 
+@ON_BOTH
 def test_an_action_that_cannot_be_logged_is_rolled_back(
     database: Database, me: Person, saved: SavedConfiguration, configuration: Configuration, kind: str, sql: Sql
 ) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from connector import CallReport, CallStatus, Configuration
 from db import AuditAction, CallStart, Database, MessageStatus, NotFound, Person, SavedConfiguration, StorageError
 from db.base import Record
-from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_SQLITE, Clock
+from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_BOTH, ON_SQLITE, Clock
 from tests.db.test_keys import TWO
 from tests.postgresql import PostgreSQLServer
 
@@ -39,6 +39,7 @@ def filled(database: Database, me: Person, saved: SavedConfiguration, start: Cal
     return database
 
 
+@ON_BOTH
 def test_a_restore_brings_back_the_backup_and_keeps_the_previous_data_in_a_file(
     filled: Database, me: Person, saved: SavedConfiguration, tmp_path: Path
 ) -> None:
@@ -59,6 +60,7 @@ def test_a_restore_brings_back_the_backup_and_keeps_the_previous_data_in_a_file(
         assert rows(kept, audit=True) == after
 
 
+@ON_BOTH
 def test_a_backup_moves_from_one_database_to_the_other(
     filled: Database, me: Person, kind: str, tmp_path: Path, postgresql: PostgreSQLServer
 ) -> None:
@@ -80,6 +82,7 @@ def test_ids_are_not_reused_after_a_restore(
     assert filled.calls.add(me, start, report()) > later
 
 
+@ON_BOTH
 def test_a_backup_shows_one_moment_while_others_write(
     filled: Database, me: Person, start: CallStart, report: Report, tmp_path: Path
 ) -> None:
@@ -244,6 +247,7 @@ def calls_in(file: Path) -> set[int]:
         return {row[0] for row in copy.execute("SELECT id FROM calls")}
 
 
+@ON_BOTH
 def test_no_id_in_any_table_is_reused(
     filled: Database, me: Person, start: CallStart, saved: SavedConfiguration, tmp_path: Path
 ) -> None:

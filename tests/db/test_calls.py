@@ -10,6 +10,7 @@ import pytest
 
 from connector import CallReport, CallStatus, ChatCompletionsResponse, KeyRefused, UsageSource
 from db import Call, CallStart, Database, NotFound, Person, PersonRole, SavedConfiguration, UsageGroup, UsageRow
+from tests.db.conftest import ON_BOTH
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 Report = Callable[..., CallReport]
@@ -19,6 +20,7 @@ def usage(prompt: int, completion: int) -> dict[str, Any]:
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
+@ON_BOTH
 def test_every_known_value_of_a_call_is_stored(
     database: Database, me: Person, start: CallStart, saved: SavedConfiguration, report: Report, clock: Any
 ) -> None:
@@ -141,6 +143,7 @@ def test_the_newest_calls_come_first_whatever_the_clock_said(
     assert [call.id for call in database.calls.recent(me, limit=3)] == [ids[3], ids[2], ids[1]]
 
 
+@ON_BOTH
 def test_the_last_finished_call_of_each_configuration(
     database: Database, me: Person, start: CallStart, saved: SavedConfiguration, report: Report
 ) -> None:
@@ -180,6 +183,7 @@ def ledger(database: Database, me: Person, start: CallStart, report: Report) -> 
     return ids
 
 
+@ON_BOTH
 @pytest.mark.parametrize(
     ("by", "column"),
     [
@@ -212,6 +216,7 @@ def _group(group: str | date) -> str | int:
     return (group - date(1970, 1, 1)).days if isinstance(group, date) else group
 
 
+@ON_BOTH
 def test_the_total_of_unknown_numbers_is_unknown(database: Database, me: Person, ledger: list[int]) -> None:
     rows = {row.group: row for row in database.usage.totals(me, UsageGroup.DAY)}
     unknown = rows[date(2026, 3, 3)]
@@ -236,6 +241,7 @@ def test_a_day_adds_what_is_known_of_it(database: Database, me: Person, start: C
     assert total() == (4, 88, 2)
 
 
+@ON_BOTH
 @pytest.mark.parametrize(
     ("zone", "days"),
     [

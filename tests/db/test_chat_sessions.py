@@ -11,7 +11,7 @@ import pytest
 
 from connector import CallReport, CallStatus, ProviderUnavailable, Role
 from db import UNDO, CallStart, ChatSession, Database, MessageStatus, NotFound, Person, SavedConfiguration
-from tests.db.conftest import ENCRYPTION_KEY
+from tests.db.conftest import ENCRYPTION_KEY, ON_BOTH
 from tests.db.processes import beside
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -32,6 +32,7 @@ def test_a_chat_comes_back_as_it_was_made(database: Database, me: Person, chat: 
     assert (chat.title, chat.model, chat.system_prompt) == ("A chat", "m", "Be brief.")
 
 
+@ON_BOTH
 def test_the_last_changed_chat_is_listed_first(database: Database, me: Person, start: CallStart, clock: Any) -> None:
     def later() -> None:
         clock.now = clock.now.replace(minute=clock.now.minute + 1)
@@ -127,6 +128,7 @@ def test_an_answer_that_cannot_be_stored_leaves_its_call_running(
     assert database.calls.recent(me)[0].status is CallStatus.RUNNING
 
 
+@ON_BOTH
 def test_fifty_messages_of_the_same_second_keep_their_order_in_another_process(
     database: Database, me: Person, chat: ChatSession, start: CallStart, report: Report, url: str, sql: Sql
 ) -> None:

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from connector import CallReport, CallStatus, Configuration
 from db import CallStart, Database, NewChat, Person, SavedConfiguration, UsageGroup
-from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_SQLITE
+from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_BOTH, ON_SQLITE
 from tests.db.processes import beside
 from tests.db.test_keys import ONE, TWO
 
@@ -123,6 +123,7 @@ def test_a_rotation_that_cannot_decrypt_a_key_fails_and_names_the_configuration(
     assert sql("SELECT sealed_key FROM configurations WHERE display_name = 'Lost'") == before
 
 
+@ON_BOTH
 def test_a_backup_is_written_and_restored_beside_the_running_app(
     database: Database, me: Person, saved: SavedConfiguration, start: CallStart, run: Run, tmp_path: Path
 ) -> None:

@@ -27,7 +27,7 @@ from db import (
     SavedConfiguration,
     UsageGroup,
 )
-from tests.db.conftest import ENCRYPTION_KEY, FIRST_ON_SQLITE, KEY, ON_SQLITE
+from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_BOTH, ON_SQLITE
 from tests.db.test_keys import TWO
 
 Open = Callable[..., Database]
@@ -47,6 +47,7 @@ def azure(**changes: Any) -> Configuration:
     return Configuration(**{**fields, **changes})
 
 
+@ON_BOTH
 def test_every_field_comes_back_as_it_was_typed(database: Database, me: Person) -> None:
     configuration = azure(model_default="kept")
     saved = database.configurations.add(me, configuration)
@@ -65,6 +66,7 @@ def test_a_saved_configuration_hints_at_its_key_and_does_not_have_it(database: D
     assert "token-0123" not in repr(saved)
 
 
+@ON_BOTH
 def test_they_are_listed_by_name_without_regard_to_case(database: Database, me: Person) -> None:
     for name in ("beta", "Alpha", "alpha 2", "Écoute", "Beta 2"):
         database.configurations.add(me, azure(display_name=name))
@@ -72,6 +74,7 @@ def test_they_are_listed_by_name_without_regard_to_case(database: Database, me: 
     assert names == ["Alpha", "alpha 2", "beta", "Beta 2", "Écoute"]
 
 
+@ON_BOTH
 @pytest.mark.parametrize("name", ["Écoute", "ÉCOUTE", "  écoute  "])
 def test_a_name_is_taken_once_without_regard_to_case(database: Database, me: Person, name: str) -> None:
     database.configurations.add(me, azure(display_name="Écoute"))
@@ -89,6 +92,7 @@ def test_a_configuration_may_keep_its_own_name(database: Database, me: Person) -
     assert database.configurations.change(me, saved.id, {"display_name": "AZURE"}).display_name == "AZURE"
 
 
+@ON_BOTH
 def test_the_database_takes_no_third_api_type(database: Database, saved: SavedConfiguration, sql: Sql) -> None:
     with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError), match="api_type"):
         sql("UPDATE configurations SET api_type = 'Other'")
@@ -356,7 +360,6 @@ SEALED: dict[str, Callable[[str], str]] = {
 }
 
 
-@FIRST_ON_SQLITE
 @pytest.mark.parametrize("name", SEALED)
 def test_a_key_encrypted_by_another_program_does_not_open_and_blocks_nothing(
     database: Database, me: Person, saved: SavedConfiguration, open_database: Open, sql: Sql, name: str
@@ -423,6 +426,7 @@ def test_the_second_person_to_save_is_told_who_was_first_and_overwrites_nothing(
     assert (changed.model_default, changed.display_name, changed.version) == ("gpt-4o", "Mine too", 3)
 
 
+@ON_BOTH
 def test_of_many_simultaneous_saves_of_the_same_version_one_succeeds(
     database: Database, me: Person, saved: SavedConfiguration, open_database: Open
 ) -> None:
@@ -501,6 +505,7 @@ def test_a_configuration_that_is_switched_off_is_opened_for_tests_only(
     assert database.configurations.open(user, saved.id)
 
 
+@ON_BOTH
 def test_at_most_one_configuration_is_the_default_and_it_is_switched_on(database: Database, me: Person) -> None:
     one, two = (database.configurations.add(me, azure(display_name=name)).id for name in ("One", "Two"))
 

@@ -13,12 +13,13 @@ from pydantic import SecretStr
 
 from connector import CallReport, Configuration, InvalidConfiguration
 from db import AuditAction, CallStart, ChangedMeanwhile, Database, NotFound, Person
-from tests.db.conftest import ENCRYPTION_KEY, KEY
+from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_BOTH
 from tests.db.test_keys import TWO
 
 Open = Callable[..., Database]
 
 
+@ON_BOTH
 @pytest.mark.parametrize("rounds", [5, pytest.param(150, marks=pytest.mark.soak)])
 def test_random_actions_of_eight_threads_leave_the_data_consistent(
     open_database: Open,

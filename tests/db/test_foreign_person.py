@@ -23,7 +23,6 @@ from db import (
     Written,
 )
 from db.base import Record
-from tests.db.conftest import FIRST_ON_SQLITE
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 
@@ -181,7 +180,6 @@ def test_no_method_is_forgotten(database: Database) -> None:
     assert sorted(methods_with_a_person(database)) == sorted(ATTEMPTS)
 
 
-@FIRST_ON_SQLITE
 @pytest.mark.parametrize("name", ATTEMPTS)
 def test_a_foreign_user_gets_nothing_and_changes_nothing(
     database: Database, me: Person, owned: Owned, name: str
@@ -203,7 +201,6 @@ def test_a_foreign_user_gets_nothing_and_changes_nothing(
 REFUSED_TO_ALL = [name for name, (_, outcome) in ATTEMPTS.items() if outcome is NotFound and name != "calls.get"]
 
 
-@FIRST_ON_SQLITE
 @pytest.mark.parametrize("name", REFUSED_TO_ALL)
 def test_another_administrator_has_no_access_either(database: Database, me: Person, owned: Owned, name: str) -> None:
     administrator = database.people.add(me, "Administrator", PersonRole.ADMINISTRATOR)

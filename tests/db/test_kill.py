@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from connector import ApiType, Configuration
 from db import AuditAction, Database, KeyUsage, Person
-from tests.db.conftest import ENCRYPTION_KEY
+from tests.db.conftest import ENCRYPTION_KEY, ON_BOTH
 from tests.db.processes import beside
 from tests.db.test_keys import TWO
 
@@ -61,6 +61,7 @@ def save(line: Connection, url: str, name: str) -> None:
         line.send((saved.id, f"{key}-changed"))
 
 
+@ON_BOTH
 @KILLS
 def test_a_save_that_is_killed_is_complete_or_absent(
     database: Database, me: Person, url: str, kind: str, path: Path, kills: int

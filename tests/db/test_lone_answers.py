@@ -45,7 +45,7 @@ from db import (
     Turn,
     Written,
 )
-from tests.db.conftest import ENCRYPTION_KEY, Clock
+from tests.db.conftest import ENCRYPTION_KEY, ON_BOTH, Clock
 from tests.db.processes import all_at_once
 
 Open = Callable[..., Database]
@@ -124,6 +124,7 @@ def begin_at_once(line: Connection, url: str, start: CallStart) -> None:
             line.send(None)
 
 
+@ON_BOTH
 def test_of_four_processes_that_begin_at_once_one_writes(there: Place, url: str, sql: Sql) -> None:
     said = [answer for (answer,) in all_at_once(begin_at_once, url, there.start)]
     assert [answer for answer in said if answer is not None] == [there.last().id]
@@ -189,6 +190,7 @@ def test_the_next_start_marks_a_running_answer_as_interrupted_until_its_result_i
     assert answer.response is not None
 
 
+@ON_BOTH
 def test_request_sent_request_and_response_are_read_back_unchanged(there: Place, sql: Sql) -> None:
     asked = ASKED | {"messages": [{"role": "user", "content": "x" * 5_000_000}]}
     sent = {"model": "m", "messages": asked["messages"], "stream": True}  # the temperature was not taken
@@ -350,6 +352,7 @@ def test_a_running_answer_in_a_backup_is_interrupted_until_its_result_is_stored(
 # -- why requests were refused
 
 
+@ON_BOTH
 def test_refusals_are_the_last_ones_of_a_model_on_these_pages(
     there: Place, saved: SavedConfiguration, start: CallStart
 ) -> None:

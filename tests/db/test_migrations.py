@@ -21,7 +21,7 @@ from sqlalchemy import create_engine
 from connector import CallStatus, Price
 from db import Database, MessageStatus, StorageError
 from db.base import Record
-from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_SQLITE, run_sql
+from tests.db.conftest import ENCRYPTION_KEY, KEY, ON_BOTH, ON_SQLITE, run_sql
 from tests.db.processes import all_at_once
 
 MIGRATIONS = Path(__file__).parents[2] / "db" / "migrations"
@@ -120,6 +120,7 @@ def content(url: str) -> object:
     return sorted(run_sql(url, columns)), [(name, run_sql(url, f"SELECT * FROM {name}")) for (name,) in tables]
 
 
+@ON_BOTH
 @pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
 def test_an_old_database_is_migrated_with_all_its_rows(new_url: str, revision: str) -> None:
     make(new_url, revision)
@@ -208,6 +209,7 @@ def test_without_a_copy_of_the_old_file_nothing_is_migrated(new_url: str, path: 
     assert content(new_url) == before
 
 
+@ON_BOTH
 @pytest.mark.parametrize(
     ("obstacle", "failed"), [("adaptations", "0002_adaptations_and_prices"), ("audit", "0003_audit_and_states")]
 )
@@ -241,9 +243,14 @@ def start(line: Connection, url: str) -> None:
         line.send((database.revision, [each.display_name for each in database.configurations.all(me)]))
 
 
+@ON_BOTH
 @pytest.mark.parametrize(
     ("revision", "names"),
-    [("", []), ("0001", ["Old One"]), ("0002", ["Old One"]), ("0003", ["Old One"]), ("0004", ["Old One"])],
+    [
+        ("", []),
+        ("0001", ["Old One"]),
+        *(pytest.param(revision, ["Old One"], marks=pytest.mark.soak) for revision in ("0002", "0003", "0004")),
+    ],
 )
 def test_of_four_processes_that_start_at_once_one_migrates(
     new_url: str, kind: str, path: Path, revision: str, names: list[str]

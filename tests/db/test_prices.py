@@ -8,7 +8,7 @@ import pytest
 
 from connector import CallReport, CallStatus, ConnectorError, Price
 from db import CallStart, Database, Person, SavedConfiguration, UsageGroup
-from tests.db.conftest import Clock
+from tests.db.conftest import ON_BOTH, Clock
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 Report = Callable[..., CallReport]
@@ -78,6 +78,7 @@ def test_a_missing_total_does_not_remove_the_price(
     assert row.total_tokens == (row.prompt_tokens or 0) + (row.completion_tokens or 0)
 
 
+@ON_BOTH
 @pytest.mark.parametrize("by", UsageGroup)
 def test_the_costs_of_a_group_add_up(
     database: Database, me: Person, start: CallStart, listed: CallReport, report: Report, by: UsageGroup

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from connector import Configuration
 from db import AuditAction, CannotOpen, Database, KeyUsage, Person, Rotation
-from tests.db.conftest import KEY
+from tests.db.conftest import KEY, ON_BOTH
 from tests.db.processes import all_at_once
 from tests.db.test_keys import ONE, TWO
 
@@ -110,6 +110,7 @@ def both(open_database: Open) -> Database:
     return open_database(f"{NEW},{OLD}")
 
 
+@ON_BOTH
 def test_it_runs_while_others_save_and_delete(old: Database, both: Database, names: list[str]) -> None:
     """The app still has the old key first, so what it saves meanwhile may need another rotation; nothing is lost."""
     me = old.people.local()

@@ -22,13 +22,14 @@ from sqlalchemy.exc import StatementError
 from connector import ApiType, CallReport, CallStatus, Configuration
 from db import LEASE, CallStart, Database, MessageStatus, NotFound, Person, SavedConfiguration, StorageError
 from db.base import Record
-from tests.db.conftest import KEY, ON_SQLITE
+from tests.db.conftest import KEY, ON_BOTH, ON_SQLITE
 from tests.db.processes import all_at_once
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 Open = Callable[..., Database]
 
 
+@ON_BOTH
 def test_the_migrated_schema_is_that_of_the_records(database: Database, url: str) -> None:
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.connect() as connection:
@@ -112,6 +113,7 @@ def test_an_answer_that_another_start_marked_as_interrupted_is_stored_when_it_fi
         database.turns.finish(me, turn, content="Again", report=report())
 
 
+@ON_BOTH
 def test_threads_write_in_the_order_in_which_they_ask(
     database: Database, me: Person, start: CallStart, report: Callable[..., CallReport]
 ) -> None:
@@ -177,6 +179,7 @@ def test_a_thread_interrupted_while_waiting_to_write_blocks_no_other(
 # -- times
 
 
+@ON_BOTH
 def test_a_time_is_stored_in_milliseconds_and_comes_back_in_utc(
     database: Database, me: Person, clock: Any, sql: Sql
 ) -> None:
@@ -328,6 +331,7 @@ def test_a_failure_is_a_sentence_without_the_values_and_nothing_is_half_saved(
     assert sql("SELECT * FROM calls") == []
 
 
+@ON_BOTH
 def test_a_reader_cannot_write(database: Database, me: Person) -> None:
     with pytest.raises(StorageError, match="read-only"), database._storage.reading() as session:
         session.connection().exec_driver_sql("DELETE FROM people")
@@ -346,6 +350,7 @@ def test_another_program_that_holds_the_lock_is_waited_for(
             assert adding.result().display_name == "Mine"
 
 
+@ON_BOTH
 def test_an_invalid_character_is_refused_without_showing_the_text(
     database: Database, me: Person, start: CallStart, sql: Sql
 ) -> None:

@@ -32,7 +32,7 @@ from db import (
     Turn,
     Written,
 )
-from tests.db.conftest import ENCRYPTION_KEY
+from tests.db.conftest import ENCRYPTION_KEY, ON_BOTH
 from tests.db.processes import all_at_once
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -121,6 +121,7 @@ def test_nothing_is_stored_while_an_answer_is_still_being_written(chat: Chatting
     assert everything(sql) == before
 
 
+@ON_BOTH
 def test_another_chat_is_not_kept_waiting(
     chat: Chatting, database: Database, me: Person, start: CallStart, report: Callable[..., CallReport]
 ) -> None:
@@ -141,6 +142,7 @@ def begin_at_once(line: Connection, url: str, chat: str, start: CallStart) -> No
             line.send(None)
 
 
+@ON_BOTH
 def test_of_four_processes_that_begin_at_once_one_writes(
     chat: Chatting, database: Database, me: Person, start: CallStart, url: str, sql: Sql
 ) -> None:
@@ -164,6 +166,7 @@ def test_of_eight_threads_that_begin_at_once_one_writes(chat: Chatting) -> None:
     assert len(chat.said()) == 2
 
 
+@ON_BOTH
 def test_a_lease_that_nobody_renews_runs_out(chat: Chatting, database: Database, clock: Any) -> None:
     turn = chat.begin("One")
     clock.now += LEASE
@@ -187,6 +190,7 @@ def test_a_turn_after_an_expired_lease_takes_the_lease_over(chat: Chatting, data
     assert chat.is_free()
 
 
+@ON_BOTH
 def test_a_call_may_take_hours_while_others_die(
     chat: Chatting, database: Database, me: Person, start: CallStart, report: Callable[..., CallReport], clock: Any
 ) -> None:
@@ -201,6 +205,7 @@ def test_a_call_may_take_hours_while_others_die(
     assert (chat.status(turn), other.status(dead)) == (WRITING, INTERRUPTED)
 
 
+@ON_BOTH
 def test_what_is_kept_is_stored_and_renews_the_lease(chat: Chatting, database: Database, clock: Any) -> None:
     turn = chat.begin("One")
     for number in range(1, 5):
@@ -363,6 +368,7 @@ def test_only_messages_of_the_chat_can_be_chosen_edited_or_answered_again(
     assert everything(sql) == before
 
 
+@ON_BOTH
 @pytest.mark.parametrize("steps", [25, pytest.param(300, marks=pytest.mark.soak)])
 def test_branches_made_at_random_are_read_back_as_made(chat: Chatting, steps: int) -> None:
     """Whatever is edited, asked again and chosen: the branch is the one that a model of it, a dictionary, says."""
@@ -520,6 +526,7 @@ def test_the_chat_goes_on_with_the_configuration_and_model_of_its_last_turn(
     assert stands() == (chat.start.configuration_id, "")
 
 
+@ON_BOTH
 def test_images_are_read_back_and_deleted_with_their_chat(
     chat: Chatting, database: Database, me: Person, sql: Sql, clock: Any
 ) -> None:
@@ -541,6 +548,7 @@ def test_images_are_read_back_and_deleted_with_their_chat(
     assert (sql("SELECT count(*) FROM images"), sql("SELECT count(*) FROM messages")) == ([(0,)], [(0,)])
 
 
+@ON_BOTH
 def test_a_deleted_chat_comes_back_until_it_is_gone_for_good(
     chat: Chatting, database: Database, me: Person, clock: Any
 ) -> None:
@@ -578,6 +586,7 @@ def test_a_deleted_chat_is_not_brought_back_by_somebody_else(chat: Chatting, dat
     assert database.chat_sessions.all(me) == []
 
 
+@ON_BOTH
 def test_a_search_finds_titles_and_texts_as_they_are(database: Database, me: Person, start: CallStart) -> None:
     texts = {
         "Sales": "100% of it",
@@ -611,6 +620,7 @@ def test_a_search_finds_what_was_answered_on_any_branch(chat: Chatting, database
     assert [each.id for each in database.chat_sessions.all(me, search="Needle")] == [chat.id]
 
 
+@ON_BOTH
 def test_the_whole_branch_is_known_when_only_the_last_messages_are_read(
     chat: Chatting, database: Database, me: Person
 ) -> None:
@@ -634,6 +644,7 @@ def test_the_number_of_earlier_messages_is_stored_with_the_answer(chat: Chatting
         assert chat.message(turn.user_message_id).earlier_sent is None
 
 
+@ON_BOTH
 def test_characters_per_token_are_learnt_from_each_models_calls(
     chat: Chatting, database: Database, me: Person, start: CallStart, report: Callable[..., CallReport]
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from db import CallStart, ChangedMeanwhile, Database, Person, SavedConfiguration, StillWriting, Turn, UsageGroup
-from tests.db.conftest import ENCRYPTION_KEY, make_report
+from tests.db.conftest import ENCRYPTION_KEY, ON_BOTH, make_report
 from tests.db.processes import all_at_once
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -85,6 +85,7 @@ def all_is_there(database: Database, me: Person, saved: SavedConfiguration, sql:
     return check
 
 
+@pytest.mark.slow
 @ROUNDS
 def test_sixteen_threads_write_without_a_loss(
     database: Database, start: CallStart, chat: str, rounds: int, all_is_there: Callable[[int], None]
@@ -93,6 +94,7 @@ def test_sixteen_threads_write_without_a_loss(
     all_is_there(16 * rounds)
 
 
+@ON_BOTH
 @ROUNDS
 def test_four_processes_of_four_threads_write_without_a_loss(
     url: str, start: CallStart, chat: str, rounds: int, all_is_there: Callable[[int], None]

@@ -70,31 +70,20 @@ def said_until_open(demo: subprocess.Popen[str]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_demo_starts_model_and_app_and_stops_both(settings: Settings) -> None:
-    with start(settings) as demo:
-        found = re.fullmatch(r"Open http://localhost:(\d+)\n", said_until_open(demo)[-1])
-        assert found
-        ports = [settings.demo_port, int(found[1])]
-        try:
-            assert all(map(is_in_use, ports))
-            [made] = configurations(settings)
-            assert made.display_name == CONFIGURATION_NAME
-        finally:
-            press_control_c(demo)
-            output, errors = demo.communicate(timeout=120)
-    assert (demo.returncode, output, errors) == (0, "Stopping …\n", "")
-    assert not any(map(is_in_use, ports))
-
-
-@pytest.mark.slow
-def test_the_demo_names_an_unusual_port_of_the_app_and_a_second_demo_says_what_to_do(
+def test_the_demo_starts_model_and_app_on_free_ports_and_stops_both_and_a_second_demo_says_what_to_do(
     settings: Settings,
 ) -> None:
     with occupied(APP_PORTS[0]), start(settings) as first:
         in_use, opened = said_until_open(first)
         try:
             assert re.fullmatch(IN_USE, in_use)
-            assert opened.split(":")[-1] == in_use.split()[-1].replace(".", "\n")
+            found = re.fullmatch(r"Open http://localhost:(\d+)\n", opened)
+            assert found
+            assert found[1] == in_use.split()[-1].removesuffix(".")
+            ports = [settings.demo_port, int(found[1])]
+            assert all(map(is_in_use, ports))
+            [made] = configurations(settings)
+            assert made.display_name == CONFIGURATION_NAME
             with start(settings) as second:
                 output, errors = second.communicate(timeout=60)
             assert (second.returncode, output) == (1, "")
@@ -104,7 +93,9 @@ def test_the_demo_names_an_unusual_port_of_the_app_and_a_second_demo_says_what_t
             )
         finally:
             press_control_c(first)
-            first.communicate(timeout=120)
+            output, errors = first.communicate(timeout=120)
+    assert (first.returncode, output, errors) == (0, "Stopping …\n", "")
+    assert not any(map(is_in_use, ports))
 
 
 @contextmanager

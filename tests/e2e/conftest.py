@@ -6,9 +6,9 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, TimeoutError, expect, sync_playwright
@@ -31,10 +31,21 @@ QUIETLY = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # One process for all tabs of the app, which compiles Streamlit's scripts once.
+    "--process-per-site",
     # A camera that shows a clock, and that no page has to ask for.
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
+# Streamlit's animations without their duration. Without a graphics card, the browser spends a fifth of a core on them.
+STILL = """addEventListener('DOMContentLoaded', () => {
+  const style = document.createElement('style');
+  style.textContent = `*, *::before, *::after {
+    animation-delay: 0s !important; animation-duration: 1ms !important; animation-iteration-count: 1 !important;
+    transition-delay: 0s !important; transition-duration: 0s !important;
+  }`;
+  document.head.append(style);
+})"""
 # Where the apps are, one after the other: what a browser has loaded and compiled of one serves it for the next.
 PORT = free_port()
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
@@ -195,10 +206,20 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
-def window(browser: Browser) -> Iterator[BrowserContext]:
-    with browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB") as window:
+@contextmanager
+def new_window(browser: Browser, **options: Any) -> Iterator[BrowserContext]:
+    """A window of the browser; `options` as for `Browser.new_context`."""
+    with browser.new_context(locale="en-GB", **options) as window:
         window.set_default_timeout(20_000)
+        window.add_init_script(STILL)
+        yield window
+
+
+@pytest.fixture(scope="session")
+def window(browser: Browser, running_app: App) -> Iterator[BrowserContext]:
+    """The window of most tests. Its first tab keeps the process of the app's other tabs alive."""
+    with new_window(browser, viewport={"width": 1440, "height": 900}) as window:
+        window.new_page().goto(f"{running_app.url}/_stcore/health")
         yield window
 
 
@@ -206,7 +227,7 @@ def window(browser: Browser) -> Iterator[BrowserContext]:
 def context(window: BrowserContext) -> Iterator[BrowserContext]:
     """As good as a new one, except that it need not load and compile Streamlit's scripts again: two seconds of CPU."""
     yield window
-    for page in window.pages:
+    for page in window.pages[1:]:
         page.close()
     window.set_storage_state({})
 

@@ -2,7 +2,6 @@
 
 import re
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -38,29 +37,29 @@ FAILED_STEP = {
 """The endpoint that the test of a configuration calls."""
 
 
-# A refusal and a lost connection; tests/connector has the sentences of the others.
-SHORT = {"wrong key", "cut off"}
+# A lost connection; tests/pages and tests/connector have the sentences of the others.
+SHORT = "cut off"
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory, scripted: ProviderServer) -> Iterator[App]:
+def broken(running_app: App, scripted: ProviderServer) -> App:
     """An app with one configuration for each kind of failure."""
-    with App(tmp_path_factory.mktemp("broken")) as app:
-        database = Database(f"sqlite:///{app.database}")
-        for name in TROUBLE:
-            configuration = Configuration(
-                display_name=name,
-                api_type=ApiType.OPENAI,
-                endpoint={
-                    "wrong host": "http://no-such-host.invalid/v1",
-                    "server down": f"http://127.0.0.1:{free_port()}/v1",
-                }.get(name, scripted.openai_endpoint),
-                api_key=WRONG_KEY if name == "wrong key" else scripted.key,
-                model_default="gpt-nothing" if name == "wrong model" else "gpt-test",
-            )
-            database.configurations.add(database.people.local(), configuration)
-        database.close()
-        yield app
+    running_app.empty()
+    database = Database(f"sqlite:///{running_app.database}")
+    for name in TROUBLE:
+        configuration = Configuration(
+            display_name=name,
+            api_type=ApiType.OPENAI,
+            endpoint={
+                "wrong host": "http://no-such-host.invalid/v1",
+                "server down": f"http://127.0.0.1:{free_port()}/v1",
+            }.get(name, scripted.openai_endpoint),
+            api_key=WRONG_KEY if name == "wrong key" else scripted.key,
+            model_default="gpt-nothing" if name == "wrong model" else "gpt-test",
+        )
+        database.configurations.add(database.people.local(), configuration)
+    database.close()
+    return running_app
 
 
 @pytest.fixture
@@ -77,7 +76,7 @@ def script(server: ProviderServer, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in SHORT else pytest.param(name, marks=pytest.mark.soak) for name in TROUBLE]
+    "name", [name if name == SHORT else pytest.param(name, marks=pytest.mark.soak) for name in TROUBLE]
 )
 def test_each_failure_is_reported_in_place_and_no_typed_text_is_lost(
     guest: Visitor, scripted: ProviderServer, name: str
@@ -118,6 +117,7 @@ def test_each_failure_is_reported_in_place_and_no_typed_text_is_lost(
     nothing_secret(guest, scripted)
 
 
+@pytest.mark.soak
 def test_an_empty_prompt_is_not_sent(guest: Visitor, scripted: ProviderServer) -> None:
     page, before = guest.page, len(scripted.requests)
     guest.open("chat")
@@ -141,6 +141,7 @@ def test_an_empty_prompt_is_not_sent(guest: Visitor, scripted: ProviderServer) -
     assert len(scripted.requests) == before
 
 
+@pytest.mark.soak
 def test_a_form_with_errors_shows_each_error_beside_its_field(guest: Visitor, scripted: ProviderServer) -> None:
     page, key = guest.page, "sk-typed-\u2026-not-a-key"
     guest.open("configurations?edit=new")
@@ -159,6 +160,7 @@ def test_a_form_with_errors_shows_each_error_beside_its_field(guest: Visitor, sc
     assert b"sk-typed" not in b"".join(guest.received)
 
 
+@pytest.mark.soak
 def test_an_error_that_contains_the_key_is_shown_without_the_key(guest: Visitor, scripted: ProviderServer) -> None:
     guest.open("chat")
     guest.pick("web page")
@@ -179,6 +181,7 @@ def nothing_secret(guest: Visitor, server: ProviderServer) -> None:
     assert "Traceback" not in guest.page.content()
 
 
+@pytest.mark.soak
 def test_a_database_error_is_shown_as_a_sentence(context: BrowserContext, tmp_path: Path) -> None:
     with App(tmp_path) as app:
         visitor = Visitor(context.new_page(), app)

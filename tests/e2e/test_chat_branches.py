@@ -101,6 +101,7 @@ def begin_anew(visitor: Visitor) -> None:
     visitor.settle()
 
 
+@pytest.mark.soak
 def test_another_answer_is_a_second_version_and_the_shown_version_is_sent(
     visitor: Visitor, provider: ProviderServer
 ) -> None:
@@ -155,6 +156,7 @@ def test_an_edited_message_starts_a_new_branch_and_the_old_branch_is_kept(
     ]
 
 
+@pytest.mark.soak
 def test_a_chat_is_found_by_its_words_and_its_address_and_can_be_renamed(
     visitor: Visitor, context: BrowserContext
 ) -> None:
@@ -186,6 +188,7 @@ def test_a_chat_is_found_by_its_words_and_its_address_and_can_be_renamed(
     expect(other.page.get_by_role("heading", level=1)).to_have_text("Chat")
 
 
+@pytest.mark.soak
 def test_the_system_prompt_is_the_first_message_of_each_request(visitor: Visitor, provider: ProviderServer) -> None:
     page = visitor.page
     opened(page, "Chat settings")
@@ -213,6 +216,7 @@ def test_the_system_prompt_is_the_first_message_of_each_request(visitor: Visitor
     assert sent(provider) == ["Without any"]
 
 
+@pytest.mark.soak
 def test_undo_restores_a_deleted_chat(visitor: Visitor) -> None:
     page = visitor.page
     ask(visitor, "Delete me")
@@ -297,6 +301,7 @@ def test_a_message_is_also_sent_without_history_and_the_chat_continues_with_eith
     ]
 
 
+@pytest.mark.soak
 def test_with_zero_earlier_turns_no_earlier_message_is_sent(visitor: Visitor, provider: ProviderServer) -> None:
     page = visitor.page
     ask(visitor, "Left out")

@@ -169,6 +169,7 @@ def test_a_reload_in_the_middle_loses_no_word(visitor: Visitor, provider: Provid
     assert len(provider.requests) == 1
 
 
+@pytest.mark.soak
 def test_an_answer_continues_during_a_visit_to_another_page(
     visitor: Visitor, provider: ProviderServer, story: Story
 ) -> None:
@@ -332,6 +333,7 @@ def test_a_stopped_answer_stays_after_a_reload_and_is_sent_with_the_next_message
     assert said == ["Stop it", story.parts[0], "Go on"]
 
 
+@pytest.mark.soak
 def test_a_second_message_is_refused_while_an_answer_is_written_and_stays_in_the_input(
     visitor: Visitor, provider: ProviderServer, story: Story
 ) -> None:
@@ -355,7 +357,7 @@ def test_a_second_message_is_refused_while_an_answer_is_written_and_stays_in_the
 def test_the_browser_loads_nothing_that_a_model_writes_and_formats_the_text_while_streaming(
     visitor: Visitor, provider: ProviderServer
 ) -> None:
-    page = visitor.page
+    page, tabs = visitor.page, visitor.page.context.pages
     pixel = f"{provider.url}/pixel.png"
     story = Story(
         "A start",
@@ -379,7 +381,7 @@ def test_the_browser_loads_nothing_that_a_model_writes_and_formats_the_text_whil
     expect(writing(page)).to_have_count(0)
     expect(page.get_by_test_id("stChatMessage").last).to_contain_text("in all")
     assert [request.method for request in provider.requests] == ["POST"]
-    assert len(page.context.pages) == 1
+    assert page.context.pages == tabs
 
 
 def test_a_second_message_is_shown_exactly_once_at_all_times(
@@ -442,6 +444,7 @@ def lengthen(app: App, chat: str, number: int) -> None:
         connection.execute("UPDATE chat_sessions SET last_message_id = ? WHERE id = ?", (last + number, chat))
 
 
+@pytest.mark.soak
 def test_a_stopped_second_answer_leaves_the_page_like_any_stopped_answer(
     visitor: Visitor, provider: ProviderServer, story: Story
 ) -> None:

@@ -31,6 +31,7 @@ def test_a_test_shows_each_step_as_soon_as_it_ends(app: App, visitor: Visitor, p
     expect(page.get_by_text("Streaming with usage …")).to_have_count(0)
 
 
+@pytest.mark.soak
 def test_a_failed_test_names_the_step_and_what_to_do(app: App, visitor: Visitor, provider: ProviderServer) -> None:
     page = visitor.page
     app.add_configuration(provider, model="gpt-tset")
@@ -56,6 +57,7 @@ def picky(provider: ProviderServer) -> ProviderServer:
     return provider
 
 
+@pytest.mark.soak
 def test_a_changed_request_is_reported_learnt_and_included_in_the_code(
     app: App, visitor: Visitor, picky: ProviderServer
 ) -> None:

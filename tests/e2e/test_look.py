@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
 from db import Database
-from tests.e2e.conftest import App, Visitor
+from tests.e2e.conftest import App, Visitor, new_window
 from tests.provider.answers import completion
 from tests.provider.server import ProviderServer, Reply
 
@@ -33,6 +33,7 @@ def test_a_deep_link_as_the_very_first_request_runs_the_frame(context: BrowserCo
         expect(links.filter(has_text=name)).to_be_visible()
 
 
+@pytest.mark.soak
 def test_on_an_empty_database_every_page_opens_and_says_what_to_do_first(visitor: Visitor) -> None:
     errors: list[str] = []
     visitor.page.on("pageerror", lambda error: errors.append(str(error)))
@@ -52,11 +53,11 @@ def test_an_address_with_a_folder_name_leads_to_the_page(visitor: Visitor) -> No
     assert visitor.page.url.endswith("/product_description")
 
 
+@pytest.mark.soak
 def test_pages_fit_a_phone_and_primary_buttons_have_contrast_in_the_dark_theme(
     browser: Browser, app: App, provider: ProviderServer
 ) -> None:
-    with browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark") as phone:
-        phone.set_default_timeout(20_000)
+    with new_window(browser, viewport={"width": 390, "height": 844}, color_scheme="dark") as phone:
         visitor = Visitor(phone.new_page(), app)
         app.add_configuration(provider, "A configuration with a rather long name")
         for address, title in PAGES.items():
@@ -114,6 +115,7 @@ def test_pictures_and_scripts_in_an_answer_send_no_data_out(visitor: Visitor, pr
     }
 
 
+@pytest.mark.soak
 def test_a_tab_whose_configuration_was_deleted_continues_with_another_and_loses_nothing(
     visitor: Visitor, provider: ProviderServer, app: App
 ) -> None:

@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from pages.shared.base import use_cases
-from tests.e2e.conftest import App, Visitor
+from tests.e2e.conftest import App, Visitor, new_window
 from tests.provider.answers import chunk, completion, usage
 from tests.provider.server import AnyReply, Chunks, ProviderServer, Reply
 
@@ -131,8 +131,7 @@ def _why(node: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def tab(browser: Browser, shared_app: App) -> Iterator[Tab]:
-    with browser.new_context(locale="en-GB") as context:
-        context.set_default_timeout(20_000)
+    with new_window(browser) as context:
         yield Tab(context.new_page(), shared_app)
 
 
@@ -294,8 +293,7 @@ def test_function_calls_are_shown_run_after_confirmation_and_are_followed_by_the
 
 def test_a_photo_is_taken_and_sent(browser: Browser, shared_app: App, provider: ProviderServer) -> None:
     provider.next(Chunks([chunk("A green clock.", role="assistant"), chunk(finish_reason="stop")]))
-    with browser.new_context(locale="en-GB", permissions=["camera"]) as context:
-        context.set_default_timeout(20_000)
+    with new_window(browser, permissions=["camera"]) as context:
         page = context.new_page()
         visitor = Visitor(page, shared_app)
         visitor.open("vision")

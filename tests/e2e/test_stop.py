@@ -19,6 +19,7 @@ def half_an_answer(provider: ProviderServer) -> Chunks:
     return Chunks([chunk("Once upon", role="assistant"), chunk(" a time"), threading.Event(), chunk(" never")])
 
 
+@pytest.mark.soak
 def test_the_stop_button_stops_the_answer_of_a_use_case(
     app: App, visitor: Visitor, provider: ProviderServer, half_an_answer: Chunks
 ) -> None:

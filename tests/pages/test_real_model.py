@@ -65,6 +65,7 @@ def test_a_use_case_is_answered_by_the_built_in_model(workbench: Workbench, real
     assert real.name in said(at)
 
 
+@pytest.mark.soak
 def test_the_built_in_model_returns_valid_json(workbench: Workbench, real: RealModel) -> None:
     """Its grammar guarantees JSON up to the point where the answer is cut off."""
     connect(real)

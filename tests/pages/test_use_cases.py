@@ -313,7 +313,6 @@ def test_the_search_on_the_home_page_covers_titles_sentences_and_abilities(workb
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_adding_a_use_case_is_one_file(tmp_path: Path) -> None:
     files = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True)
     for name in files.stdout.splitlines():

@@ -1,7 +1,9 @@
 """Pictures: sent with a prompt, shown beside the answer, and files that are not pictures."""
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
+from io import BytesIO
 
+import PIL.Image
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -11,7 +13,7 @@ EXAMPLE = (PAGES_FOLDER / "shared" / "answers" / "example.png").read_bytes()
 
 
 def pictures(at: AppTest) -> list[str]:
-    """The address of each picture of the page; the address is a hash of the content."""
+    """The address of each picture of the page; the address has the content."""
     return [url for image in at.image for url in image.value]
 
 
@@ -25,6 +27,24 @@ def test_a_picture_is_sent_and_shown_beside_the_answer(workbench: Workbench) -> 
     assert prompt["text"].startswith("What does this picture show?")
     assert "Four bars." in said(at)
     assert len(at.get("image")) == 2  # the one that would be sent, and the one that was
+
+
+@pytest.mark.parametrize("width", [40, 3000])
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP"])
+def test_a_page_contains_its_pictures_and_the_browser_needs_no_second_request(
+    workbench: Workbench, form: str, width: int
+) -> None:
+    workbench.connect()
+    at = visit("vision")
+    at.segmented_control[0].set_value("Upload").run()
+    file = BytesIO()
+    PIL.Image.new("RGB", (width, width // 2), "teal").save(file, form)
+    at.file_uploader[0].upload(f"it.{form.lower()}", file.getvalue(), f"image/{form.lower()}")
+    (url,) = pictures(at.run())
+    start, _, content = url.partition(",")
+    assert start == f"data:image/{form.lower()};base64"
+    shown = PIL.Image.open(BytesIO(b64decode(content)))
+    assert (shown.format, shown.size) == (form, (width, width // 2) if width == 40 else (1460, 730))
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 import base64
 from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
 from typing import Literal, Protocol
 
+import PIL.Image
 import streamlit as st
 
 from connector import ContentPart, Message
@@ -14,6 +16,9 @@ EXAMPLE = Path(__file__).parent / "example.png"
 
 PICTURE_TYPES = ["png", "jpg", "jpeg", "gif", "webp"]
 """The types that providers accept, https://platform.openai.com/docs/guides/images-vision."""
+
+_WIDEST = 1460
+"""Pixels; Streamlit draws no picture wider."""
 
 _BEGINNINGS = {
     b"\x89PNG\r\n\x1a\n": "image/png",
@@ -39,9 +44,26 @@ def draw_sent_pictures(message: Message) -> None:
 
 def _draw(data: bytes, width: int | Literal["stretch"], alt: str) -> None:
     try:
-        st.image(data, width=width, alt=alt)
+        st.image(_as_url(data, _WIDEST if width == "stretch" else width), width=width, alt=alt)
     except Exception:  # the library may raise anything, and a damaged picture must not break the page
         st.caption("This picture is damaged and cannot be shown.")
+
+
+def _as_url(data: bytes, width: int) -> str:
+    """Return a data URL of the picture, reduced to this many pixels if it is wider.
+
+    For bytes, Streamlit makes a file that the browser loads with a second request. It deletes the file as soon as the
+    run of any page ends while this page is being drawn again, and a slow browser then shows a broken picture.
+    """
+    with PIL.Image.open(BytesIO(data)) as picture:
+        media_type = PIL.Image.MIME[picture.format or ""]
+        picture.load()  # raises an error if the picture is damaged
+        if picture.width > width:
+            reduced = BytesIO()
+            picture.thumbnail((width, picture.height))
+            picture.save(reduced, picture.format)
+            data = reduced.getvalue()
+    return _url_of(Image(media_type, data))
 
 
 def choose_picture() -> tuple[tuple[Image, ...], str]:
