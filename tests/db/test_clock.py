@@ -7,11 +7,11 @@ import pytest
 
 from connector import CallReport
 from db import LEASE, CallStart, Database, MessageStatus, NewChat, Person, StillWriting, Written
-from tests.db.conftest import FIRST_ON_SQLITE, Clock
+from tests.db.conftest import ON_BOTH, Clock
 
 Report = Callable[..., CallReport]
 # Above the statements, which are the same on both databases.
-pytestmark = FIRST_ON_SQLITE
+pytestmark = ON_BOTH
 BACK = pytest.mark.parametrize("back", [timedelta(seconds=30), timedelta(hours=1), timedelta(days=400)], ids=str)
 A_MOMENT = timedelta(seconds=1)
 
