@@ -26,8 +26,8 @@ KEEP = 1.0
 """Seconds between two times that the received text is stored; a power cut loses at most that."""
 RECOVER = 5.0
 """Seconds between two searches for answers of dead processes, and for deleted chats to remove."""
-PATIENCE = 60
-"""How many times, one second apart, a writer tries to store the result of its answer."""
+PATIENCE = 600
+"""How many times, one second apart, a writer tries to store the result of its answer: time to put a file back."""
 
 SOON = 2.0
 """Seconds to wait until stopped answers are stored; it takes longer only if the database does not respond."""
