@@ -15,17 +15,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?")
 # These belong to the HTTP client: they say where a request goes, where it ends, and in which form the answer comes.
 _OF_HTTP = {
-    *(
-        "accept",
-        "accept-encoding",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-    ),
-    *("keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
+    *("accept", "accept-encoding", "content-encoding", "content-length", "content-type", "expect", "host", "te"),
+    *("connection", "keep-alive", "proxy-authorization", "proxy-connection", "trailer", "transfer-encoding", "upgrade"),
 }
 
 

@@ -70,6 +70,20 @@ def test_an_address_at_another_host_needs_the_key_again(workbench: Workbench, sa
     assert workbench.key_of(saved) == NEW_KEY
 
 
+def test_a_host_that_was_changed_behind_the_app_is_named_and_can_be_corrected_without_the_key(
+    workbench: Workbench, saved: SavedConfiguration
+) -> None:
+    workbench.sql("UPDATE configurations SET endpoint = 'http://evil.example/v1'")
+    sentence = f"This key was entered for 127.0.0.1:{workbench.server.port}, the address now leads to evil.example."
+    (shown,) = lines(say(visit("chat"), "Hello").error)
+    assert shown.startswith(sentence)
+    at = change(saved, display_name="Renamed")
+    assert sentence in said(at)
+    press(fill(at, saved.id, endpoint=workbench.server.openai_endpoint), "Save")
+    assert workbench.server.requests == []
+    assert key_on_the_wire(workbench) == workbench.server.key
+
+
 def test_another_path_at_the_same_host_keeps_the_key(workbench: Workbench, saved: SavedConfiguration) -> None:
     change(saved, endpoint=f"{workbench.server.url}/gateway/v1/")
     assert key_on_the_wire(workbench) == workbench.server.key
