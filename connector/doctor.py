@@ -38,7 +38,8 @@ def examine(
 ) -> Iterator[Finding]:
     """Check the steps of `steps_of` in turn and yield each finding as it is made. The first failure ends it.
 
-    `model` is requested instead of the default model. The other arguments are as for `Client`.
+    `model` is requested instead of the default model. The other arguments are as for `Client`, except that what was
+    refused for good is asked again.
     """
     reports: list[CallReport] = []
 
@@ -52,7 +53,7 @@ def examine(
         configuration,
         http_client=http_client,
         on_call=keep,
-        learnt=Adaptations() if learnt is None else learnt,
+        learnt=(Adaptations() if learnt is None else learnt).asking_again(),
         token=token,
         timeout=timeout,
         max_retries=1,

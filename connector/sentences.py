@@ -1,11 +1,8 @@
-"""Parts of sentences about a provider: its host, and what it says, without keys."""
-
-import re
+"""Parts of sentences about a provider: its host, and what it says, without keys and prompts."""
 
 from connector.account import Account
 from connector.configuration import Configuration
-
-_LOOKS_LIKE_A_KEY = re.compile(r"\b(sk-|Bearer\s+|eyJ)[\w.*+/=-]{6,}")
+from connector.masking import NOTHING, Sent, masked
 
 
 def host_of(account: Account) -> str:
@@ -14,15 +11,11 @@ def host_of(account: Account) -> str:
     return authority.removesuffix(":443" if scheme == "https" else ":80")
 
 
-def redacted(words: object, configuration: Configuration) -> str:
-    """Return a provider's text in one line of at most 300 characters, without the key and anything like a key."""
-    message = str(words or "")
-    key = configuration.api_key.get_secret_value()
-    if len(key) >= 8:
-        message = message.replace(key, "[key]")
-    elif key:  # a local server may have the key "x" or "token"; replace whole words only, so that max_tokens survives
-        message = re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "[key]", message)
-    message = _LOOKS_LIKE_A_KEY.sub("[key]", message)
+def redacted(words: object, configuration: Configuration, sent: Sent = NOTHING) -> str:
+    """Return a provider's text in one line of at most 300 characters, without the key, anything like a key, and the
+    texts of the request.
+    """
+    message = masked(str(words or ""), configuration.api_key.get_secret_value(), sent)
     message = " ".join(message.split())
     return message if len(message) <= 300 else message[:299] + "…"
 
