@@ -50,6 +50,7 @@ PUBLIC = [
     "Role",
     "State",
     "Step",
+    "TokenLimit",
     "ToolCall",
     "UnreadableAnswer",
     "Usage",
@@ -73,6 +74,7 @@ PUBLIC = [
     "sdk_code",
     "steps_of",
     "text_of",
+    "token_limit_in",
     "tokens_of",
 ]
 

@@ -20,6 +20,8 @@ from connector import (
     RateLimited,
     RequestRefused,
     Role,
+    TokenLimit,
+    token_limit_in,
 )
 from tests.connector.conftest import PATIENCE, REQUEST, account
 from tests.provider.answers import error
@@ -453,6 +455,87 @@ def test_a_bare_429_does_not_claim_that_the_key_is_right(server: ProviderServer,
         assert isinstance(failed, RateLimited)
         assert "accepts no more requests for now (429)" in failed.sentence
         assert failed.advice.startswith("Try again in 9 seconds.")
+
+
+LIMITS: dict[str, tuple[Any, int, bool]] = {
+    "OpenAI": (error("This model's maximum context length is 8192 tokens. However, you sent 9001."), 8192, False),
+    "OpenAI, the prompt": (
+        error(
+            "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 289650 tokens. "
+            "Please reduce the length of the messages.",
+            code="context_length_exceeded",
+            param="messages",
+        ),
+        272_000,
+        True,
+    ),
+    "LM Studio": (
+        {
+            "error": "Trying to keep the first 111490 tokens when context the overflows. However, the model is loaded "
+            "with context length of only 32768 tokens, which is not enough."
+        },
+        32_768,
+        False,
+    ),
+    "Mistral": (
+        {
+            "message": "Prompt contains 40961 tokens and 0 draft tokens, too large for model with 32768 maximum "
+            "context length"
+        },
+        32_768,
+        False,
+    ),
+    "vLLM": (
+        error("This model's maximum context length is 16,384 tokens. However, you requested 122946 tokens."),
+        16_384,
+        False,
+    ),
+    "vLLM, in brackets": (
+        error("The prompt (total length 25938) is too long to fit into the model (context length 4096)."),
+        4096,
+        False,
+    ),
+    "vLLM, its engine": (error("The prompt (length 44) is longer than the maximum model length of 16."), 16, False),
+    "llama.cpp": (error("request (5345 tokens) exceeds the available context size (4096 tokens), try"), 4096, False),
+    "llama.cpp, beside its words": (
+        {
+            "error": {
+                "code": 400,
+                "message": "the request exceeds the available context size. try increasing the context size",
+                "type": "exceed_context_size_error",
+                "n_prompt_tokens": 14429,
+                "n_ctx": 8192,
+            }
+        },
+        8192,
+        False,
+    ),
+    "llama-cpp-python": (error("Requested tokens (516) exceed context window of 512"), 512, False),
+    "xAI": ({"error": "This model's maximum prompt length is 131072 but the request contains 136973."}, 131_072, True),
+    "Gemini": (
+        [{"error": {"message": "The input token count (120) exceeds the maximum number of tokens allowed (100)."}}],
+        100,
+        True,
+    ),
+    "Anthropic": (error("prompt is too long: 204000 tokens > 200000 maximum"), 200_000, True),
+    "OpenRouter": (
+        error("This endpoint's maximum context length is 131072 tokens. However, you requested about 141607 tokens."),
+        131_072,
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LIMITS)
+def test_the_limit_on_tokens_is_read_from_an_error(server: ProviderServer, client: Client, case: str) -> None:
+    body, tokens, is_for_the_prompt = LIMITS[case]
+    failed = refused(client, server, Reply(400, body))
+    assert token_limit_in(str(failed)) == TokenLimit(tokens, is_for_the_prompt)
+
+
+@pytest.mark.parametrize("words", ["The context is too long.", "A context window of 128k tokens", "Limit 30000 tokens"])
+def test_an_error_without_a_limit_on_tokens_has_none(server: ProviderServer, client: Client, words: str) -> None:
+    assert token_limit_in(str(refused(client, server, Reply(400, error(words))))) is None
 
 
 # -- what only another API offers
