@@ -12,7 +12,7 @@ def _trimmed(key: object) -> object:
     text = key.get_secret_value() if isinstance(key, SecretStr) else key
     if not isinstance(text, str):  # pydantic would take bytes, untrimmed
         raise ValueError("Enter the key as text.")
-    return SecretStr(text.strip())
+    return text.strip()
 
 
 class Configuration(Account):
