@@ -20,8 +20,8 @@ PROMPT = "[prompt]"
 KEY = "[key]"
 SHORTEST = 4
 """Characters of a sent text that is masked where it stands as words; fewer may be any word."""
-RUN = 16
-"""Characters of a piece of a sent text that is masked anywhere. With the white space, these are about 20."""
+RUN = 14
+"""Characters of a piece of a sent text that is masked anywhere; with white space between them, about 20."""
 MOST_READ = 10_000
 """Characters of a provider's text that are searched. The rest is dropped: far fewer are shown."""
 _PROBE = RUN // 2
@@ -202,7 +202,7 @@ def _occurrences(text: str, letters: str) -> Iterator[tuple[int, int]]:
 def _pieces(texts: set[str], letters: str) -> set[str]:
     """Return the pieces of `RUN` characters around those places of the texts that also stand in `letters`.
 
-    Only every ninth place is looked at: a piece of 16 characters has 9 places where a probe of 8 can begin.
+    Only every eighth place is looked at: a probe of 7 characters can begin at 8 places of a piece of 14.
     """
     probes = {letters[at : at + _PROBE] for at in range(len(letters) - _PROBE + 1)}
     step = RUN - _PROBE + 1
