@@ -28,11 +28,14 @@ _PROBE = RUN // 2
 _SHORTEST_KEY = 8
 _LOOKS_LIKE_A_KEY = re.compile(r"\b(sk-|Bearer\s+|eyJ)[\w.*+/=-]{6,}")
 _ESCAPED = re.compile(
-    r"(?<!\\)\\++(?:u(d[89ab][0-9a-f]{2})\\++u(d[c-f][0-9a-f]{2})|u000(1[0-9a-f]{4})|u([0-9a-f]{4})"
-    r"|u\{([0-9a-f]{1,5})\}|x([0-9a-f]{2})|[abfnrtv])|%([2-7][0-9a-f])|(&(?:#x?[0-9a-f]{1,5}|[a-z]{2,6});)",
+    # Possessive and only at the first backslash, since a prompt may have a million of them.
+    r"(?<!\\)(?:\\++(?:u(d[89ab][0-9a-f]{2})\\++u(d[c-f][0-9a-f]{2})|u000(1[0-9a-f]{4})|u([0-9a-f]{4})"
+    r"|u\{([0-9a-f]{1,5})\}|[abfnrtv])|((?:\\++x[0-9a-f]{2})+))"
+    r"|((?:%[0-9a-f]{2})+)|(&(?:#x?[0-9a-f]{1,5}|[a-z]{2,6});)",
     re.IGNORECASE,
 )
-_QUOTES = "\\\"'`"
+_UNCOUNTED = "\\\"'`+"
+"""Besides white space: backslashes, quotes, and the plus that forms have for a blank."""
 _BASE64 = re.compile(r"[\w+/=-]{10,}")
 # Values of these are words of the API, which a provider must be able to say. A value of several words is a text.
 _OWN_WORDS = {
@@ -116,18 +119,34 @@ def _folded(text: str) -> str:
     if any(sign in text for sign in "\\%&"):
         text = _ESCAPED.sub(_unescaped, text)
     text = "".join(text.casefold().split())
-    for quote in _QUOTES:
-        text = text.replace(quote, "")
+    for sign in _UNCOUNTED:
+        text = text.replace(sign, "")
     return text
 
 
 def _unescaped(found: re.Match[str]) -> str:
-    pair, entity = 2, 8  # the numbers of their groups
-    if found.lastindex is None:
-        return ""  # white space, which does not count
-    if found.lastindex == pair:
-        return (chr(int(found[1], 16)) + chr(int(found[2], 16))).encode("utf-16", "surrogatepass").decode("utf-16")
-    return html.unescape(found[entity]) if found.lastindex == entity else chr(int(found[found.lastindex], 16))
+    match found.lastindex:
+        case None:
+            return ""  # white space, which does not count
+        case 2:  # the two halves of a character
+            halves = chr(int(found[1], 16)) + chr(int(found[2], 16))
+            return halves.encode("utf-16", "surrogatepass").decode("utf-16")
+        case 6:
+            return _of_bytes(bytes.fromhex(re.sub(r"\\+x", "", found[6], flags=re.IGNORECASE)))
+        case 7:
+            return _of_bytes(bytes.fromhex(found[7].replace("%", "")))
+        case 8:
+            return html.unescape(found[8])
+        case group:
+            return chr(int(found[group], 16))
+
+
+def _of_bytes(content: bytes) -> str:
+    """Return the text that was escaped byte by byte; a single byte may also be the number of a character."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 class _Folding:
@@ -139,7 +158,7 @@ class _Folding:
             (letter, start, end)
             for said, start, end in _characters(text)
             for letter in said.casefold()
-            if not letter.isspace() and letter not in _QUOTES
+            if not letter.isspace() and letter not in _UNCOUNTED
         ]
         self.letters = "".join(letter for letter, _, _ in counted)
         self._places = [(start, end) for _, start, end in counted]
@@ -222,10 +241,10 @@ def _without_key(text: str, key: str) -> str:
     encoded = _in_base64(key)
     text = _BASE64.sub(lambda found: KEY if any(each in _alphabet(found[0]) for each in encoded) else found[0], text)
     folded = _folded(key)
-    if folded not in _folded(text):
+    if not _pieces({folded}, _folded(text)) and folded not in _folded(text):
         return text
     said = _Folding(text)
-    said.cover(_occurrences(folded, said.letters))
+    said.cover([*_occurrences(folded, said.letters), *_repeated(said, {folded})])
     return said.with_covered(KEY)
 
 

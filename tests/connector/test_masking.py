@@ -6,7 +6,7 @@ import re
 import string
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -51,6 +51,9 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "as Python shows it": lambda text: repr([{"role": "user", "content": text}]),
     "as Python shows it in ASCII": lambda text: ascii(text),
     "with HTML's entities": lambda text: text.replace('"', "&quot;").replace("'", "&#x27;").replace("é", "&eacute;"),
+    "as Python shows its bytes": lambda text: repr(text.encode()),
+    "percent-encoded": quote,
+    "as forms are sent": quote_plus,
     "with JavaScript's escapes": lambda text: text.replace("😀", "\\u{1F600}"),
 }
 
@@ -247,6 +250,13 @@ def test_a_repeated_key_is_masked_in_every_spelling(server: ProviderServer, spel
     assert refused.provider_message.replace('"', "") == "Wrong key [key], try again."
     shown = all_that_shows(refused).replace("\\\\", "\\")
     assert not any(told[at : at + 9] in shown for at in range(len(told) - 9))
+
+
+def test_a_piece_of_a_key_is_masked(server: ProviderServer) -> None:
+    client = Client(account(server, api_key=KEY), timeout=PATIENCE, max_retries=0)
+    said = error(f"Keys like {KEY[:18].upper()}… are revoked.")
+    refused = failure(client, server, ChatCompletionsRequest.of_prompts("Hm."), Reply(400, said))
+    assert refused.provider_message == "Keys like [key]… are revoked."
 
 
 # -- exhaustive forms
