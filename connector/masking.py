@@ -20,11 +20,13 @@ PROMPT = "[prompt]"
 KEY = "[key]"
 SHORTEST = 4
 """Characters of a sent text that is masked where it stands as words; fewer may be any word."""
-RUN = 14
+RUN = 15
 """Characters of a piece of a sent text that is masked anywhere; with white space between them, about 20."""
 MOST_READ = 10_000
 """Characters of a provider's text that are searched. The rest is dropped: far fewer are shown."""
 _PROBE = RUN // 2
+_STEP = RUN - _PROBE + 1
+"""Each piece of `RUN` characters contains a probe that begins at a multiple of this."""
 _SHORTEST_KEY = 8
 _LOOKS_LIKE_A_KEY = re.compile(r"\b(sk-|Bearer\s+|eyJ)[\w.*+/=-]{6,}")
 _ESCAPED = re.compile(
@@ -219,17 +221,13 @@ def _occurrences(text: str, letters: str) -> Iterator[tuple[int, int]]:
 
 
 def _pieces(texts: set[str], letters: str) -> set[str]:
-    """Return the pieces of `RUN` characters around those places of the texts that also stand in `letters`.
-
-    Only every eighth place is looked at: a probe of 7 characters can begin at 8 places of a piece of 14.
-    """
+    """Return the pieces of `RUN` characters of the texts that may also stand in `letters`."""
     probes = {letters[at : at + _PROBE] for at in range(len(letters) - _PROBE + 1)}
-    step = RUN - _PROBE + 1
     surroundings = {
         text[max(0, at - RUN + _PROBE) : at + RUN]
         for text in texts
         if len(text) >= RUN
-        for at in range(0, len(text), step)
+        for at in range(0, len(text), _STEP)
         if text[at : at + _PROBE] in probes
     }
     return {each[at : at + RUN] for each in surroundings for at in range(len(each) - RUN + 1)}
@@ -241,8 +239,9 @@ def _without_key(text: str, key: str) -> str:
     encoded = _in_base64(key)
     text = _BASE64.sub(lambda found: KEY if any(each in _alphabet(found[0]) for each in encoded) else found[0], text)
     folded = _folded(key)
-    if not _pieces({folded}, _folded(text)) and folded not in _folded(text):
-        return text
+    letters = _folded(text)
+    if not any(folded[at : at + _PROBE] in letters for at in range(0, len(folded), _STEP)):
+        return text  # nearly always, and soon known
     said = _Folding(text)
     said.cover([*_occurrences(folded, said.letters), *_repeated(said, {folded})])
     return said.with_covered(KEY)

@@ -1,13 +1,13 @@
 """Base class of configurations, requests, messages and prices: validation with sentences for the user."""
 
 import json
+from collections.abc import Mapping
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
 from connector.errors import InvalidConfiguration, InvalidRequest
 
@@ -25,7 +25,7 @@ class Value(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _validated(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        found: dict[str, list[ErrorDetails]] = {}
+        found: dict[str, list[Mapping[str, Any]]] = {}
         try:
             value = handler(data)
         except ValidationError as error:
@@ -54,7 +54,7 @@ class Value(BaseModel):
         return {}
 
     @classmethod
-    def _sentence(cls, name: str, error: ErrorDetails) -> str:
+    def _sentence(cls, name: str, error: Mapping[str, Any]) -> str:
         field, kind = cls.model_fields.get(name), error["type"]
         if field is None:
             return f"There is no field “{name}”." if name else f"{cls.__name__} must be an object with named fields."
@@ -62,7 +62,7 @@ class Value(BaseModel):
         if kind == "missing":
             return f"{title} is required."
         if kind == "value_error":
-            return error["msg"].removeprefix("Value error, ")
+            return str(error["msg"]).removeprefix("Value error, ")
         if place := _place_in(field, error["loc"][1:]):
             needs = f"must be {_NEEDS[kind]}" if kind in _NEEDS else error["msg"].partition(" ")[2]
             return f"{title}: {place} {needs}."
@@ -85,7 +85,7 @@ _LENGTHS = {
 }
 
 
-def _most_precise(errors: list[ErrorDetails]) -> ErrorDetails:
+def _most_precise(errors: list[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Of the errors for a field with several types, return that of the type which the input was meant to have."""
     return max(errors, key=lambda error: (len(error["loc"]), not error["type"].endswith("_type")))
 
