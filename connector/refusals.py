@@ -25,8 +25,8 @@ from connector.errors import (
     RequestRefused,
     UnreadableAnswer,
 )
-from connector.masking import NOTHING, Sent
-from connector.sentences import host_of, quoted, redacted
+from connector.masking import NOTHING, Sent, masked
+from connector.sentences import host_of, in_one_line, quoted, redacted
 from connector.unsupported import THIS_API, TOOLS_IN_THIS_API, Unsupported, unsupported_in
 from connector.wordings import (
     NO_KEY_SEEN,
@@ -197,16 +197,21 @@ class _Refusal:
     """Without the key."""
     status: int | None
     body: ErrorBody
-    """As it was sent: it decides what the error is, and is not shown."""
+    """As it was sent: it decides how the request can be mended, and is not shown."""
     sent: Sent
 
     def shown(self, words: str) -> str:
         return redacted(words, self.configuration, self.sent)
 
     @cached_property
+    def words(self) -> str:
+        """What the provider says of its own: a repeated prompt says nothing about the cause."""
+        return masked(self.body.words, self.configuration.api_key.get_secret_value(), self.sent)
+
+    @property
     def message(self) -> str:
         """What the provider says, as it is shown."""
-        return self.shown(self.body.words)
+        return in_one_line(self.words)
 
     @cached_property
     def categories(self) -> dict[str, str]:
@@ -218,10 +223,10 @@ class _Refusal:
         return unsupported_in(self.status, self.body, self.sent.names)
 
     def mentions(self, pattern: str) -> bool:
-        return bool(re.search(pattern, self.body.words, re.IGNORECASE))
+        return bool(re.search(pattern, self.words, re.IGNORECASE))
 
     def says(self, wordings: tuple[Wording, ...]) -> bool:
-        return says(wordings, self.body.words, self.status)
+        return says(wordings, self.words, self.status)
 
 
 def _read(status: int | None, body: object, configuration: Configuration, model: str, sent: Sent) -> _Refusal:

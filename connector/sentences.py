@@ -15,8 +15,12 @@ def redacted(words: object, configuration: Configuration, sent: Sent = NOTHING) 
     """Return a provider's text in one line of at most 300 characters, without the key, anything like a key, and the
     texts of the request.
     """
-    message = masked(str(words or ""), configuration.api_key.get_secret_value(), sent)
-    message = " ".join(message.split())
+    return in_one_line(masked(str(words or ""), configuration.api_key.get_secret_value(), sent))
+
+
+def in_one_line(words: str) -> str:
+    """Return a text in one line of at most 300 characters."""
+    message = " ".join(words.split())
     return message if len(message) <= 300 else message[:299] + "…"
 
 

@@ -117,7 +117,11 @@ TOO_LARGE = (Wording(r"request too large for", "OpenAI: vanna-ai/vanna-flask#11;
 """One request is larger than the allowance of a minute. Waiting never helps."""
 
 WRONG_KEY = (
-    Wording(r"(?:incorrect|invalid) api[ -]?key|api key (?:is )?(?:not valid|invalid|expired)", "xAI and Gemini: 400"),
+    Wording(
+        r"(?:incorrect|invalid) api[ -]?key|api key (?:is )?(?:not valid|invalid|expired)",
+        "xAI and Gemini, which answer 400",
+        frozenset({400, 401, 403}),
+    ),
 )
 """A key that is not accepted, with another status than 401."""
 

@@ -442,6 +442,14 @@ def test_a_wrong_key_is_recognised_with_another_status(server: ProviderServer, c
         assert "Copy the complete key again" in failed.advice
 
 
+def test_a_prompt_that_is_repeated_does_not_decide_what_an_error_is(server: ProviderServer, client: Client) -> None:
+    prompt = "Explain the errors “invalid API key” and “Request too large for gpt-4o on tokens per min”, please."
+    server.next(Reply(400, error(f"Cannot read the input: {prompt}", code="bad_input")))
+    with pytest.raises(RequestRefused, match="Cannot read the input") as caught:
+        client.execute_without_history(prompt)
+    assert caught.value.reason == ""
+
+
 def test_a_key_that_a_gateway_did_not_find_is_not_to_be_copied_again(server: ProviderServer, client: Client) -> None:
     words = "Access denied due to missing subscription key. Make sure to include subscription key when making requests."
     failed = refused(client, server, Reply(401, {"statusCode": 401, "message": words}))
