@@ -1,45 +1,26 @@
-"""Decides why a provider sent an error instead of a completion, and says so: one sentence and one advice per cause.
-
-The error bodies are those that OpenAI and Azure document in their error guides and that their users report.
-"""
+"""Makes the errors for what a provider sends instead of a completion: one sentence and one advice per cause."""
 
 import math
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 
 from connector.account import Account, ApiType, KeyType
 from connector.adaptation import Adaptation
 from connector.configuration import Configuration
-from connector.error_body import ErrorBody, read_error
+from connector.error_body import read_error
 from connector.errors import (
     AccessDenied,
     ConnectorError,
     ContentFiltered,
     KeyRefused,
-    NotFoundAtProvider,
     ProviderUnavailable,
     QuotaExceeded,
     RateLimited,
     RequestRefused,
     UnreadableAnswer,
 )
-from connector.masking import NOTHING, Sent, masked
-from connector.sentences import host_of, in_one_line, quoted, redacted
-from connector.unsupported import THIS_API, TOOLS_IN_THIS_API, Unsupported, unsupported_in
-from connector.wordings import (
-    NO_KEY_SEEN,
-    NO_RIGHTS,
-    NOT_A_CHAT_MODEL,
-    TOKEN_LIMIT_USED_UP,
-    TOO_LARGE,
-    WRONG_KEY,
-    Wording,
-    says,
-)
+from connector.masking import NOTHING, Sent
+from connector.refusal import Refusal, is_dated, refusal_of
+from connector.sentences import host_of, quoted, redacted
 
-_NO_QUOTA = {"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached", "billing_not_active"}
 _TRANSIENT = {408, 409, 429, 500, 502, 503, 504}
 
 # By the reason of an error, or by the kind of an error without a reason: what happened, and what to do.
@@ -136,13 +117,11 @@ def explain_status(
     `body` is the content of its `error` field, or whatever else it sent; `status` is None inside a stream. It is read
     as it is; what is shown of it contains neither the key nor `prompts`, the texts of the request.
     """
-    refusal = _read(status, body, configuration, model, prompts)
-    kind = next(kind for kind, applies in _KINDS if applies(refusal))
-    reason = _reason_of(refusal, kind)
-    unsupported = refusal.unsupported
+    refusal = refusal_of(status, body, configuration, model, prompts)
+    unsupported, reason = refusal.unsupported, refusal.reason
     api = unsupported.supported[0] if reason.endswith("other_api") else ""
-    sentence, advice = _sentences(reason or kind.kind, refusal, retry_after, api)
-    error = kind(
+    sentence, advice = _sentences(reason or refusal.kind.kind, refusal, retry_after, api)
+    error = refusal.kind(
         sentence,
         advice=advice,
         status=refusal.status,
@@ -167,7 +146,7 @@ def explain_status(
 def needs_other_api(known: Adaptation, configuration: Configuration, model: str) -> RequestRefused:
     """Return the error for a request that is not sent, because an earlier refusal said that it needs another API."""
     reason = "other_api" if known.value is None else "tools_in_other_api"
-    refusal = _Refusal(configuration, redacted(model, configuration), None, read_error(known.why), NOTHING)
+    refusal = Refusal(configuration, redacted(model, configuration), None, read_error(known.why), NOTHING)
     sentence, advice = _sentences(reason, refusal, None, api=known.instead or "")
     error = RequestRefused(sentence, advice=f"{advice} {_ASK_AGAIN}", provider_message=known.why)
     error.reason = reason
@@ -185,113 +164,10 @@ def unreadable(
     return error
 
 
-# -- what the provider sent
-
-
-@dataclass(frozen=True)
-class _Refusal:
-    """An error response."""
-
-    configuration: Configuration
-    model: str
-    """Without the key."""
-    status: int | None
-    body: ErrorBody
-    """As it was sent: it decides how the request can be mended, and is not shown."""
-    sent: Sent
-
-    def shown(self, words: str) -> str:
-        return redacted(words, self.configuration, self.sent)
-
-    @cached_property
-    def words(self) -> str:
-        """What the provider says of its own: a repeated prompt says nothing about the cause."""
-        return masked(self.body.words, self.configuration.api_key.get_secret_value(), self.sent)
-
-    @property
-    def message(self) -> str:
-        """What the provider says, as it is shown."""
-        return in_one_line(self.words)
-
-    @cached_property
-    def categories(self) -> dict[str, str]:
-        """What the content filter found, with its severity, as it is shown."""
-        return {self.shown(name): self.shown(severity) for name, severity in self.body.categories.items()}
-
-    @cached_property
-    def unsupported(self) -> Unsupported:
-        return unsupported_in(self.status, self.body, self.sent.names)
-
-    def mentions(self, pattern: str) -> bool:
-        return bool(re.search(pattern, self.words, re.IGNORECASE))
-
-    def says(self, wordings: tuple[Wording, ...]) -> bool:
-        return says(wordings, self.words, self.status)
-
-
-def _read(status: int | None, body: object, configuration: Configuration, model: str, sent: Sent) -> _Refusal:
-    read = read_error(body)
-    if status is None and re.fullmatch(r"[45]\d\d", read.code):
-        status = int(read.code)  # where vLLM and OpenRouter put the status of an error in a stream
-    return _Refusal(configuration, redacted(model, configuration), status, read, sent)
-
-
-# -- the cause
-
-# The first class whose condition applies.
-_KINDS: tuple[tuple[type[ConnectorError], Callable[[_Refusal], bool]], ...] = (
-    (ContentFiltered, lambda it: it.body.code == "content_filter"),
-    (AccessDenied, lambda it: it.status == 401 and it.says(NO_RIGHTS)),
-    (KeyRefused, lambda it: it.status == 401 or it.body.code == "invalid_api_key" or it.says(WRONG_KEY)),
-    (QuotaExceeded, lambda it: it.body.code in _NO_QUOTA),
-    (RequestRefused, lambda it: it.says(TOO_LARGE)),
-    (RateLimited, lambda it: it.status == 429 or it.body.code in {"rate_limit_exceeded", "slow_down"}),
-    (AccessDenied, lambda it: it.status == 403),
-    (NotFoundAtProvider, lambda it: it.status == 404 or it.body.code in {"model_not_found", "DeploymentNotFound"}),
-    (RequestRefused, lambda it: it.status is not None and it.status < 500),
-    (ProviderUnavailable, lambda it: True),
-)
-
-
-def _reason_of(it: _Refusal, kind: type[ConnectorError]) -> str:
-    """Return the cause in one of the words of `ConnectorError.reason`."""
-    if kind in _SELF_EXPLANATORY:  # whatever the provider says: Azure's rate limit mentions the API version
-        return _SELF_EXPLANATORY[kind](it)
-    return next((reason for reason, applies in _REASONS if applies(it, kind)), "")
-
-
-# By classes that name the cause themselves: a closer look at it.
-_SELF_EXPLANATORY: dict[type[ConnectorError], Callable[[_Refusal], str]] = {
-    ContentFiltered: lambda it: "",
-    KeyRefused: lambda it: "no_key_seen" if it.says(NO_KEY_SEEN) else "",
-    QuotaExceeded: lambda it: "",
-    RateLimited: lambda it: "" if it.body.code else "too_many_requests",
-}
-# The first reason whose condition applies.
-_REASONS: tuple[tuple[str, Callable[[_Refusal, type[ConnectorError]], bool]], ...] = (
-    ("redirect", lambda it, kind: it.status is not None and 300 <= it.status < 400),
-    ("too_large", lambda it, kind: it.says(TOO_LARGE)),
-    ("no_rights", lambda it, kind: it.status == 401),
-    ("thinking_limit", lambda it, kind: it.says(TOKEN_LIMIT_USED_UP)),
-    ("other_api", lambda it, kind: THIS_API in it.unsupported.refused),
-    ("tools_in_other_api", lambda it, kind: TOOLS_IN_THIS_API in it.unsupported.refused),
-    ("not_a_chat_model", lambda it, kind: it.body.code == "OperationNotSupported" or it.says(NOT_A_CHAT_MODEL)),
-    ("no_deployment", lambda it, kind: it.body.code == "DeploymentNotFound"),
-    ("no_model", lambda it, kind: it.body.code == "model_not_found" or it.body.param == "model"),
-    ("no_model", lambda it, kind: _is_nowhere(it, kind) and it.mentions(r"\bmodel\b")),
-    ("no_address", lambda it, kind: _is_nowhere(it, kind)),
-    ("api_version", lambda it, kind: _is_dated(it.configuration) and it.mentions(r"api.?version")),
-)
-
-
-def _is_nowhere(it: _Refusal, kind: type[ConnectorError]) -> bool:
-    return kind is NotFoundAtProvider or it.status == 405
-
-
 # -- the sentence and the advice
 
 
-def _sentences(key: str, it: _Refusal, retry_after: float | None, api: str = "") -> tuple[str, str]:
+def _sentences(key: str, it: Refusal, retry_after: float | None, api: str = "") -> tuple[str, str]:
     sentence, advice = _SENTENCES[key]
     if key == RequestRefused.kind and not it.message:
         sentence, advice = _SILENT_REFUSAL, _ASK_ITS_ADMINISTRATOR
@@ -326,8 +202,8 @@ def check_the_key(account: Account) -> str:
     return "Copy the complete key again from the provider of this address."
 
 
-def _check_the_address(it: _Refusal) -> str:
-    if _is_dated(it.configuration):
+def _check_the_address(it: Refusal) -> str:
+    if is_dated(it.configuration):
         return (
             "Enter an API version that exists, for example 2024-10-21, or v1. "
             "Also check the deployment name, and that the address ends in .azure.com."
@@ -336,10 +212,6 @@ def _check_the_address(it: _Refusal) -> str:
     what = "deployment" if it.configuration.api_type is ApiType.AZURE_OPENAI else "model"
     name = f", and the {what} “{it.model}”" if it.model else ""
     return f"Calls go to {url}. Check the endpoint, which ends in /v1 for most servers{name}."
-
-
-def _is_dated(account: Account) -> bool:
-    return bool(account.sdk_arguments.api_version)
 
 
 def _in(seconds: float) -> str:

@@ -50,15 +50,19 @@ class Unsupported:
     """Whether it accepts only the default value."""
 
 
+def offered_elsewhere(status: int | None, words: str) -> Unsupported | None:
+    """Return what is offered in another API only, by a provider's own words; None where nothing is."""
+    needs = next(named_by(TOOLS_IN_OTHER_API, words, status), "")
+    if needs and not re.search(r"\bnone\b", words):  # else tools are offered here, without reasoning
+        return Unsupported((TOOLS_IN_THIS_API,), (needs,))
+    api = next(named_by(OTHER_API, words, status), "")
+    return Unsupported((THIS_API,), (api,)) if api and not needs else None
+
+
 def unsupported_in(status: int | None, body: ErrorBody, names: Collection[str]) -> Unsupported:
     """Return what a refusal with this status does not support. `names` are the parameters of the request."""
     if status is None:
         return Unsupported()
-    needs = next(named_by(TOOLS_IN_OTHER_API, body.words, status), "")
-    if needs and not re.search(r"\bnone\b", body.words):  # tools are offered here, without reasoning
-        return Unsupported((TOOLS_IN_THIS_API,), (needs,))
-    if not needs and (api := next(named_by(OTHER_API, body.words, status), "")):
-        return Unsupported((THIS_API,), (api,))
     values = (value for found in named_by(SUPPORTED, body.words, status) for value in _VALUE.findall(found))
     supported = tuple(dict.fromkeys(value for value in values if value in _values()))
     known = {*ChatCompletionsRequest.model_fields, "stream", *names}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 _REFUSED = frozenset({400})
 _INVALID = frozenset({400, 422})
+_FOR_GOOD = frozenset({400, 403, 404})
 _FAILED = frozenset({400, 500})
 """For some servers, a chat template that raises an error is a server error."""
 
@@ -92,14 +93,16 @@ REASONING_WANTED = (
 _RESPONSES = r"(v1/responses|responses api)"
 
 TOOLS_IN_OTHER_API = (
-    Wording(rf"tools\b.{{0,80}}?\breasoning.{{0,200}}?\buse (?:the )?/?{_RESPONSES}", "pipecat-ai/pipecat#4043"),
+    Wording(
+        rf"tools\b.{{0,80}}?\breasoning.{{0,200}}?\buse (?:the )?/?{_RESPONSES}", "pipecat-ai/pipecat#4043", _FOR_GOOD
+    ),
 )
 """Tools together with reasoning that are offered in another API only."""
 
 OTHER_API = (
-    Wording(r"model is only (?:supported|available) in (v1/[\w/-]{1,40})", "docker/docker-agent#313"),
-    Wording(rf"not supported in (?:the )?/?v1/chat/completions.{{0,80}}?{_RESPONSES}", "OpenAI"),
-    Wording(rf"v1/chat/completions is not supported.{{0,80}}?{_RESPONSES}", "Wei-Shaw/sub2api#885"),
+    Wording(r"model is only (?:supported|available) in (v1/[\w/-]{1,40})", "docker/docker-agent#313", _FOR_GOOD),
+    Wording(rf"not supported in (?:the )?/?v1/chat/completions.{{0,80}}?{_RESPONSES}", "OpenAI", _FOR_GOOD),
+    Wording(rf"v1/chat/completions is not supported.{{0,80}}?{_RESPONSES}", "Wei-Shaw/sub2api#885", _FOR_GOOD),
 )
 """A model that is offered in another API only."""
 

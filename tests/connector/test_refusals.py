@@ -646,6 +646,15 @@ def test_without_adaptations_nothing_is_remembered(server: ProviderServer, clien
     client.call_api(REQUEST)
 
 
+def test_a_prompt_that_is_repeated_is_not_remembered_as_a_refusal(
+    server: ProviderServer, mending: Client, learnt: Adaptations
+) -> None:
+    server.next(Reply(400, error(f"Cannot read the input: {ONLY_RESPONSES}")))
+    with pytest.raises(RequestRefused):
+        mending.execute_without_history(f"What does this mean? {ONLY_RESPONSES}")
+    assert learnt.items() == {}
+
+
 def test_the_remembered_words_contain_no_prompt(server: ProviderServer, mending: Client, learnt: Adaptations) -> None:
     said = f"{ONLY_RESPONSES} You asked: what is it?"
     failed = refused(mending, server, Reply(404, error(said)))
