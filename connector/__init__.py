@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from connector.pasted import fields_of
     from connector.pricing import Cost, Price, context_window, cost_of, cost_of_prompt
     from connector.snippets import connector_code, curl_command, header_variables, key_variable, sdk_code
+    from connector.token_limit import TokenLimit, token_limit_in
 
 _LATER = {
     "doctor": ("examine",),
@@ -71,6 +72,7 @@ _LATER = {
     "pasted": ("fields_of",),
     "pricing": ("Cost", "Price", "context_window", "cost_of", "cost_of_prompt"),
     "snippets": ("connector_code", "curl_command", "header_variables", "key_variable", "sdk_code"),
+    "token_limit": ("TokenLimit", "token_limit_in"),
 }
 
 __all__ = [
@@ -115,6 +117,7 @@ __all__ = [
     "Role",
     "State",
     "Step",
+    "TokenLimit",
     "ToolCall",
     "UnreadableAnswer",
     "Usage",
@@ -139,6 +142,7 @@ __all__ = [
     "sdk_code",
     "steps_of",
     "text_of",
+    "token_limit_in",
     "tokens_of",
 ]
 

@@ -1,8 +1,10 @@
 """What models were seen not to accept, and how their requests are changed for it."""
 
+import copy
 import threading
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from connector.account import Account
 from connector.change import REASONING, Body, change_of
@@ -15,14 +17,16 @@ class Adaptation:
 
     parameter: str
     """Its name in the request; `role` is the role of a message, `tools` the reasoning effort beside tools, `reasoning`
-    the reasoning of earlier answers.
+    the reasoning of earlier answers, `api` an API that the model needs instead of this one.
     """
     value: str | float | None = None
-    """The value that is not accepted; None where the parameter itself is not."""
+    """The value that is not accepted; None where the parameter itself is not. For `api`: `tools` where only tools
+    together with reasoning need it.
+    """
     instead: str | None = None
     """The parameter, role or value that is sent instead; None where nothing is."""
     why: str = ""
-    """The provider's message, redacted; empty where it repeats a prompt."""
+    """The provider's message, without keys and prompts."""
 
     @property
     def change(self) -> str:
@@ -36,6 +40,11 @@ class Adaptation:
     def key(self) -> tuple[str, str | float | None]:
         """The subject of the change. Each role is a subject of its own."""
         return self.parameter, self.value if self.parameter == "role" else None
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether no change helps, so that the request is refused before it is sent."""
+        return self.parameter == "api"
 
     def is_reverse_of(self, other: "Adaptation") -> bool:
         """Whether one undoes the other: a renamed parameter or a role, in the opposite direction."""
@@ -83,6 +92,8 @@ class Adaptations:
     def __init__(self, known: Mapping[str, Iterable[Adaptation]] | None = None) -> None:
         self._known = {model: tuple(each) for model, each in (known or {}).items()}
         self._learning = threading.Lock()
+        self.asks_again = False
+        """Whether requests are sent although they were refused for good; see `asking_again`."""
 
     def of(self, model: str) -> tuple[Adaptation, ...]:
         """Return the changes for a model or deployment."""
@@ -91,6 +102,14 @@ class Adaptations:
     def items(self) -> dict[str, tuple[Adaptation, ...]]:
         """Return all changes, by model."""
         return dict(self._known)
+
+    def asking_again(self) -> Self:
+        """Return these same changes for a test, which sends what was refused for good, and forgets it if it is
+        accepted.
+        """
+        these = copy.copy(self)  # what is known and its lock are shared
+        these.asks_again = True
+        return these
 
     def body(self, account: Account, request: ChatCompletionsRequest) -> Body:
         """Return the JSON that a client sends for this request, with the known changes applied.

@@ -15,7 +15,9 @@ from connector.chat_completions import ChatCompletionsResponse
 from connector.configuration import Configuration
 from connector.errors import AnswerInterrupted, ConnectorError
 from connector.failures import explain
+from connector.masking import Sent
 from connector.mending import Mending
+from connector.refusals import needs_other_api
 from connector.report import CallReport, CallStatus
 from connector.sdk import post
 from connector.sentences import redacted
@@ -52,10 +54,9 @@ class Call:
         return explain(error, self.account, self.model, self.prompts)
 
     @property
-    def prompts(self) -> list[str]:
-        contents = [message.get("content") for message in self.mending.body.get("messages", ())]
-        parts = (part.get("text") for content in contents if isinstance(content, list) for part in content)
-        return [text for text in (*contents, *parts) if isinstance(text, str)]
+    def prompts(self) -> Sent:
+        """The texts that no error of this call may show."""
+        return Sent(self.mending.body)
 
     def send(self, sdk: OpenAI, *, timeout: httpx2.Timeout, max_retries: int, stream: bool) -> httpx2.Response:
         """Send the request, adapt it when the provider refuses it, and retry transient failures.
@@ -65,6 +66,8 @@ class Call:
         latest = time.monotonic() + RETRY_BUDGET
         tries = 0
         while not self.ended.is_set():  # by another thread, which stops a stream
+            if self.mending.other_api is not None:
+                raise needs_other_api(self.mending.other_api, self.account, self.model)
             self.attempts += 1
             try:
                 return post(sdk, self.mending.body, self.account.authorisation, timeout, stream=stream)
@@ -98,6 +101,8 @@ class Call:
         self.ended.set()
         if status is CallStatus.DONE:
             self.mending.confirm()
+        if error is not None and error.request_id:  # a provider may repeat a prompt in its header, too
+            error.request_id = redacted(error.request_id, self.account, self.prompts)
         if self._on_call is None:
             return
         parts = parts_of(rounds)

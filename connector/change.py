@@ -3,6 +3,8 @@
 | class | the request | example |
 | --- | --- | --- |
 | `Role` | sends messages under another role | `developer` as `system` |
+| `InUserText` | puts instructions before the text of the next user message | `system` |
+| `OtherApi` | is not sent: only another API offers what it asks for | `v1/responses` |
 | `EffortBesideTools` | sets the reasoning effort beside tools | `reasoning_effort: none` |
 | `ReasoningSentBack` | contains the reasoning of earlier answers | `reasoning_content` |
 | `InnerLeftOut` | leaves out an option inside a parameter | `stream_options.include_usage` |
@@ -22,6 +24,7 @@ REASONING = "reasoning"
 """The parameter of an adaptation that sends the reasoning of earlier answers back."""
 
 RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+IN_USER_TEXT = "part of the user's text"
 _LEFT_OUT_TOGETHER = {"logprobs": "top_logprobs", "stream": "stream_options"}
 
 
@@ -46,7 +49,9 @@ def change_of(parameter: str, value: str | float | None, instead: str | None) ->
     """Return the change that an `Adaptation` with these attributes makes."""
     name, _, inner = parameter.partition(".")
     if parameter == "role":
-        return Role(str(value), str(instead))
+        return InUserText(str(value)) if instead == IN_USER_TEXT else Role(str(value), str(instead))
+    if parameter == "api":
+        return OtherApi(str(instead), is_about_tools=value == "tools")
     if parameter == "tools":
         return EffortBesideTools(str(instead))
     if parameter == REASONING:
@@ -78,6 +83,63 @@ class Role:
             for message in body["messages"]
         ]
         return {**body, "messages": messages}
+
+
+@dataclass(frozen=True)
+class InUserText:
+    """Instructions are put before the text of the next user message, for models that want user and assistant to take
+    turns.
+    """
+
+    old: str
+
+    @property
+    def words(self) -> str:
+        return f"role {self.old} sent as {IN_USER_TEXT}"
+
+    def applies_to(self, body: Body) -> bool:
+        return any(message.get("role") == self.old for message in body["messages"])
+
+    def apply(self, body: Body) -> Body:
+        waiting: list[Any] = []
+        messages: list[Any] = []
+        for message in body["messages"]:
+            if message.get("role") == self.old:
+                waiting.append(message.get("content"))
+            elif message.get("role") == "user":
+                messages.append({**message, "content": _joined([*waiting, message.get("content")])})
+                waiting = []
+            else:
+                messages.append(message)
+        alone = [{"role": "user", "content": _joined(waiting)}] if waiting else []
+        return {**body, "messages": messages + alone}
+
+
+def _joined(contents: list[Any]) -> Any:
+    """Return contents of messages as one: a text, or parts where one of them has parts."""
+    if all(isinstance(content, str) for content in contents):
+        return "\n\n".join(contents)
+    parts = [[{"type": "text", "text": each}] if isinstance(each, str) else each or [] for each in contents]
+    return [part for each in parts for part in each]
+
+
+@dataclass(frozen=True)
+class OtherApi:
+    """What only another API offers. The request is refused before it is sent, see `Mending.other_api`."""
+
+    api: str
+    is_about_tools: bool
+
+    @property
+    def words(self) -> str:
+        what = "tools together with reasoning" if self.is_about_tools else "all requests"
+        return f"{what} refused: the model needs {self.api}"
+
+    def applies_to(self, body: Body) -> bool:
+        return not self.is_about_tools or ("tools" in body and body.get("reasoning_effort") != "none")
+
+    def apply(self, body: Body) -> Body:
+        return body
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from openai import pydantic_function_tool
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion
 from openai.types.chat.chat_completion import Choice
-from pydantic import BaseModel, BeforeValidator, Field, JsonValue, StringConstraints
+from pydantic import BaseModel, BeforeValidator, Field, JsonValue, StringConstraints, create_model
+from pydantic.dataclasses import is_pydantic_dataclass
 
 from connector.errors import InvalidRequest
 from connector.message import Message, Role
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     Moderation: TypeAlias = completion_create_params.Moderation
     Prediction: TypeAlias = ChatCompletionPredictionContentParam
     PromptCacheOptions: TypeAlias = completion_create_params.PromptCacheOptions
-    ResponseFormat: TypeAlias = completion_create_params.ResponseFormat | type[BaseModel]
+    ResponseFormat: TypeAlias = completion_create_params.ResponseFormat | type[Any]
     StreamOptions: TypeAlias = ChatCompletionStreamOptionsParam
-    Tool: TypeAlias = ChatCompletionToolUnionParam | type[BaseModel]
+    Tool: TypeAlias = ChatCompletionToolUnionParam | type[Any]
     ToolChoice: TypeAlias = ChatCompletionToolChoiceOptionParam
     WebSearchOptions: TypeAlias = completion_create_params.WebSearchOptions
 else:  # any JSON object, so that fields which this SDK version does not know are sent unchanged
@@ -374,19 +375,30 @@ _PARAMETERS = [
 
 def _tool_of(tool: object) -> object:
     """Convert a pydantic class to a function with its fields as arguments, by the SDK's own rules."""
-    if isinstance(tool, type) and issubclass(tool, BaseModel):
-        made = pydantic_function_tool(tool)
-        return {"type": "function", "function": dict(made["function"])}
-    return tool
+    model = _model_of(tool)
+    if model is None:
+        return tool
+    made = pydantic_function_tool(model)
+    return {"type": "function", "function": dict(made["function"])}
 
 
 def _format_of(response_format: object) -> object:
     """Convert a pydantic class to a response format with its JSON schema."""
-    if isinstance(response_format, type) and issubclass(response_format, BaseModel):
-        schema = pydantic_function_tool(response_format)["function"]["parameters"]
-        json_schema = {"name": response_format.__name__, "schema": schema, "strict": True}
-        return {"type": "json_schema", "json_schema": json_schema}
-    return response_format
+    model = _model_of(response_format)
+    if model is None:
+        return response_format
+    schema = pydantic_function_tool(model)["function"]["parameters"]
+    return {"type": "json_schema", "json_schema": {"name": model.__name__, "schema": schema, "strict": True}}
+
+
+def _model_of(kind: object) -> type[BaseModel] | None:
+    """Return a pydantic class as it is, and a pydantic dataclass as one with the same fields; None for all else."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    if not isinstance(kind, type) or not is_pydantic_dataclass(kind):
+        return None
+    fields: Any = {name: (field.annotation, field) for name, field in kind.__pydantic_fields__.items()}
+    return create_model(kind.__name__, **fields)
 
 
 def text_of(response: ChatCompletionsResponse) -> str:

@@ -23,7 +23,7 @@ from connector.report import CallReport, CallStatus
 from connector.round import Round
 from connector.sdk import keyless_client, sync_sdk
 from connector.stream import AnswerStream
-from connector.transport import TIMEOUT, shared_http_client
+from connector.transport import TIMEOUT, must_be, shared_http_client
 
 
 class Client:
@@ -43,7 +43,9 @@ class Client:
         timeout: httpx2.Timeout = TIMEOUT,
         max_retries: int = 2,
     ) -> None:
-        """`http_client`: see `pooled_http_client`. `token` returns a fresh token for each call; it replaces the key.
+        """`http_client`: see `pooled_http_client`. Raises TypeError for a client of another library than httpx2.
+
+        `token` returns a fresh token for each call; it replaces the key.
 
         `learnt`: with `Adaptations`, a request that the provider refuses for a parameter is changed and sent again,
         and the changes that helped are kept there; the report lists them. Without it, no request is ever changed.
@@ -52,6 +54,7 @@ class Client:
         seconds and only before an answer begins: no connection, 408, 409, 429 (unless the account is out of quota),
         500, 502 to 504. A provider's Retry-After is respected up to 20 seconds.
         """
+        must_be(httpx2.Client, http_client)
         self.configuration = configuration
         self._http_client = http_client
         self._on_call = on_call

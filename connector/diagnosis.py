@@ -26,6 +26,7 @@ _SIGN_IN = r"(?<![a-z])(log[-_]?in|sign[-_]?in|o?auth2?|authorize|sso|saml2?)(?!
 NO_RESPONSE = (NoAnswerInTime, ConnectionFailed, ProviderUnavailable)
 _STEP_OF_REASON = {
     "not_a_chat_model": Step.MODEL,
+    "other_api": Step.MODEL,
     "no_deployment": Step.MODEL,
     "no_model": Step.MODEL,
     "no_address": Step.API,
@@ -49,7 +50,7 @@ def diagnosis(subject: Subject, error: ConnectorError) -> Finding:
     if error.reason == "no_address" and subject.is_dated:  # a dated API answers so to a version that it does not have
         step = Step.VERSION
     advice = error.advice
-    if error.reason in ("no_model", "not_a_chat_model"):
+    if error.reason in ("no_model", "not_a_chat_model", "other_api"):
         advice += _offered(subject, subject.asked if error.reason == "no_model" else "")
     return a_failure(step, error.sentence, advice)
 

@@ -19,7 +19,7 @@ from connector.examination import Subject
 from connector.finding import Finding, steps_of
 from connector.report import CallReport
 from connector.route import check_address, check_connection
-from connector.transport import shared_http_client
+from connector.transport import must_be, shared_http_client
 from connector.trial import check_answer, check_schema, check_streaming, check_tools
 
 PATIENCE = httpx2.Timeout(connect=10, read=60, write=30, pool=10)
@@ -38,8 +38,22 @@ def examine(
 ) -> Iterator[Finding]:
     """Check the steps of `steps_of` in turn and yield each finding as it is made. The first failure ends it.
 
-    `model` is requested instead of the default model. The other arguments are as for `Client`.
+    `model` is requested instead of the default model. The other arguments are as for `Client`, except that what was
+    refused for good is asked again.
     """
+    must_be(httpx2.Client, http_client)
+    return _findings(configuration, model, http_client or shared_http_client(), token, learnt, on_call, timeout)
+
+
+def _findings(
+    configuration: Configuration,
+    model: str | None,
+    http_client: httpx2.Client,
+    token: Callable[[], str] | None,
+    learnt: Adaptations | None,
+    on_call: Callable[[CallReport], None] | None,
+    timeout: httpx2.Timeout,
+) -> Iterator[Finding]:
     reports: list[CallReport] = []
 
     def keep(report: CallReport) -> None:
@@ -47,12 +61,11 @@ def examine(
         if on_call is not None:
             on_call(report)
 
-    http_client = http_client or shared_http_client()
     client = Client(
         configuration,
         http_client=http_client,
         on_call=keep,
-        learnt=Adaptations() if learnt is None else learnt,
+        learnt=(Adaptations() if learnt is None else learnt).asking_again(),
         token=token,
         timeout=timeout,
         max_retries=1,

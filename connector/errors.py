@@ -5,8 +5,8 @@ ConnectorError
 ├── InvalidRequest           .problems: field -> sentence; before any network traffic
 ├── ConnectionFailed         not reached (name, refused, certificate), or lost before the answer
 ├── NoAnswerInTime           reached, but no answer within the timeout
-├── KeyRefused               401
-├── AccessDenied             403
+├── KeyRefused               401, or another status for a key that is not accepted
+├── AccessDenied             403, or 401 for a key without the scope, role or subscription
 ├── NotFoundAtProvider       404: model, deployment or path
 ├── RateLimited              429, worth a retry; .retry_after in seconds if the provider states it
 ├── QuotaExceeded            429, not worth a retry
@@ -25,7 +25,7 @@ class ConnectorError(Exception):
     """Base class of all errors of `connector`. `str()` is fit for the user and contains no key, header or prompt.
 
     `str()` consists of `sentence`, which says what happened and quotes the provider, and `advice`, which says what to
-    do; `advice` may be empty.
+    do; `advice` may be empty. What the provider repeats of a prompt is `[prompt]` in all attributes, a key `[key]`.
 
     For programs: `kind` (one word per class), `status` (HTTP), `code` and `param` as the provider named them,
     `request_id`, and `retry_after` in seconds if the provider states it. All but `kind` may be None. `is_retryable`:
@@ -35,7 +35,10 @@ class ConnectorError(Exception):
     whether it accepts their default value only.
 
     `reason` is the cause in one word where the class does not name it: `not_a_chat_model`, `no_deployment`, `no_model`,
-    `no_address`, `api_version`, `redirect`, `web_page`, `no_choice` (an answer without a choice), or `thinking_limit`
+    `no_address`, `api_version`, `redirect`, `web_page`, `no_choice` (an answer without a choice), `other_api` (the
+    model is offered in another API only), `tools_in_other_api` (tools together with reasoning are), `too_large` (the
+    request is larger than the allowance of a minute), `no_rights` (401 for a known key), `no_key_seen` (the key was in
+    another header than expected), `too_many_requests` (429 from somebody who may not know the key), or `thinking_limit`
     (a reasoning model used up its token limit before it answered). `ConnectionFailed` has its own words. Empty for all
     other causes.
     """
@@ -118,13 +121,13 @@ class NoAnswerInTime(ConnectorError):
 
 
 class KeyRefused(ConnectorError):
-    """401: the key or token was not accepted."""
+    """401, or another status with such words: the key or token was not accepted."""
 
     kind = "key_refused"
 
 
 class AccessDenied(ConnectorError):
-    """403: the key is known, but may not do this, or not from here."""
+    """403, or 401 with such words: the key is known, but may not do this, or not from here."""
 
     kind = "access_denied"
 

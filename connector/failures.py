@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import httpx2
@@ -10,6 +9,7 @@ import openai
 
 from connector.configuration import Configuration
 from connector.errors import ConnectionFailed, ConnectorError, NoAnswerInTime
+from connector.masking import NOTHING, Sent
 from connector.refusals import explain_status, unreadable
 from connector.sentences import host_of
 
@@ -46,19 +46,17 @@ _SENTENCES = {
 }
 
 
-def explain(
-    failure: Exception, configuration: Configuration, model: str, prompts: Sequence[str] = ()
-) -> ConnectorError:
+def explain(failure: Exception, configuration: Configuration, model: str, prompts: Sent = NOTHING) -> ConnectorError:
     """Return the error to raise for whatever a call failed with. Only redacted text of `failure` is in it.
 
-    `prompts` are the texts that were sent: a provider's text that repeats one of them is not quoted.
+    `prompts` are the texts of the request, which are not shown.
     """
     if isinstance(failure, ConnectorError):
         return failure
     if isinstance(failure, openai.APIStatusError):
         return explain_status(
             failure.status_code,
-            failure.body,
+            _body_of(failure),
             configuration,
             model,
             request_id=failure.request_id or failure.response.headers.get("apim-request-id"),
@@ -69,6 +67,14 @@ def explain(
     if any(isinstance(cause, httpx2.DecodingError) for cause in causes):
         return unreadable("", configuration)
     return _no_answer_in_time(causes, configuration) or _connection_failed(causes, configuration)
+
+
+def _body_of(failure: openai.APIStatusError) -> object:
+    """Return the whole body: the SDK's own is only what is in its `error` field, if there is one."""
+    try:
+        return failure.response.text
+    except httpx2.ResponseNotRead:
+        return failure.body
 
 
 def _no_answer_in_time(causes: list[BaseException], configuration: Configuration) -> NoAnswerInTime | None:

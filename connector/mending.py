@@ -1,8 +1,7 @@
 """Requests that are changed after a refusal: a parameter is left out, renamed or replaced, and the request sent again.
 
 Newer models refuse old parameters, old versions of Azure's API refuse new ones, and no name shows which: a deployment
-can have any name. The refusals do show it. They have the wording of OpenAI and Azure (`unsupported_parameter`,
-`unsupported_value`, `Unrecognized request argument supplied`), also behind gateways that keep nothing but the message.
+can have any name. The refusals do show it; `wordings` lists how.
 Parameters that change the meaning of a request, such as its tools or response format, are never changed.
 """
 
@@ -10,10 +9,10 @@ import re
 from collections.abc import Iterable
 
 from connector.adaptation import Adaptation, Adaptations, adapted
-from connector.change import REASONING, RENAMED, Body
+from connector.change import IN_USER_TEXT, REASONING, RENAMED, Body
 from connector.chat_completions import ChatCompletionsRequest
 from connector.errors import ConnectorError
-from connector.unsupported import EFFORT_BESIDE_TOOLS, NO_REASONING
+from connector.unsupported import EFFORT_BESIDE_TOOLS, INSTRUCTIONS, NO_REASONING, THIS_API, TOOLS_IN_THIS_API
 from connector.value import choices_of
 
 # Without any of these the answer stays of the same kind: it is only worded differently, less detailed or slower.
@@ -49,14 +48,23 @@ class Mending:
         self._model = model
         self._is_streamed = stream
         self._adaptations = learnt
-        self._known = list(learnt.of(model)) if learnt is not None else []
+        known = learnt.of(model) if learnt is not None else ()
+        self._known = [each for each in known if not each.is_refusal]
         self.body: Body
         self._rebuild()
+        self._lasting = [each for each in known if each.is_refusal and each.applies_to(self.body)]
+        self.other_api = self._lasting[0] if learnt is not None and self._lasting and not learnt.asks_again else None
+        """Why the request is not sent at all: what it needs, another API offers."""
 
     def after(self, refusal: ConnectorError) -> bool:
         """Change the request after this refusal. Return False where no change can help."""
         if self._adaptations is None or not refusal.refused:
             return False
+        if lasting := _lasting(refusal, self._found):
+            self.learnt += (lasting,)
+            self._adaptations.learn(self._model, (lasting,))
+            self.other_api = lasting
+            return "reasoning_effort" in refusal.refused  # not sent again, but refused with the sentence that is right
         found = adaptations_for(refusal, self.body, {each.value for each in self.applied if each.parameter == "role"})
         if not found:
             return False
@@ -74,7 +82,7 @@ class Mending:
 
     def confirm(self) -> None:
         """Keep the changes for later requests: the provider answered, so they helped."""
-        found, stale = tuple(self._found), tuple(self._stale)
+        found, stale = tuple(self._found), (*self._stale, *self._lasting)
         if self._adaptations is not None and (found, stale) != (self.learnt, self.outdated):
             self.learnt, self.outdated = found, stale
             self._adaptations.learn(self._model, found, stale)
@@ -85,6 +93,18 @@ class Mending:
         self.body, self.applied = adapted(self._request, self._model, known, stream=self._is_streamed)
         is_n_left_out = any(each.parameter == "n" for each in self.applied)
         self.choices = int(self._request.n or 1) if is_n_left_out else 1
+
+
+def _lasting(refusal: ConnectorError, found: Iterable[Adaptation]) -> Adaptation | None:
+    """Return a refusal that no change helps against, because only another API offers what was asked for."""
+    subject = {THIS_API: None, TOOLS_IN_THIS_API: "tools"}
+    name = next((name for name in refusal.refused if name in subject), None)
+    if name is not None:
+        return Adaptation("api", subject[name], refusal.supported[0], refusal.provider_message)
+    # Tools were refused without the effort none, and now the effort none is refused.
+    effort = next((each for each in found if each.parameter == "tools"), None)
+    is_refused_too = "reasoning_effort" in refusal.refused
+    return Adaptation("api", "tools", "v1/responses", effort.why) if effort and is_refused_too else None
 
 
 def _is_about(known: Adaptation, refused: Adaptation) -> bool:
@@ -109,6 +129,9 @@ def _adaptation_of(name: str, refusal: ConnectorError, body: Body, roles: set[ob
         return Adaptation("tools", None, "none", why) if is_open else None
     if name == NO_REASONING:
         return Adaptation(REASONING, why=why)
+    if name == INSTRUCTIONS:
+        role = next((each["role"] for each in body["messages"] if each.get("role") in _ROLES), None)
+        return Adaptation("role", role, IN_USER_TEXT, why) if role else None
     if name.endswith(".role"):
         return _other_role(name, supported, why, body, roles)
     name, _, inner = name.partition(".")
@@ -125,19 +148,25 @@ def _adaptation_of(name: str, refusal: ConnectorError, body: Body, roles: set[ob
     if isinstance(value, str) and (nearest := _nearest(name, value, supported)):
         return Adaptation(name, value, nearest, why)
     # Where one value is refused, others may be accepted; unless only the default is, or the value is a yes or no.
-    is_one_value = refusal.code == "unsupported_value" and type(value) in (str, int, float) and name != "n"
+    is_choice = type(value) in (int, float) or (isinstance(value, str) and bool(_order(name)))
+    is_one_value = refusal.code == "unsupported_value" and is_choice and name != "n"
     is_any = refusal.only_default or not is_one_value
     return Adaptation(name, None if is_any else value, None, why)
 
 
 def _nearest(name: str, value: str, supported: Iterable[str]) -> str | None:
     """Return the accepted choice that is nearest to this one; the lower of two."""
-    field = ChatCompletionsRequest.model_fields.get(name)
-    order = [str(choice) for choice in choices_of(field)] if field else []
+    order = _order(name)
     known = [choice for choice in order if choice in supported and choice != value]
     if value not in order or not known:
         return None
     return min(known, key=lambda choice: abs(order.index(choice) - order.index(value)))
+
+
+def _order(name: str) -> list[str]:
+    """Return the choices of a parameter, from little to much; none for one that takes any text."""
+    field = ChatCompletionsRequest.model_fields.get(name)
+    return [str(choice) for choice in choices_of(field)] if field else []
 
 
 def _other_role(name: str, supported: Iterable[str], why: str, body: Body, roles: set[object]) -> Adaptation | None:

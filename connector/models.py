@@ -17,7 +17,7 @@ from connector.failures import explain, retry_after_of
 from connector.identity import signed_in
 from connector.refusals import explain_status
 from connector.sentences import host_of, redacted
-from connector.transport import shared_http_client
+from connector.transport import must_be, shared_http_client
 
 PATIENCE = httpx2.Timeout(10, connect=5)
 """Timeouts in seconds; a person waits for the list."""
@@ -49,6 +49,7 @@ def models_of(
     Other names may work as well. Raises `ConnectorError`: `NotFoundAtProvider` if the provider has no list,
     `UnreadableAnswer` if the response is not a list, else the errors of a call.
     """
+    must_be(httpx2.Client, http_client)
     configuration = signed_in(configuration, token)
     try:
         response, content = _get(configuration, http_client or shared_http_client(), timeout)

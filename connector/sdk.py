@@ -17,7 +17,7 @@ from connector.account import KeyType, SdkArguments
 from connector.configuration import Configuration
 from connector.errors import InvalidConfiguration
 from connector.identity import signed_in
-from connector.transport import TIMEOUT, PooledClient, pooled_async_http_client
+from connector.transport import TIMEOUT, PooledClient, must_be, pooled_async_http_client
 
 MOST_KEPT = 64
 """SDK clients per pool; an account more, and they are made anew. Making one takes 0.05 ms."""
@@ -149,8 +149,10 @@ def async_sdk(
     It takes nothing from the environment and, unless `http_client` does, follows no redirects and keeps no cookies. It
     belongs to the event loop that uses it first; close it with `await client.close()`, or use it in `async with`. Its
     errors are the SDK's own. `token`, `timeout` and `max_retries` are as for `Client`; `token` is called in a thread,
-    and raises `InvalidConfiguration` together with a `key_header`.
+    and raises `InvalidConfiguration` together with a `key_header`. Raises TypeError unless
+    `http_client` is an `httpx2.AsyncClient`.
     """
+    must_be(httpx2.AsyncClient, http_client)
     target = configuration.sdk_arguments
     make = IsolatedAsyncAzureOpenAI if target.is_azure else IsolatedAsyncOpenAI
     fresh = _fresh_key(configuration, token)

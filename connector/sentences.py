@@ -1,11 +1,8 @@
-"""Parts of sentences about a provider: its host, and what it says, without keys."""
-
-import re
+"""Parts of sentences about a provider: its host, and what it says, without keys and prompts."""
 
 from connector.account import Account
 from connector.configuration import Configuration
-
-_LOOKS_LIKE_A_KEY = re.compile(r"\b(sk-|Bearer\s+|eyJ)[\w.*+/=-]{6,}")
+from connector.masking import NOTHING, Sent, masked
 
 
 def host_of(account: Account) -> str:
@@ -14,23 +11,17 @@ def host_of(account: Account) -> str:
     return authority.removesuffix(":443" if scheme == "https" else ":80")
 
 
-def redacted(words: object, configuration: Configuration) -> str:
-    """Return a provider's text in one line of at most 300 characters, without the secrets of the configuration and
-    anything like a key.
+def redacted(words: object, configuration: Configuration, sent: Sent = NOTHING) -> str:
+    """Return a provider's text in one line of at most 300 characters, without the secrets of the configuration,
+    anything like a key, and the texts of the request.
     """
-    message = str(words or "")
-    for secret in configuration.secrets:
-        message = _without(secret, message)
-    message = _LOOKS_LIKE_A_KEY.sub("[key]", message)
-    message = " ".join(message.split())
+    return in_one_line(masked(str(words or ""), configuration.secrets, sent))
+
+
+def in_one_line(words: str) -> str:
+    """Return a text in one line of at most 300 characters."""
+    message = " ".join(words.split())
     return message if len(message) <= 300 else message[:299] + "…"
-
-
-def _without(secret: str, message: str) -> str:
-    if len(secret) >= 8:
-        return message.replace(secret, "[key]")
-    # A local server may have the key "x" or "token"; replace whole words only, so that max_tokens survives.
-    return re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "[key]", message)
 
 
 def quoted(message: str) -> str:

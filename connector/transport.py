@@ -5,14 +5,15 @@ Creating one takes 20 ms because it loads certificates. It may be shared between
 
 import os
 import re
+import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from socket import SHUT_RDWR
+from socket import IPPROTO_TCP, SHUT_RDWR, SO_KEEPALIVE, SOL_SOCKET
 from typing import Any, ClassVar
 
 import httpx2
@@ -23,6 +24,16 @@ LIMITS = httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepal
 TIMEOUT = httpx2.Timeout(connect=10, read=300, write=60, pool=10)
 """Seconds to connect, to wait for each piece of an answer, to send a piece, and to wait for a free connection. A
 reasoning model may think for minutes."""
+SILENCE = 60
+"""Seconds without traffic until the system asks the other end whether it is still there (TCP keep-alive). The default
+is two hours, and networks forget a silent connection after a few minutes, in which a reasoning model may still think.
+"""
+_PROBES = {"TCP_KEEPIDLE": SILENCE, "TCP_KEEPALIVE": SILENCE, "TCP_KEEPINTVL": SILENCE // 4}
+"""By the names that the systems have for them; `TCP_KEEPALIVE` is macOS's."""
+SOCKET_OPTIONS = [
+    (SOL_SOCKET, SO_KEEPALIVE, 1),
+    *((IPPROTO_TCP, getattr(socket, name), seconds) for name, seconds in _PROBES.items() if hasattr(socket, name)),
+]
 DRAIN = 0.25
 """Seconds to wait for the end of a finished answer, so that its connection can be used again."""
 
@@ -59,7 +70,7 @@ def _trusting(ca_file: str) -> ssl.SSLContext:
 
 
 class _KeptAlive(httpx2.HTTPTransport):
-    """Sends a request again, as browsers do, if the server had closed the kept connection in the meantime.
+    """Keeps connections alive, and sends a request again, as browsers do, if the server had closed a kept one.
 
     llama.cpp closes the connection after each stream without announcing it, so every second call would fail. Only one
     retry: a server that accepts a request and then closes the connection must not get it from each kept connection.
@@ -68,9 +79,12 @@ class _KeptAlive(httpx2.HTTPTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         is_fresh = False
 
-        def trace(event: str, _: object) -> None:
+        def trace(event: str, about: Mapping[str, Any]) -> None:
             nonlocal is_fresh
             is_fresh = is_fresh or event == "connection.connect_tcp.started"
+            if event == "connection.connect_tcp.complete":  # the transport's `socket_options` are lost behind a proxy
+                for option in SOCKET_OPTIONS:
+                    about["return_value"].get_extra_info("socket").setsockopt(*option)
 
         request.extensions["trace"] = trace
         try:
@@ -93,11 +107,18 @@ class PooledClient(httpx2.Client):
 def pooled_async_http_client() -> httpx2.AsyncClient:
     """Make an asynchronous HTTP client for `async_sdk`."""
     return httpx2.AsyncClient(
-        transport=httpx2.AsyncHTTPTransport(trust_env=False, limits=LIMITS),
+        transport=httpx2.AsyncHTTPTransport(trust_env=False, limits=LIMITS, socket_options=SOCKET_OPTIONS),
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
         trust_env=False,
     )
+
+
+def must_be(kind: type[httpx2.Client | httpx2.AsyncClient], http_client: object) -> None:
+    """Raise TypeError for an HTTP client of another library, which would fail only after the call was paid for."""
+    if http_client is not None and not isinstance(http_client, kind):
+        found = f"{type(http_client).__module__.partition('.')[0]}.{type(http_client).__name__}"
+        raise TypeError(f"http_client must be an httpx2.{kind.__name__}, not {found}.")
 
 
 _making = threading.Lock()

@@ -76,6 +76,8 @@ def _unproven(subject: Subject, error: ConnectorError, failed: Finding) -> set[S
     is_sent = bool(subject.reports and subject.reports[-1].attempts)
     if not is_sent or isinstance(error, NO_RESPONSE):
         return {Step.API, Step.KEY, Step.MODEL, Step.VERSION}
+    if not error.code:  # a proxy or a check of the form may refuse a request before anybody looks at its key
+        return {Step.KEY, Step.MODEL, Step.VERSION}
     return {Step.KEY, Step.MODEL} if failed.step is Step.VERSION else set()
 
 

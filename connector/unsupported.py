@@ -1,27 +1,46 @@
-"""Reads from a refusal which parameters the provider does not support, and which values it accepts instead.
-
-The wordings are OpenAI's and Azure's, as their users quote them: openai/openai-python#1724, pipecat-ai/pipecat#4043,
-lobehub/lobehub#9385, janhq/jan#4392. The text is searched as well as the code, because gateways often forward only the
-text.
-"""
+"""Reads from a refusal what the provider does not support, and which values it accepts instead."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
+
+from connector.chat_completions import ChatCompletionsRequest
+from connector.error_body import ErrorBody
+from connector.message import Role
+from connector.value import choices_of
+from connector.wordings import (
+    NO_INSTRUCTIONS,
+    OTHER_API,
+    REASONING_WANTED,
+    SUPPORTED,
+    TOOLS_IN_OTHER_API,
+    UNSUPPORTED,
+    named_by,
+    says,
+)
 
 NO_REASONING = "reasoning of earlier answers"
 EFFORT_BESIDE_TOOLS = "reasoning_effort beside tools"
-_CODES = {"unsupported_parameter", "unsupported_value", "invalid_value"}
-_UNRECOGNIZED = r"Unrecognized request arguments? supplied: ([\w., ]+)"
-_UNSUPPORTED = r"Unsupported (?:value|parameter): '([\w.\[\]]{1,60})'"
-_ROLE = r"messages[.\[]{1,2}\d{1,6}\]?\.role"
-# DeepSeek (the-open-agent/openagent#2206, hotovo/aider-desk#529) and Kimi (mastra-ai/mastra#12592).
-_REASONING_WANTED = r"reasoning_\w+`? .{0,60}(passed back|is missing|is required)|missing `?reasoning_\w+"
-_SUPPORTED = r"Supported values are: (.{1,200}?)(?:\.|$)"
+INSTRUCTIONS = "instructions"
+"""Messages of the system or the developer, under any role of their own."""
+THIS_API = "chat completions"
+"""The model is offered in another API only, which `supported` names."""
+TOOLS_IN_THIS_API = "tools in chat completions"
+"""Tools together with reasoning are."""
+_NO_PARAMETERS = {NO_REASONING, EFFORT_BESIDE_TOOLS, INSTRUCTIONS}
+_CODES = {"unsupported_parameter", "unsupported_value", "invalid_value", "unknown_parameter"}
+_ROLE = re.compile(r"messages[.\[]{1,2}\d{1,6}\]?\.role")
+_TAG = re.compile(r"(messages\.\d{1,6})(?:\.\w+)*: Input tag '(?:system|developer)' found using 'role'")
+_ROLE_OF_INSTRUCTIONS = re.compile(r"['\"`](?:system|developer)['\"`]")
+_VALUE = re.compile(r"['\"`]([\w.-]{1,30})['\"`]")
+_STREAM_OPTION = re.compile(r"stream_options\.\w{1,60}")
+_NAME = re.compile(r"[A-Za-z_][\w.\[\]-]*")
 
 
 @dataclass(frozen=True)
 class Unsupported:
-    """Names only, nothing of the prompt."""
+    """Names of the API only, nothing of the prompt."""
 
     refused: tuple[str, ...] = ()
     """The parameters that the provider does not accept as they are."""
@@ -31,26 +50,68 @@ class Unsupported:
     """Whether it accepts only the default value."""
 
 
-def unsupported_in(status: int | None, code: str, message: str, param: object) -> Unsupported:
-    """Return what a response with status 400 does not support; for other statuses nothing."""
-    if status != 400:
+def offered_elsewhere(status: int | None, words: str) -> Unsupported | None:
+    """Return what is offered in another API only, by a provider's own words; None where nothing is."""
+    needs = next(named_by(TOOLS_IN_OTHER_API, words, status), "")
+    if needs and not re.search(r"\bnone\b", words):  # else tools are offered here, without reasoning
+        return Unsupported((TOOLS_IN_THIS_API,), (needs,))
+    api = next(named_by(OTHER_API, words, status), "")
+    return Unsupported((THIS_API,), (api,)) if api and not needs else None
+
+
+def unsupported_in(status: int | None, body: ErrorBody, names: Collection[str]) -> Unsupported:
+    """Return what a refusal with this status does not support. `names` are the parameters of the request."""
+    if status is None:
         return Unsupported()
-    found = re.search(_SUPPORTED, message)
-    supported = tuple(re.findall(r"'([\w.-]{1,30})'", found[1])) if found else ()
-    refused = _refused(code, message, param if isinstance(param, str) else "", supported)
-    return Unsupported(refused, supported, only_default="only the default" in message.lower())
+    values = (value for found in named_by(SUPPORTED, body.words, status) for value in _VALUE.findall(found))
+    supported = tuple(dict.fromkeys(value for value in values if value in _values()))
+    known = {*ChatCompletionsRequest.model_fields, "stream", *names}
+    refused = (_parameter(name, known) for name in _refused(status, body, supported))
+    only_default = "only the default" in body.words.lower()
+    return Unsupported(tuple(dict.fromkeys(filter(None, refused))), supported, only_default)
 
 
-def _refused(code: str, message: str, param: str, supported: tuple[str, ...]) -> tuple[str, ...]:
-    if re.search(_REASONING_WANTED, f"{message} {param}", re.IGNORECASE):
-        return (NO_REASONING,)
-    role = re.search(_ROLE, param) or re.search(_ROLE, message)
-    if role and (code in _CODES or "'system'" in message or "'developer'" in message):
-        return (role[0],)
-    if "tools" in message and "reasoning_effort" in (param, *re.findall(r"\w+", message)):
-        return ("reasoning_effort",) if supported and "none" not in supported else (EFFORT_BESIDE_TOOLS,)
-    if found := re.search(_UNRECOGNIZED, message):
-        return tuple(name.strip(" .") for name in found[1].split(","))
-    if found := re.search(_UNSUPPORTED, message):
-        return (found[1],)
-    return (param,) if param and code in _CODES else ()
+def _refused(status: int, body: ErrorBody, supported: tuple[str, ...]) -> list[str]:
+    if says(REASONING_WANTED, f"{body.words} {body.param}", status):
+        return [NO_REASONING]
+    if says(NO_INSTRUCTIONS, body.words, status):
+        return [INSTRUCTIONS]
+    if status in (400, 422) and (role := _refused_role(body)):
+        return [role]
+    words = {body.param, *re.findall(r"\w+", body.words)}
+    if status == 400 and {"tools", "reasoning_effort"} <= words:
+        return ["reasoning_effort" if supported and "none" not in supported else EFFORT_BESIDE_TOOLS]
+    named = [name for found in named_by(UNSUPPORTED, body.words, status) for name in _names_in(found)]
+    return named or ([body.param] if status == 400 and body.code in _CODES else [])
+
+
+def _refused_role(body: ErrorBody) -> str:
+    role = _ROLE.search(body.param) or _ROLE.search(body.words)
+    if role and (body.code in _CODES or _ROLE_OF_INSTRUCTIONS.search(body.words)):
+        return role[0]
+    tag = _TAG.search(body.words)
+    return f"{tag[1]}.role" if tag else ""
+
+
+def _names_in(found: str) -> list[str]:
+    """Return the names in a list, `a, b`, or in an object, `'a': 0.5, 'b': True`."""
+    return [name.strip(".") for name in _NAME.findall(re.sub(r":[^,]*", "", found))]
+
+
+def _parameter(name: str, known: Collection[str]) -> str:
+    """Return the parameter that has this name, also where a part of it is refused; empty for any other name."""
+    if (
+        name in (EFFORT_BESIDE_TOOLS, INSTRUCTIONS, NO_REASONING)
+        or _ROLE.fullmatch(name)
+        or _STREAM_OPTION.fullmatch(name)
+    ):
+        return name
+    outer = re.split(r"[.\[]", name)[0]
+    in_snake_case = re.sub(r"(?<=[a-z])([A-Z])", r"_\1", outer).lower()
+    return next((each for each in (outer, in_snake_case) if each in known), "")
+
+
+@lru_cache(maxsize=1)
+def _values() -> frozenset[str]:
+    choices = (str(choice) for field in ChatCompletionsRequest.model_fields.values() for choice in choices_of(field))
+    return frozenset({*Role, *choices})

@@ -1,10 +1,12 @@
 """Base class of configurations, requests, messages and prices: validation with sentences for the user."""
 
 import json
+from collections.abc import Mapping
+from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from connector.errors import InvalidConfiguration, InvalidRequest
@@ -23,14 +25,14 @@ class Value(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _validated(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        problems: dict[str, str] = {}
+        found: dict[str, list[Mapping[str, Any]]] = {}
         try:
             value = handler(data)
         except ValidationError as error:
-            for found in error.errors(include_input=False, include_url=False, include_context=False):
-                name = str(found["loc"][0]) if found["loc"] else ""
-                problems.setdefault(name, cls._sentence(name, found["type"], found["msg"]))
+            for each in error.errors(include_input=False, include_url=False):
+                found.setdefault(str(each["loc"][0]) if each["loc"] else "", []).append(each)
         # Raised outside of the `except` block, because `__context__` would carry the input.
+        problems = {name: cls._sentence(name, _most_precise(errors)) for name, errors in found.items()}
         if problems:
             raise cls.invalid(problems)
         problems = value.problems()
@@ -38,26 +40,65 @@ class Value(BaseModel):
             raise cls.invalid(problems)
         return value
 
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """Return the value that this JSON describes. Raises `invalid`, also for broken JSON."""
+        try:
+            return super().model_validate_json(json_data, **options)
+        except ValidationError:  # pydantic's own error for broken JSON, which contains it
+            pass
+        raise cls.invalid({"json": "This is not valid JSON."})
+
     def problems(self) -> dict[str, str]:
         """Return what is wrong with the fields in combination: field -> sentence. Called when each field is valid."""
         return {}
 
     @classmethod
-    def _sentence(cls, name: str, kind: str, message: str) -> str:
-        field = cls.model_fields.get(name)
+    def _sentence(cls, name: str, error: Mapping[str, Any]) -> str:
+        field, kind = cls.model_fields.get(name), error["type"]
         if field is None:
-            return f"There is no field “{name}”."
+            return f"There is no field “{name}”." if name else f"{cls.__name__} must be an object with named fields."
         title = field.title or name.replace("_", " ").capitalize()
         if kind == "missing":
             return f"{title} is required."
-        if kind == "string_too_long" and field is not None:
-            most = next((each.max_length for each in field.metadata if getattr(each, "max_length", None)), None)
-            return f"{title}: at most {most} characters." if most else f"{title} is too long."
-        if kind == "too_short":
-            return f"{title}: enter at least one."
         if kind == "value_error":
-            return message.removeprefix("Value error, ")
+            return str(error["msg"]).removeprefix("Value error, ")
+        if place := _place_in(field, error["loc"][1:]):
+            needs = f"must be {_NEEDS[kind]}" if kind in _NEEDS else error["msg"].partition(" ")[2]
+            return f"{title}: {place} {needs}."
+        if kind in _LENGTHS:
+            return f"{title}: {_LENGTHS[kind].format(**error['ctx'])}."
         return f"{title} must be {range_of(field)}."
+
+
+_NEEDS = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "dict_type": "an object with names and values",
+    "invalid-json-value": "a value that JSON has",
+}
+_LENGTHS = {
+    "too_short": "enter at least one",
+    "too_long": "at most {max_length} entries",
+    "string_too_short": "enter a text",
+    "string_too_long": "at most {max_length} characters",
+}
+
+
+def _most_precise(errors: list[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Of the errors for a field with several types, return that of the type which the input was meant to have."""
+    return max(errors, key=lambda error: (len(error["loc"]), not error["type"].endswith("_type")))
+
+
+def _place_in(field: FieldInfo, steps: tuple[int | str, ...]) -> str:
+    """Return which part of a list or an object is wrong; empty for the whole."""
+    if len(_kinds(field.annotation)) > 1:
+        steps = steps[1:]  # the first is the type that pydantic tried
+    if not steps:
+        return ""
+    if "[key]" in steps:
+        return "each name"
+    return f"item {steps[0] + 1}" if isinstance(steps[0], int) else f"“{steps[0]}”"
 
 
 def range_of(field: FieldInfo) -> str:
@@ -67,7 +108,7 @@ def range_of(field: FieldInfo) -> str:
         listed = " or ".join([", ".join(choices[:-1]), choices[-1]])
         return f"a text such as {listed}" if str in kinds else listed
     if not {int, float} & set(kinds):
-        return _FORMS.get(get_origin(kinds[0]) or kinds[0], "a value of another type")
+        return " or ".join(dict.fromkeys(_form_of(kind) for kind in kinds))
     kind = "a whole number" if int in kinds else "a number"
     least, most = bounds_of(field)
     if least is not None and most is not None:
@@ -86,7 +127,14 @@ def choices_of(field: FieldInfo) -> tuple[str | bool, ...]:
     return tuple(choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind))
 
 
-_FORMS = {str: "a text", tuple: "a list", dict: "an object with names and values"}
+_FORMS = {str: "a text", SecretStr: "a text", tuple: "a list", dict: "an object with names and values"}
+
+
+def _form_of(kind: Any) -> str:
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        *most, last = (str(each.value) for each in kind)
+        return " or ".join([", ".join(most), last])
+    return _FORMS.get(get_origin(kind) or kind, "a value of another type")
 
 
 def _kinds(annotation: Any) -> list[Any]:

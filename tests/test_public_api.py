@@ -52,6 +52,7 @@ PUBLIC = [
     "Role",
     "State",
     "Step",
+    "TokenLimit",
     "ToolCall",
     "UnreadableAnswer",
     "Usage",
@@ -76,6 +77,7 @@ PUBLIC = [
     "sdk_code",
     "steps_of",
     "text_of",
+    "token_limit_in",
     "tokens_of",
 ]
 

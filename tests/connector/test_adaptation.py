@@ -453,11 +453,12 @@ def test_a_change_that_did_not_help_a_later_choice_is_not_learnt(
 def test_a_refusal_that_repeats_the_prompt_still_leads_to_a_change(
     server: ProviderServer, mending: Client, reports: list[CallReport]
 ) -> None:
-    """Its words are not shown, since they repeat the prompt; they are understood all the same."""
+    """The repeated words are not shown; they are understood all the same."""
     server.next(unsupported_value(EFFORT, "'high'", "Supported values are: 'medium'."))
     prompt = "Unsupported value: 'reasoning_effort' - what is that?"
     mending.call_api(ChatCompletionsRequest.of_prompts(prompt, reasoning_effort="high"))
-    assert reports[0].adaptations == (Adaptation(EFFORT, "high", "medium", ""),)
+    why = "[prompt]' does not support 'high' with this model. Supported values are: 'medium'."
+    assert reports[0].adaptations == (Adaptation(EFFORT, "high", "medium", why),)
 
 
 def test_a_prompt_in_parts_is_not_repeated_either(

@@ -1,5 +1,6 @@
 """What a person types into a configuration, and what is called then."""
 
+import json
 import pickle
 from typing import Any
 from urllib.parse import urlsplit
@@ -444,6 +445,52 @@ def test_a_configuration_shows_no_key() -> None:
     for configuration in (openai(), azure()):
         assert KEY not in f"{configuration!r} {configuration!s} {configuration.model_dump_json()} {configuration.url}"
         assert pickle.loads(pickle.dumps(configuration)) == configuration
+
+
+@pytest.mark.parametrize("encode", [str, str.encode], ids=["text", "bytes"])
+def test_a_configuration_is_read_from_json(encode: Any) -> None:
+    fields = {
+        "display_name": "Mine",
+        "api_type": "OpenAI",
+        "endpoint": "https://api.openai.com/v1",
+        "api_key": f" {KEY}\n",
+        "model_default": "gpt-test",
+    }
+    read = Configuration.model_validate_json(encode(json.dumps(fields)))
+    assert read == Configuration(**fields)  # type: ignore[arg-type]
+    assert read.api_key.get_secret_value() == KEY
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        (f'{{"api_key": "{KEY}", ', {"json": "This is not valid JSON."}),
+        (f'"{KEY}"', {"": "Configuration must be an object with named fields."}),
+        (f'["{KEY}"]', {"": "Configuration must be an object with named fields."}),
+    ],
+)
+def test_json_that_describes_no_configuration_is_refused_without_its_key(text: str, problems: dict[str, str]) -> None:
+    with pytest.raises(InvalidConfiguration) as caught:
+        Configuration.model_validate_json(text)
+    assert caught.value.problems == problems
+    assert KEY not in all_that_shows(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("api_type", "openai", "API type must be OpenAI or AzureOpenAI."),
+        ("api_type", 7, "API type must be OpenAI or AzureOpenAI."),
+        ("key_type", "token", "Key type must be ApiKey, EntraToken or EntraIdentity."),
+        ("endpoint", None, "Endpoint must be a text."),
+        ("model_default", ["gpt-test"], "Default model must be a text."),
+        ("display_name", "x" * 101, "Name: at most 100 characters."),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_with_what_is_right(field: str, value: Any, sentence: str) -> None:
+    with pytest.raises(InvalidConfiguration) as caught:
+        openai(**{field: value})
+    assert caught.value.problems[field] == sentence
 
 
 def test_a_configuration_cannot_be_changed() -> None:

@@ -1,5 +1,6 @@
 """Connections are kept and used again, also after a stream; what does not end is let go."""
 
+import asyncio
 import json
 import os
 import socket
@@ -11,11 +12,23 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import httpx2
 import pytest
 from pydantic import SecretStr
 
-from connector import ApiType, CallReport, Client, Configuration, ConnectionFailed, ConnectorError, pooled_http_client
+from connector import (
+    ApiType,
+    CallReport,
+    Client,
+    Configuration,
+    ConnectionFailed,
+    ConnectorError,
+    async_sdk,
+    examine,
+    models_of,
+    pooled_http_client,
+)
 from tests.connector.conftest import PATIENCE, REQUEST, account, each_form
 from tests.provider.answers import chunk, completion
 from tests.provider.server import Chunks, Drop, ProviderServer, Reply
@@ -59,6 +72,34 @@ def test_a_file_of_certificates_is_trusted_instead_of_the_systems(tmp_path: Path
     (tmp_path / "broken.pem").write_text("no certificate")
     with pytest.raises(ssl.SSLError):
         pooled_http_client(ca_file=str(tmp_path / "broken.pem"))
+
+
+def check_keep_alive(connection: socket.socket) -> None:
+    assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    names = [name for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL") if hasattr(socket, name)]
+    assert names
+    assert all(0 < connection.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) < 120 for name in names)
+
+
+@pytest.mark.parametrize("is_proxied", [False, True])
+def test_a_silent_connection_is_kept_alive_on_its_way(server: ProviderServer, is_proxied: bool) -> None:
+    """Networks forget a connection that says nothing for minutes while a model thinks."""
+    with (
+        pooled_http_client(proxy=server.url if is_proxied else None) as pool,
+        pool.stream("GET", f"{server.url}/") as response,
+    ):
+        check_keep_alive(response.extensions["network_stream"].get_extra_info("socket"))
+
+
+def test_a_silent_connection_of_the_asynchronous_client_is_kept_alive(server: ProviderServer) -> None:
+    async def ask() -> None:
+        async with async_sdk(account(server)) as client:
+            raw = await client.chat.completions.with_raw_response.create(
+                model="gpt-test", messages=[{"role": "user", "content": "Hello"}]
+            )
+            check_keep_alive(raw.http_response.extensions["network_stream"].get_extra_info("socket"))
+
+    asyncio.run(ask())
 
 
 def test_a_proxy_is_used_only_when_it_is_passed(server: ProviderServer) -> None:
@@ -207,3 +248,29 @@ def test_a_redirect_is_not_followed_even_if_the_given_client_follows_redirects(s
     with httpx2.Client(follow_redirects=True) as http_client, pytest.raises(ConnectorError, match="not followed"):
         Client(account(server), http_client=http_client).execute_without_history("Hello")
     assert [received.path for received in server.requests] == ["/v1/chat/completions"]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda configuration, other: Client(configuration, http_client=other),
+        lambda configuration, other: examine(configuration, http_client=other),
+        lambda configuration, other: models_of(configuration, http_client=other),
+        lambda configuration, other: async_sdk(configuration, http_client=other),
+    ],
+    ids=["Client", "examine", "models_of", "async_sdk"],
+)
+@pytest.mark.parametrize("other", [httpx.Client(), httpx.AsyncClient(), "http://proxy", httpx2], ids=type)
+def test_an_http_client_of_another_library_is_refused_before_anything_is_sent(
+    server: ProviderServer, use: Any, other: object
+) -> None:
+    with pytest.raises(TypeError, match=r"http_client must be an httpx2\.(Async)?Client, not \w+\."):
+        use(account(server), other)
+    assert server.requests == []
+
+
+def test_an_http_client_of_the_other_kind_is_refused(server: ProviderServer) -> None:
+    with pytest.raises(TypeError, match=r"must be an httpx2\.Client, not httpx2\.AsyncClient\."):
+        Client(account(server), http_client=httpx2.AsyncClient())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"must be an httpx2\.AsyncClient, not httpx2\.Client\."):
+        async_sdk(account(server), http_client=httpx2.Client())  # type: ignore[arg-type]

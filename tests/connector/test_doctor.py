@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from connector import (
+    Adaptation,
     Adaptations,
     ApiType,
     CallReport,
@@ -448,6 +449,28 @@ BROKEN = {
         (Reply(403, azure_error("Access denied due to Virtual Network/Firewall rules.", "403")),),
         form=AZURE,
     ),
+    "a wrong key in Gemini's words": Broken(
+        (*TO_REACH, Step.API),
+        Step.KEY,
+        "did not accept the key (400). It says: “API key not valid. Please pass a valid API key.”",
+        "Copy the complete key again from the provider of this address.",
+        (Reply(400, [{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key."}}]),),
+        same_as="a wrong key at OpenAI",
+    ),
+    "a key without the scope": Broken(
+        (*TO_REACH, Step.API),
+        Step.KEY,
+        "accepts the key, but not for this request (401). It says: “You have insufficient permissions for this",
+        "Give the key or its owner the scope, role or subscription that is missing.",
+        (Reply(401, error("You have insufficient permissions for this operation. Missing scopes: model.request.")),),
+    ),
+    "a gateway that reads the key from another header": Broken(
+        (*TO_REACH, Step.API),
+        Step.KEY,
+        "did not find the key (401). It says: “Access denied due to missing subscription key.",
+        "It reads the key from another header, for example Ocp-Apim-Subscription-Key.",
+        (Reply(401, {"statusCode": 401, "message": "Access denied due to missing subscription key. Make sure."}),),
+    ),
     # the model
     "no such deployment": Broken(
         TO_KNOW,
@@ -501,7 +524,7 @@ BROKEN = {
     "a model for responses only": Broken(
         TO_KNOW,
         Step.MODEL,
-        "“gpt-test” is not a chat model. It says: “This model is only supported in v1/responses",
+        "“gpt-test” is offered in another API only, v1/responses (404). It says: “This model is only supported",
         "Choose a chat model. This server has chat-test, gpt-test.",
         (
             Reply(
@@ -649,6 +672,28 @@ BROKEN = {
         "Correct the part of the request that it names.",
         (Reply(400, error("This model takes pictures only.")),),
     ),
+    "a refusal that may come before anybody looks at the key": Broken(
+        (*TO_REACH, Step.API),
+        Step.ANSWER,
+        "127.0.0.1:{port} refused the request (422). It says: “messages: Field required”",
+        "Correct the part of the request that it names.",
+        (Reply(422, {"detail": [{"type": "missing", "loc": ["body", "messages"], "msg": "Field required"}]}),),
+        same_as="a refusal",
+    ),
+    "a proxy that counts requests": Broken(
+        (*TO_REACH, Step.API),
+        Step.ANSWER,
+        "127.0.0.1:{port} accepts no more requests for now (429). It says: “Too many requests”",
+        "Try again in 1 second. If it happens again, ask for a higher limit.",
+        (Reply(429, "Too many requests", content_type="text/plain", headers=SOON),) * 2,
+    ),
+    "a request that is larger than the allowance of a minute": Broken(
+        TO_ASK,
+        Step.ANSWER,
+        "This request alone is larger than what 127.0.0.1:{port} allows in a minute (429). It says: “Request too large",
+        "Shorten the prompt or lower the token limit of the answer; waiting does not help.",
+        (Reply(429, error("Request too large for x on tokens per min: Limit 9.", code="rate_limit_exceeded")),),
+    ),
     "a refusal that names a version where none is sent": Broken(
         TO_ASK,
         Step.ANSWER,
@@ -658,8 +703,8 @@ BROKEN = {
         form=AZURE_V1,
         same_as="a refusal",
     ),
-    "a refusal without a word": Broken(
-        TO_ASK,
+    "a refusal without a word, of which nobody knows whether it looked at the key": Broken(
+        (*TO_REACH, Step.API),
         Step.ANSWER,
         "127.0.0.1:{port} refused the request (413). It does not say why.",
         "Check the server's log, or ask its administrator.",
@@ -1080,6 +1125,26 @@ def test_earlier_adaptations_are_applied(server: ProviderServer, reports: list[C
     examined(server, account(server), learnt=learnt)
     examined(server, account(server), learnt=learnt, on_call=reports.append)
     assert [report.attempts for report in reports] == [1, 1, 1, 1]
+
+
+def test_what_was_refused_for_good_is_asked_again_and_forgotten(
+    server: ProviderServer, reports: list[CallReport]
+) -> None:
+    """A deployment may have got another model since, and nobody else asks again."""
+    gone = Adaptation("api", None, "v1/responses", "Only there.")
+    learnt = Adaptations({"gpt-test": [gone]})
+    server.objection = capable
+    findings = examined(server, account(server), learnt=learnt, on_call=reports.append)
+    assert [finding.state for finding in findings] == [State.PASSED] * len(findings)
+    assert [reports[0].outdated, learnt.items()] == [(gone,), {"gpt-test": ()}]
+
+
+def test_what_is_still_refused_for_good_fails_an_examination(server: ProviderServer) -> None:
+    learnt = Adaptations({"gpt-test": [Adaptation("api", None, "v1/responses", "Only there.")]})
+    words = "This model is only supported in v1/responses and not in v1/chat/completions."
+    server.objection = lambda body: Reply(404, error(words, param="model"))
+    assert examined(server, account(server), learnt=learnt)[-1].step is Step.MODEL
+    assert [each.why for each in learnt.of("gpt-test")] == [words]
 
 
 def test_a_model_that_accepts_no_old_parameters_needs_no_change(

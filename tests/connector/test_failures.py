@@ -626,7 +626,7 @@ def test_an_invalid_request_names_every_field() -> None:
     assert (twin.status, twin.code, twin.param, twin.request_id) == (None, None, None, None)
 
 
-def test_a_provider_that_repeats_the_prompt_is_not_quoted(server: ProviderServer) -> None:
+def test_a_prompt_that_a_provider_repeats_is_not_shown(server: ProviderServer) -> None:
     prompt = "My secret plan is to open a bakery in the old harbour."
     said = f"[{{'type': 'missing', 'input': {{'role': 'user', 'content': '{prompt}'}}}}]"
     client = Client(account(server), max_retries=0)

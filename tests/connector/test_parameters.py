@@ -1,12 +1,13 @@
 """Every parameter of the SDK is a field: none is missing, each arrives, each refuses what the reference refuses."""
 
 import inspect
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from openai.resources.chat.completions import Completions
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 from pydantic import BaseModel, Field
+from pydantic.dataclasses import dataclass
 
 from connector import ChatCompletionsRequest, Client, InvalidRequest, Message, Role
 from tests.connector.conftest import account, each_form
@@ -128,23 +129,35 @@ def test_a_stream_asks_for_its_usage_and_keeps_other_options(server: ProviderSer
         ("store", 1, "Store must be true or false."),
         ("verbosity", 1, "Verbosity must be a text such as low, medium or high."),
         ("prompt_cache_retention", True, "Prompt cache retention must be a text such as in_memory or 24h."),
-        ("stop", ("a", "b", "c", "d", "e"), None),
-        ("stop", "", None),
-        ("stop", (), None),
-        ("logit_bias", {"1": 101}, None),
-        ("metadata", {f"name {number}": "x" for number in range(17)}, None),
-        ("metadata", {"x" * 65: "y"}, None),
-        ("metadata", {"x": "y" * 513}, None),
-        ("safety_identifier", "x" * 129, None),
-        ("tools", ("close",), None),
-        ("response_format", "json", None),
+        ("stop", ("a", "b", "c", "d", "e"), "Stop: at most 4 entries."),
+        ("stop", "", "Stop: enter a text."),
+        ("stop", (), "Stop: enter at least one."),
+        ("stop", [], "Stop: enter at least one."),
+        ("stop", ["a", 7], "Stop: item 2 must be a text."),
+        ("stop", 7, "Stop must be a text or a list."),
+        ("logit_bias", {"1": 101}, "Logit bias: “1” should be less than or equal to 100."),
+        ("logit_bias", {50256: -100}, "Logit bias: each name must be a text."),
+        ("logit_bias", {"1": 0.5}, "Logit bias: “1” must be a whole number."),
+        ("logit_bias", [1], "Logit bias must be an object with names and values."),
+        ("metadata", {f"name {number}": "x" for number in range(17)}, "Metadata: at most 16 entries."),
+        ("metadata", {"x" * 65: "y"}, "Metadata: each name should have at most 64 characters."),
+        ("metadata", {"x": "y" * 513}, "Metadata: “x” should have at most 512 characters."),
+        ("metadata", {"x": 7}, "Metadata: “x” must be a text."),
+        ("safety_identifier", "x" * 129, "Safety identifier: at most 128 characters."),
+        ("tools", ("close",), "Tools: item 1 must be an object with names and values."),
+        ("tools", [print], "Tools: item 1 must be an object with names and values."),
+        ("tools", print, "Tools must be a list."),
+        ("tool_choice", 7, "Tool choice must be a text or an object with names and values."),
+        ("modalities", ("text", "video"), "Modalities: item 2 should be 'text' or 'audio'."),
+        ("messages", (), "Messages: enter at least one."),
+        ("response_format", "json", "Response format must be an object with names and values."),
         ("response_format", {"type": float("nan")}, None),
         ("stream", True, "There is no field “stream”."),
     ],
 )
 def test_values_outside_the_reference_are_refused(name: str, value: Any, sentence: str | None) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        request(**{name: value})
+        ChatCompletionsRequest(**{"messages": (Message(role=Role.USER, content="Hello"),), name: value})
     assert list(caught.value.problems) == [name]
     assert str(caught.value).endswith(".")
     if sentence:
@@ -171,6 +184,25 @@ def test_a_pydantic_class_is_sent_as_a_response_format(server: ProviderServer) -
     assert schema["required"] == ["title", "priority"]
     assert schema["additionalProperties"] is False
     assert schema["properties"]["title"] == {"description": "In one line", "title": "Title", "type": "string"}
+
+
+@dataclass
+class Answer:
+    """A pydantic dataclass, as some programs have them instead of classes."""
+
+    title: Annotated[str, Field(description="In one line")]
+    urgent: bool
+
+
+def test_a_pydantic_dataclass_is_sent_as_a_response_format_and_as_a_tool(server: ProviderServer) -> None:
+    Client(account(server)).call_api(request(response_format=Answer, tools=(Answer,)))
+    sent = server.requests[0].body
+    schema = sent["response_format"]["json_schema"]
+    assert (schema["name"], schema["strict"]) == ("Answer", True)
+    assert schema["schema"]["required"] == ["title", "urgent"]
+    assert schema["schema"]["additionalProperties"] is False
+    assert schema["schema"]["properties"]["title"]["description"] == "In one line"
+    assert sent["tools"][0]["function"]["parameters"] == schema["schema"]
 
 
 def test_a_pydantic_class_is_sent_as_a_tool(server: ProviderServer) -> None:

@@ -76,6 +76,22 @@ def test_an_outdated_adaptation_is_removed(database: Database, me: Person, start
     assert [each.adaptation for each in database.adaptations.all(me, str(start.configuration_id))] == [LEFT_OUT]
 
 
+def test_what_another_api_offers_is_kept_until_a_call_finds_it_outdated(
+    database: Database, me: Person, start: CallStart, report: Report
+) -> None:
+    everything = Adaptation("api", None, "v1/responses", "Only there.")
+    tools = Adaptation("api", "tools", "v1/responses", "Tools only there.")
+    failed = report(status=CallStatus.FAILED, error=ConnectorError("No."))
+    for each, model in ((everything, "gpt-asked"), (tools, "other")):
+        refused = replace(failed, learnt=(each,), url=URL)
+        database.calls.add(me, replace(start, model_asked=model), refused)
+    kept = database.adaptations.of(me, str(start.configuration_id))
+    assert [kept.of("gpt-asked"), kept.of("other")] == [(everything,), (tools,)]
+    database.calls.add(me, start, replace(report(), outdated=(everything,), url=URL))
+    kept = database.adaptations.of(me, str(start.configuration_id))
+    assert [kept.of("gpt-asked"), kept.of("other")] == [(), (tools,)]
+
+
 @ON_BOTH
 def test_a_refused_number_is_read_back_as_a_number(
     database: Database, me: Person, start: CallStart, report: Report

@@ -83,6 +83,29 @@ def test_turns_that_do_not_fit_into_the_context_window_are_left_out_and_the_page
     assert [content[:1] for _, content in sent(workbench)] == ["B", "C", "N"]
 
 
+@pytest.mark.parametrize(
+    ("limit", "left_out", "what"),
+    [
+        ("Input tokens exceed the configured limit of 301 tokens.", 1, "limit of the prompt of 301 tokens."),
+        ("The model is loaded with context length of only 401 tokens.", 1, "context window of 401 tokens."),
+        ("Input tokens exceed the configured limit of 401 tokens.", 0, ""),
+    ],
+)
+def test_a_limit_of_the_prompt_leaves_no_room_for_the_answer_and_the_context_window_does(
+    workbench: Workbench, at: AppTest, limit: str, left_out: int, what: str
+) -> None:
+    for prompt in ("A" * 400, "B" * 400):  # 100 tokens each, and as many in each answer
+        workbench.server.next(Chunks([chunk("C" * 400), chunk(finish_reason="stop")]))
+        say(at, prompt)
+    workbench.server.next(Reply(400, error(limit, code="context_length_exceeded")))
+    say(at, "Too long?")
+    assert ("leaves out 1 of 2 turns" in summary(at)) == bool(left_out)
+    press(at, "Preview request")
+    assert (f"{left_out} more of the oldest turns are left out: they do not fit into the {what}" in said(at)) == bool(
+        what
+    )
+
+
 # -- tokens and cost
 
 

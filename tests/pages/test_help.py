@@ -170,6 +170,24 @@ def test_learnt_changes_are_shown_with_the_configuration_and_can_be_forgotten(
     assert "max_tokens" in workbench.bodies()[-2]
 
 
+def test_a_model_that_needs_another_api_is_asked_once_until_its_limits_are_forgotten(workbench: Workbench) -> None:
+    saved = workbench.connect()
+    words = "This model is only supported in v1/responses and not in v1/chat/completions."
+    workbench.server.next(Reply(404, error(words, param="model")))
+    for _ in range(2):
+        assert "“gpt-test” is offered in another API only, v1/responses" in said(tuned())
+    workbench.start()
+    at = tuned()
+    assert len(workbench.bodies()) == 1, "also after a restart"
+    assert words in said(at)
+    assert "Forget the limits of the model to send it." in said(at)
+    at = visit("configurations", edit=saved.id)
+    assert "gpt-test: all requests refused: the model needs v1/responses" in said(at)
+    press(at, "Forget limits")
+    tuned()
+    assert len(workbench.bodies()) == 2
+
+
 def test_error_texts_of_a_provider_are_not_formatted_as_markdown(workbench: Workbench) -> None:
     saved = workbench.connect()
     hostile = "![x](https://evil.example/x.png) 'top_p' **is** not supported"

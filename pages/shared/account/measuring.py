@@ -1,9 +1,8 @@
 """How many tokens a prompt has for a model, and what it costs."""
 
-import re
 from dataclasses import dataclass
 
-from connector import Cost, context_window, cost_of_prompt
+from connector import Cost, TokenLimit, context_window, cost_of_prompt, token_limit_in
 from db import SavedConfiguration, StoredMessage
 from pages.shared import base
 
@@ -14,9 +13,6 @@ MEASURED_MESSAGES = 10
 FOR_THE_ANSWER = 4096
 """Tokens of the context window that are kept free for the answer; at most a quarter of the window."""
 
-# "maximum context length is 8192 tokens", "the available context size (2048 tokens)"
-_WINDOW = re.compile(r"context (?:length|size|window)(?: is)? \(?(\d[\d,]*) tokens", re.IGNORECASE)
-
 
 @dataclass(frozen=True)
 class Measure:
@@ -24,16 +20,19 @@ class Measure:
 
     characters_per_token: float
     is_learnt: bool
-    window: int | None
-    """The context window in tokens; None when it is unknown."""
+    limit: TokenLimit | None
+    """The context window, or the limit of the prompt alone; None when it is unknown."""
     url: str
     model: str
     configuration: SavedConfiguration
 
     @property
     def room(self) -> int | None:
-        """The largest prompt in tokens; None when the context window is unknown."""
-        return None if self.window is None else self.window - min(FOR_THE_ANSWER, self.window // 4)
+        """The largest prompt in tokens; None when it is unknown."""
+        if self.limit is None:
+            return None
+        for_the_answer = 0 if self.limit.is_for_the_prompt else min(FOR_THE_ANSWER, self.limit.tokens // 4)
+        return self.limit.tokens - for_the_answer
 
     def tokens(self, characters: int) -> int:
         return round(characters / self.characters_per_token)
@@ -59,6 +58,8 @@ def measure(configuration: SavedConfiguration, model: str | None, messages: tupl
     ]
     # The model that answered: on Azure, the model asked for is the name of a deployment.
     answered = next((call.model_answered for call in reversed(calls) if call.model_asked == asked), None) or asked
-    reported = next((found[1] for call in reversed(calls) if (found := _WINDOW.search(call.error or ""))), None)
-    window = int(reported.replace(",", "")) if reported else context_window(url, answered)
-    return Measure(learnt or CHARACTERS_PER_TOKEN, learnt is not None, window, url, answered, configuration)
+    refusals = [call.error for call in reversed(calls) if call.model_asked == asked and call.error]
+    limit = next((found for refusal in refusals if (found := token_limit_in(refusal))), None)
+    if limit is None and (window := context_window(url, answered)):
+        limit = TokenLimit(window, is_for_the_prompt=False)
+    return Measure(learnt or CHARACTERS_PER_TOKEN, learnt is not None, limit, url, answered, configuration)

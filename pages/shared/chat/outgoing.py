@@ -81,10 +81,11 @@ def _sentences(along: history.Earlier, tokens: int, measured: account.Measure) -
     sentences = [f"About {count(tokens)} tokens without your message, {source}."]
     if along.unwanted:
         sentences.append(f"The oldest {along.unwanted} of {along.turns} turns are left out, as chosen above.")
-    if along.too_long:
+    if along.too_long and measured.limit:
+        what = "limit of the prompt" if measured.limit.is_for_the_prompt else "context window"
         sentences.append(
-            f"{along.too_long} more of the oldest turns are left out: they do not fit into the context window of "
-            f"{measured.window:,} tokens."
+            f"{along.too_long} more of the oldest turns are left out: they do not fit into the {what} of "
+            f"{measured.limit.tokens:,} tokens."
         )
     if pictures := sum(each.images for each in along.messages):
         what = (

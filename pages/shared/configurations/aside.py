@@ -75,7 +75,7 @@ def _learnt(saved: SavedConfiguration) -> None:
         return
     with st.container(border=True, gap="xsmall"):
         st.markdown("**Model limits**")
-        st.markdown(":small[:gray[The provider refused requests without these changes.]]")
+        st.markdown(":small[:gray[The provider has refused other requests; they are changed, or not sent.]]")
         for each in learnt:
             st.markdown(f"{plain(each.model)}: {plain(each.adaptation.change)}")
             st.caption(plain(f"{when(each.learnt_at)}: {each.adaptation.why}"))
