@@ -1,12 +1,17 @@
 // Draws Markdown while it grows, the same Markdown as parsed.py. Each line is parsed once; of an open paragraph, at most
 // LONGEST characters are parsed again. The text becomes DOM nodes, never HTML.
 
-const LONGEST = 5000; // characters of a paragraph that are parsed together
+const LONGEST = 2000; // characters of a paragraph that are parsed together
 const PART = 1000; // characters of the parts in which a longer paragraph is parsed
-const PER_FRAME = 8000; // characters that are parsed in one frame
+const PER_FRAME = 2000; // characters that are parsed in one frame
+const TIME = 6; // ms of one frame
 const DEEPEST = 20; // lists and quotes within each other
-const LONGEST_LINE = 3000; // characters of a line that are parsed again while it grows
+const LONGEST_LINE = 900; // characters of a line that are parsed again while it grows; less than LONGEST - PART
 const MOST_FORMULAS = 150;
+// The browser lays out a block anew for each change in it, so a block with very much in it is continued by another one.
+const SHELF = 100; // blocks, items, or lines of code
+const MOST_PARTS = 5; // parts of a paragraph
+const MOST_ROWS = 300; // rows of a table: the columns of its continuation have other widths
 
 function element(name, ...content) {
   const made = document.createElement(name);
@@ -282,7 +287,18 @@ function emphasised(items) {
     if (mark.opens) open.push(made.length);
     made.push(mark);
   }
-  return made.map((each) => (each.mark ? each.mark.repeat(each.length) : each));
+  return joined(made);
+}
+
+/** Joins texts that follow each other: the browser takes time for each node. */
+function joined(items) {
+  const made = [];
+  for (const item of items) {
+    const each = item.mark ? item.mark.repeat(item.length) : item;
+    if (typeof each === "string" && typeof made.at(-1) === "string") made[made.length - 1] += each;
+    else made.push(each);
+  }
+  return made;
 }
 
 function fits(opening, closing) {
@@ -296,8 +312,7 @@ function wrap(made, place, closing) {
   const opening = made[place];
   const used = opening.mark === "~" || (opening.length > 1 && closing.length > 1) ? 2 : 1;
   const name = opening.mark === "~" ? "del" : used === 2 ? "strong" : "em";
-  const content = made.splice(place + 1).map((each) => (each.mark ? each.mark.repeat(each.length) : each));
-  const node = element(name, ...content);
+  const node = element(name, ...joined(made.splice(place + 1)));
   opening.length -= used;
   closing.length -= used;
   if (opening.length) made.push(node);
@@ -390,37 +405,43 @@ class Markdown {
     this.queue += text;
   }
 
-  /** Draws up to PER_FRAME characters. Returns whether all that came is drawn. */
+  /** Draws some of the text, for TIME at most. Returns whether all that came is drawn. */
   draw() {
     for (const back of this.undo.reverse()) back();
     this.undo = [];
-    const lines = (this.open + this.queue.slice(0, PER_FRAME)).split("\n");
-    this.queue = this.queue.slice(PER_FRAME);
-    this.open = lines.pop();
-    for (const line of lines) this.whole(line.replace(/\r$/, ""));
-    if (this.isInLine || this.open.length > LONGEST_LINE) this.begin();
-    else if (this.open) {
+    const text = this.open + this.queue;
+    const end = performance.now() + TIME;
+    let at = 0;
+    while (at < PER_FRAME && performance.now() < end && this.isReady(text, at)) at = this.next(text, at);
+    const isDrawn = !this.isReady(text, at);
+    this.open = isDrawn ? text.slice(at) : "";
+    this.queue = isDrawn ? "" : text.slice(at);
+    if (this.open) {
       this.isTentative = true;
       this.line(this.open);
       this.isTentative = false;
     }
     if (this.leaf) this.show(this.leaf);
-    return !this.queue;
+    return isDrawn;
   }
 
-  whole(line) {
-    if (this.isInLine) this.more(`${line}${this.leaf?.isCode ? "\n" : ""}`);
+  /** Whether what begins here is drawn for good: a line that has ended, or the next part of a long one. */
+  isReady(text, at) {
+    return text.includes("\n", at) || text.length - at > (this.isInLine ? 0 : LONGEST_LINE);
+  }
+
+  /** Draws the line that begins here, or its next part. Returns where the text goes on. */
+  next(text, at) {
+    const found = text.indexOf("\n", at);
+    const end = Math.min(found < 0 ? text.length : found, at + LONGEST_LINE);
+    const line = text.slice(at, end).replace(/\r$/, "");
+    const hasEnded = end === found;
+    if (this.isInLine) this.more(line);
     else this.line(line);
-    this.isInLine = false;
-  }
-
-  /** Draws the beginning of a long line for good: its end only adds to the open block. */
-  begin() {
-    if (this.isInLine) this.more(this.open);
-    else this.line(this.open);
-    if (!this.isInLine && this.leaf?.isCode) this.leaf.text = this.leaf.text.slice(0, -1);
-    this.isInLine = true;
-    this.open = "";
+    if (this.leaf?.isCode && this.isInLine && hasEnded) this.more("\n");
+    if (this.leaf?.isCode && !this.isInLine && !hasEnded) this.leaf.text = this.leaf.text.slice(0, -1);
+    this.isInLine = !hasEnded;
+    return hasEnded ? end + 1 : end;
   }
 
   more(text) {
@@ -434,10 +455,19 @@ class Markdown {
     if (this.isTentative) this.undo.push(() => (owner[name] = before));
   }
 
-  put(node, where = this.containers.at(-1).node) {
+  put(node, where = this.shelf(this.containers.at(-1))) {
     where.append(node);
     if (this.isTentative) this.undo.push(() => node.remove());
     return node;
+  }
+
+  /** Returns where the next block of a container goes. */
+  shelf(container) {
+    const shelf = container.shelf ?? container.node;
+    if (shelf.childNodes.length < SHELF) return shelf;
+    if (container.shelf) this.set(shelf, "className", "cut");
+    this.set(container, "shelf", this.put(element("div"), container.node));
+    return container.shelf;
   }
 
   line(text) {
@@ -507,11 +537,21 @@ class Markdown {
       if (/\d/.test(mark)) node.start = parseInt(mark, 10);
       this.set(parent, "list", { kind, node });
     } else if (this.wasBlank) this.loosen(parent.list.node);
+    if (parent.list.node.childNodes.length >= SHELF) this.continueList(parent);
     const node = this.put(element("li"), parent.list.node);
     const item = { kind: "item", node, indent: indent + width, inside: parent.list.node };
     this.set(this, "containers", [...this.containers, item]);
     this.set(this, "wasBlank", false);
     return bare.slice(width);
+  }
+
+  continueList(parent) {
+    const { kind, node } = parent.list;
+    const next = element(node.localName);
+    if (node.start) next.start = node.start + SHELF;
+    next.className = node.className;
+    this.set(node, "className", `${node.className} cut`);
+    this.set(parent, "list", { kind, node: this.put(next) });
   }
 
   /** A blank line between the blocks of an item makes its list a loose one. */
@@ -667,6 +707,7 @@ class Markdown {
   }
 
   row(line, name) {
+    if (this.leaf.node.childNodes.length >= MOST_ROWS) this.start("table", element("table"), { aligned: this.leaf.aligned });
     const { node, aligned } = this.leaf;
     const texts = cells(line);
     const made = aligned.map((align, n) => {
@@ -682,12 +723,25 @@ class Markdown {
     if (leaf.text === leaf.shown || leaf.kind === "table" || leaf.kind === "formula") return;
     leaf.shown = leaf.text;
     for (const node of leaf.tail) node.remove();
-    const where = leaf.code ?? leaf.node;
-    for (const part of leaf.isCode ? ready(leaf) : parts(leaf)) where.append(...drawn(leaf, part));
+    for (const part of leaf.isCode ? ready(leaf) : parts(leaf)) this.keep(leaf, drawn(leaf, part));
     const tail = new DocumentFragment();
     tail.append(...drawn(leaf, leaf.text.slice(leaf.done)));
     leaf.tail = [...tail.childNodes];
-    where.append(tail);
+    (leaf.code ?? leaf.node).append(tail);
+  }
+
+  /** Draws a part of a block for good. */
+  keep(leaf, nodes) {
+    leaf.kept = (leaf.kept ?? 0) + 1;
+    (leaf.code ?? leaf.node).append(...nodes);
+    if (leaf.isCode && leaf.kept % SHELF === 0) {
+      leaf.code.className = "cut";
+      leaf.code = element("code");
+      leaf.node.firstChild.append(leaf.code);
+    } else if (!leaf.isCode && leaf.kept % MOST_PARTS === 0) {
+      leaf.node.className += " cut";
+      leaf.node.after((leaf.node = element(leaf.node.localName)));
+    }
   }
 }
 
