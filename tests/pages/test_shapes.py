@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from streamlit import config
 from streamlit.runtime.media_file_storage import MediaFileKind
 from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 from streamlit.testing.v1 import AppTest
@@ -108,6 +109,10 @@ def test_a_cell_of_a_download_is_never_a_formula(workbench: Workbench, value: st
     at = send(visit("json_mode"), "Find")
     csv = f'\ufeff"name","value"\n"a","\'{value}"\n"ü","漢 ""b"", c"\n'
     assert downloads(at)[0] == file(csv, "text/csv", "facts.csv")
+
+
+def test_the_toolbar_of_a_table_offers_no_download_of_unguarded_cells() -> None:
+    assert config.get_option("client.disableDataExport") is True
 
 
 @pytest.mark.parametrize(
