@@ -63,6 +63,7 @@ bench: setup .venv-litellm/.bench .venv-langchain/.bench
 	$(BIN)/python -m benchmarks.start --clone $(BENCH)
 	$(BIN)/python -m benchmarks.streaming $(BENCH)
 	$(BIN)/python -m benchmarks.showcase $(BENCH)
+	$(BIN)/python -m benchmarks.drawing $(BENCH)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'

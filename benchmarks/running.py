@@ -29,6 +29,7 @@ import app as workbench
 import streamlit as st
 from connector import ChatCompletionsRequest
 from db import NewChat, Question
+from pages.shared import base
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse

@@ -42,13 +42,14 @@ def rule(*may: str, only_this: tuple[str, ...] = (), inside_functions: tuple[str
 SECRET = "pydantic.SecretStr"
 SCHEMA = "pydantic.BaseModel", "pydantic.Field"
 DRAWING = ("streamlit", "pandas", "altair")
+PARSING = ("markdown_it",)
 CONNECTOR = rule(
     "openai", "httpx2", "idna", "jiter", "pydantic", inside_functions=("genai_prices", "azure", "tiktoken", "yaml")
 )
 DB = rule("sqlalchemy", "alembic", "cryptography", only_this=(SECRET,), inside_functions=("psycopg",))
 DB_MAIN = rule()
 GENERATION = rule("starlette")
-SHARED = rule(*DRAWING, "PIL", only_this=(SECRET, *SCHEMA, "pydantic.ValidationError"))
+SHARED = rule(*DRAWING, "PIL", *PARSING, only_this=(SECRET, *SCHEMA, "pydantic.ValidationError"))
 RUNTIME = rule("httpx2")
 PAGE = rule(*DRAWING, only_this=SCHEMA)
 DEMO = rule(only_this=(SECRET,))

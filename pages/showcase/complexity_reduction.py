@@ -23,7 +23,7 @@ TEXT = (
 
 def draw(response: ChatCompletionsResponse, request: ChatCompletionsRequest) -> None:
     prompt = request.messages[-1].text
-    st.markdown(text_of(response))
+    answers.draw_markdown(text_of(response))
     asked = re.search(r"In about (\d+) words", prompt.partition('"""')[0])
     before = sum(map(answers.word_count, use_case.unquoted(prompt)))
     goal = f" ({asked[1]} requested)" if asked else ""

@@ -34,7 +34,7 @@ answer that misses the point costs as much as a good one."""
 
 
 def draw(response: ChatCompletionsResponse, request: ChatCompletionsRequest) -> None:
-    st.markdown(text_of(response))
+    answers.draw_markdown(text_of(response))
     before = sum(map(answers.word_count, use_case.unquoted(request.messages[-1].text)))
     st.caption(f"{answers.word_count(text_of(response))} words instead of {before:,}.")
 

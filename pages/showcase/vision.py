@@ -18,7 +18,8 @@ def draw(response: ChatCompletionsResponse, request: ChatCompletionsRequest) -> 
     seen, said = st.columns([2, 3])
     with seen:
         answers.draw_sent_pictures(request.messages[-1])
-    said.markdown(text_of(response))
+    with said:
+        answers.draw_markdown(text_of(response))
 
 
 use_case.head(

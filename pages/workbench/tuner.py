@@ -1,13 +1,12 @@
 """Set each parameter of a request, and see the full response."""
 
-import json
 from typing import Any
 
 import streamlit as st
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, InvalidRequest
 from pages.shared import answers, tuner, use_case
-from pages.shared.base import UNKNOWN, count, moment, plain
+from pages.shared.base import UNKNOWN, as_json, count, moment, plain
 
 SYSTEM_PROMPT = "You name things. Answer with one name and one sentence."
 USER_PROMPT = "A small tool that shows which cron jobs overlap."
@@ -23,21 +22,22 @@ def draw_response(response: ChatCompletionsResponse, sent: dict[str, Any]) -> No
     with raw:
         left, right = st.columns(2)
         left.caption("Request")
-        left.code(json.dumps(sent, indent=2, ensure_ascii=False), language="json", wrap_lines=True)
+        left.code(as_json(sent), language="json", wrap_lines=True)
         right.caption("Response")
-        right.code(json.dumps(response.to_dict(mode="json"), indent=2, ensure_ascii=False), "json", wrap_lines=True)
+        # Without the warnings of pydantic, which quote the response.
+        right.code(as_json(response.to_dict(mode="json", warnings=False)), "json", wrap_lines=True)
     with usage:
-        tokens = response.usage
+        # A server may send anything in place of a number or a text.
         rows = {
-            "Prompt tokens": count(tokens.prompt_tokens if tokens else None),
-            "Completion tokens": count(tokens.completion_tokens if tokens else None),
-            "Total tokens": count(tokens.total_tokens if tokens else None),
+            "Prompt tokens": count(getattr(response.usage, "prompt_tokens", None)),
+            "Completion tokens": count(getattr(response.usage, "completion_tokens", None)),
+            "Total tokens": count(getattr(response.usage, "total_tokens", None)),
             "Model": response.model or UNKNOWN,
             "Created": moment(response.created),
             "System fingerprint": response.system_fingerprint or UNKNOWN,
             "Id": response.id or UNKNOWN,
         }
-        st.table({name: plain(value) for name, value in rows.items()}, border="horizontal")
+        st.table({name: plain(str(value)) for name, value in rows.items()}, border="horizontal")
         st.link_button(
             "Managing tokens",
             "https://platform.openai.com/docs/guides/text-generation/managing-tokens",
@@ -66,7 +66,7 @@ with left:
     try:
         request = ChatCompletionsRequest.of_prompts(user_prompt, system_prompt=system_prompt, **options)
     except InvalidRequest as error:
-        missing = plain(str(error))
+        missing = str(error)
     send, answer = st.container(), st.container()
     with send:
         response = use_case.advanced(

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from streamlit import config
 from streamlit.runtime.media_file_storage import MediaFileKind
 from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
 from streamlit.testing.v1 import AppTest
@@ -73,6 +74,47 @@ def test_json_becomes_a_table(workbench: Workbench) -> None:
     assert [body["response_format"] for body in workbench.bodies()] == [{"type": "json_object"}]
 
 
+FACTS = '{"chip": "M1", "years": [2020]}'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"```json\n{FACTS}\n```",
+        f"Here it is [1]:\n\n```json\n{FACTS}\n```\nAnything else?",
+        f"\ufeff{FACTS}",
+        f"Sure! {FACTS} I hope this helps.",
+        f"- the facts\n\n    ~~~\n    {FACTS}\n    ~~~\n",
+        f"Not {{this}}, but\n{FACTS}",
+    ],
+)
+def test_json_in_a_wrapping_is_read(workbench: Workbench, answer: str) -> None:
+    workbench.connect()
+    reply(workbench, answer)
+    (frame,) = send(visit("json_mode"), "Find").dataframe
+    assert frame.value.to_dict("records") == [{"name": "chip", "value": "M1"}, {"name": "years", "value": "[2020]"}]
+
+
+def test_records_in_a_wrapping_are_validated(workbench: Workbench) -> None:
+    workbench.connect()
+    row = {"name": "Ada", "job": "Buyer", "city": "Delft", "salary": 48200}
+    reply(workbench, f"Here you are:\n```\n{json.dumps({'employees': [row]})}\n```")
+    assert use(visit("json_demo_data")).data_editor[-1].value.to_dict("records") == [row]
+
+
+@pytest.mark.parametrize("value", ["=1+1", " =1", "\r=1", "\u00a0@x", "\u200b+1", "\uff1d1", "\uff0b1", "\t", "-1"])
+def test_a_cell_of_a_download_is_never_a_formula(workbench: Workbench, value: str) -> None:
+    workbench.connect()
+    reply(workbench, {"a": value, "ü": '漢 "b", c'})
+    at = send(visit("json_mode"), "Find")
+    csv = f'\ufeff"name","value"\n"a","\'{value}"\n"ü","漢 ""b"", c"\n'
+    assert downloads(at)[0] == file(csv, "text/csv", "facts.csv")
+
+
+def test_the_toolbar_of_a_table_offers_no_download_of_unguarded_cells() -> None:
+    assert config.get_option("client.disableDataExport") is True
+
+
 @pytest.mark.parametrize(
     ("page", "answer", "sentence"),
     [
@@ -80,6 +122,10 @@ def test_json_becomes_a_table(workbench: Workbench) -> None:
         ("json_mode", "[" * 100_000, "The answer is not JSON."),
         ("json_mode", '"hello"', "The answer is not JSON."),
         ("json_mode", "null", "The answer is not JSON."),
+        ("json_mode", 'Here: {"a": {"b": 1}, "c": ', "The answer is not JSON."),
+        ("json_mode", "As in [1] and [2].", "The answer is not JSON."),
+        ("json_mode", '{"a": NaN}', "The answer is not JSON."),
+        ("json_mode", '{"a": 1e999}', "The answer is not JSON."),
         ("json_mode", '{"half a character": "\\ud800"}', "The answer is not JSON."),
         ("json_mode", "", ""),
         ("json_demo_data", "Sure!", "The answer does not match its schema. Invalid JSON"),
@@ -115,7 +161,7 @@ def test_records_are_validated_against_the_sent_schema_and_existing_records_are_
     assert '"name":"Marit Vos"' in body["messages"][-1]["content"]
     assert "1 records, each checked" in said(at)
     assert downloads(at) == [
-        file("name,job,city,salary\n'=SUM(A1),Buyer,Delft,48200\n", "text/csv", "employees.csv"),
+        file('\ufeff"name","job","city","salary"\n"\'=SUM(A1)","Buyer","Delft","48200"\n', "text/csv", "employees.csv"),
         file(as_json(rows), "application/json", "employees.json"),
     ]
 
@@ -127,8 +173,16 @@ def test_records_are_validated_against_the_sent_schema_and_existing_records_are_
         ("Before\n~~~\na\n~~~\nand\n```sql\nSELECT 1", [("a", ""), ("SELECT 1", "sql")], "Before"),
         ("Only words.", [], "Only words."),
         ("Run ```a``` first.\n```b``` then.\nAnd rest.", [], "And rest."),
-        ("````markdown\n```\nx\n```\n````\n  ```\n  y\n  ```", [("```\nx\n```", "markdown"), ("  y", "")], ""),
+        ("````markdown\n```\nx\n```\n````\n  ```\n  y\n  ```", [("```\nx\n```", "markdown"), ("y", "")], ""),
         ("```go\n```\nNothing.", [("", "go")], "Nothing."),
+        (
+            "1. Make it:\n\n   ```python\n   import os\n   print(os.name)\n   ```\n\n"
+            "2. Run it.\n\n    ```sh\n    ls\n    ```\n    Good.",
+            [("import os\nprint(os.name)", "python"), ("ls", "sh")],
+            "Good.",
+        ),
+        ("Indented:\n\n    x = 1\n\n        y\n\nEnd", [("x = 1\n\n    y", "")], "End"),
+        ("> ```\n> a\n> ```\n\n\t- b", [("a", ""), ("- b", "")], ""),
     ],
 )
 def test_code_is_shown_with_its_language(
@@ -207,7 +261,8 @@ def test_downloads_of_a_table_contain_its_edits(workbench: Workbench) -> None:
     at.session_state[str(at.data_editor[0].key)] = edited
     at.run()
     commands[1]["room"] = "=HYPERLINK(1)"
-    csv = "device,room,action,value\nlight,'@kitchen,set,30\nblinds,'=HYPERLINK(1),down,\n"
+    light, blinds = '"light","\'@kitchen","set","30"', '"blinds","\'=HYPERLINK(1)","down",""'
+    csv = f'\ufeff"device","room","action","value"\n{light}\n{blinds}\n'
     assert downloads(at) == [
         file(csv, "text/csv", "commands.csv"),
         file(as_json(commands), "application/json", "commands.json"),

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 import streamlit as st
+from pydantic import BaseModel
 
 from connector import CallStatus, ChatCompletionsRequest, ChatCompletionsResponse
 from db import Call, LoneAnswer, MessageStatus, StoredMessage
 from pages.shared import base
 from pages.shared.answers import code, live_answer
+from pages.shared.answers.markdown import draw_markdown
 from pages.shared.base import count, dollars, plain, reports_errors, seconds
 
 Draw = Callable[[ChatCompletionsResponse, ChatCompletionsRequest], None]
@@ -52,10 +54,10 @@ def show(answer: LoneAnswer, draw: Draw | None = None) -> None:
         show_writing(answer)
         return
     show_reasoning(answer)
-    if draw and answer.response and answer.status is MessageStatus.COMPLETE and _has_shape(answer.response):
+    if draw and answer.response and answer.status is MessageStatus.COMPLETE and has_shape(answer.response):
         draw(answer.response, ChatCompletionsRequest.of_body(answer.request))
     elif answer.content:
-        st.markdown(answer.content)
+        draw_markdown(answer.content)
     elif answer.call.status is CallStatus.DONE:
         show_empty()
     show_footer(
@@ -65,10 +67,25 @@ def show(answer: LoneAnswer, draw: Draw | None = None) -> None:
     )
 
 
-def _has_shape(response: ChatCompletionsResponse) -> bool:
-    """Whether a response has text or tool calls; a refusal has neither."""
-    messages = [choice.message for choice in response.choices]
-    return any(message and (message.content or message.tool_calls) for message in messages)
+def has_shape(response: ChatCompletionsResponse) -> bool:
+    """Whether a response has text or tool calls; a refusal has neither, and so does what a page cannot read."""
+    choices = response.choices if isinstance(response.choices, list) else []
+    messages = [choice.message for choice in choices if _is_readable(choice)]
+    return len(messages) == len(choices) and any(each and (each.content or each.tool_calls) for each in messages)
+
+
+def _is_readable(choice: object) -> bool:
+    """Whether the values that pages draw have their types: a server may send anything, and it is stored as it came."""
+    message = getattr(choice, "message", None)
+    calls = getattr(message, "tool_calls", None) or []
+    texts = [getattr(message, "content", None), getattr(message, "refusal", None), getattr(choice, "finish_reason", 0)]
+    return (
+        isinstance(message, BaseModel | None)
+        and all(isinstance(text, str | None) for text in texts)
+        and isinstance(getattr(choice, "index", ""), int | None)
+        and isinstance(calls, list)
+        and all(isinstance(call, BaseModel) for call in calls)
+    )
 
 
 def show_reasoning(answer: StoredMessage | LoneAnswer) -> None:

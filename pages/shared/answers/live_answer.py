@@ -17,11 +17,22 @@ _HTML = """
 <p class="state" role="status"></p>
 """
 
+_STATIC = Path(st.__file__).parent / "static"
+
+
+def _katex() -> dict[str, str]:
+    """Where Streamlit serves what draws its formulas: the script and its style."""
+    (script,) = _STATIC.glob("static/js/rehype-katex.*.js")
+    (style,) = (each for each in _STATIC.glob("static/css/*.css") if "KaTeX_Main" in each.read_text())
+    return {"script": script.relative_to(_STATIC).as_posix(), "style": style.relative_to(_STATIC).as_posix()}
+
+
+_KATEX = _katex()
 _follow = st.components.v2.component(
     "live_answer",
     html=_HTML,
     css=(_HERE / "live_answer.css").read_text(),
-    js=(_HERE / "live_answer.js").read_text(),
+    js="\n".join((_HERE / name).read_text() for name in ("live_markdown.js", "live_answer.js")),
 )
 
 
@@ -31,6 +42,7 @@ def follow(answer: StoredMessage | LoneAnswer, key: str, waiting_for: str) -> No
         "key": key,
         "waiting_for": waiting_for,
         "since": int(answer.created_at.timestamp() * 1000),
+        "katex": _KATEX,
         "begun": base.answers().begun(key),
     }
     _follow(key=f"live:{answer.id}", data=data, on_ended_change=st.rerun)

@@ -1,8 +1,10 @@
 """Shapes of an answer: JSON, an editable table, code, a document, choices side by side."""
 
+import csv
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -10,42 +12,39 @@ import streamlit as st
 from pydantic import BaseModel, ValidationError
 
 from connector import ChatCompletionsRequest, ChatCompletionsResponse, text_of
+from pages.shared.answers import parsed
+from pages.shared.answers.markdown import draw_markdown
+from pages.shared.answers.wrapped import json_texts
 from pages.shared.base import plain, unspreadsheet
 
 M = TypeVar("M", bound=BaseModel)
-_FENCE = re.compile(
-    r"^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^`\n]*\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
-)
 _SUFFIXES = {"python": "py", "javascript": "js", "typescript": "ts", "bash": "sh", "csharp": "cs", "rust": "rs"}
 
 
 def json_of(response: ChatCompletionsResponse) -> Any:
-    """The JSON object or list of an answer. When it is neither, draws a warning and the text, and returns None."""
+    """The JSON object or list of an answer. When it has none, draws a warning and the text, and returns None."""
     text = text_of(response)
-    found = None
-    try:
-        found = json.loads(text)
-        json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate like "\ud800" cannot be shown
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict | list):  # a quoted text is JSON, too, but not a result
-        _broken(
-            text, "The answer is not JSON. Send the request again, or pick a model that supports structured output."
-        )
-        return None
-    return found
+    for each in json_texts(text):
+        with suppress(ValueError, RecursionError):
+            found = json.loads(each)
+            json.dumps(found, ensure_ascii=False, allow_nan=False).encode()  # a browser reads no NaN, no half character
+            if isinstance(found, dict | list):  # a quoted text is JSON, too, but not a result
+                return found
+    _broken(text, "The answer is not JSON. Send the request again, or pick a model that supports structured output.")
+    return None
 
 
 def checked(response: ChatCompletionsResponse, kind: type[M]) -> M | None:
     """The answer as an object of this class. When it does not match, draws a warning and the text, and returns None."""
     text = text_of(response)
-    problems = []
-    try:
-        return kind.model_validate_json(text)
-    except ValidationError as error:
-        problems = [
-            _sentence(each["loc"], each["msg"]) for each in error.errors(include_url=False, include_input=False)
-        ]
+    problems: list[str] = []
+    for each in json_texts(text):
+        try:
+            return kind.model_validate_json(each)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_input=False)
+            if not problems or found[0]["type"] != "json_invalid":  # what is JSON has the problems that help
+                problems = [_sentence(each["loc"], each["msg"]) for each in found]
     more = f" And {len(problems) - 5} more." if len(problems) > 5 else ""
     _broken(text, f"The answer does not match its schema. {' '.join(problems[:5])}{more} Send the request again.")
     return None
@@ -69,9 +68,18 @@ def records(rows: Sequence[dict[str, Any]], name: str) -> None:
         frame, num_rows="dynamic", hide_index=True, row_height=32, key=f"records:{name}:{hash(repr(rows))}"
     )
     with st.container(horizontal=True, gap="small"):
-        safe = edited.map(lambda value: unspreadsheet(value) if isinstance(value, str) else value)
-        _download("CSV", safe.to_csv(index=False), f"{name}.csv", "text/csv")
+        download_csv(edited, name)
         _download("JSON", edited.to_json(orient="records", indent=2), f"{name}.json", "application/json")
+
+
+def download_csv(frame: pd.DataFrame, name: str) -> None:
+    """Draw the download of a table. Excel recognises UTF-8 by the byte order mark, and no cell is a formula."""
+    text = frame.map(_safe).rename(columns=_safe).to_csv(index=False, quoting=csv.QUOTE_ALL)
+    _download("CSV", f"\ufeff{text}", f"{name}.csv", "text/csv")
+
+
+def _safe(value: Any) -> Any:
+    return unspreadsheet(value) if isinstance(value, str) else value
 
 
 def _cell(value: Any) -> Any:
@@ -81,20 +89,24 @@ def _cell(value: Any) -> Any:
 
 def code_blocks(text: str, name: str) -> None:
     """Draw a text with blocks of code. Each block can be copied and downloaded."""
-    at = 0
-    for number, block in enumerate(_FENCE.finditer(text), start=1):
-        _prose(text[at : block.start()])
-        at = block.end()
-        language = block[2].lower()
-        st.code(block[3].rstrip("\n"), language=language or None, wrap_lines=True)
+    lines, at = re.sub(r"\r\n?", "\n", text).split("\n"), 0
+    for number, block in enumerate(parsed.code_blocks(text), start=1):
+        first, last = block.map or (at, at)
+        _prose(lines[at:first])
+        at = last
+        language = parsed.language(block)
+        st.code(block.content.rstrip("\n"), language=language or None, wrap_lines=True)
         suffix = _SUFFIXES.get(language, language if language.isalnum() else "") or "txt"
-        _download("Download", block[3], f"{name}-{number}.{suffix}", "text/plain")
-    _prose(text[at:])
+        _download("Download", block.content, f"{name}-{number}.{suffix}", "text/plain")
+    _prose(lines[at:])
 
 
-def _prose(text: str) -> None:
+def _prose(lines: list[str]) -> None:
+    """Draw the lines between two blocks of code, without the indentation of the list that the block before is in."""
+    text = "\n".join(lines).strip("\n")
     if text.strip():
-        st.markdown(text)
+        indent = len(text) - len(text.lstrip(" "))
+        draw_markdown(re.sub(rf"^ {{0,{indent}}}", "", text, flags=re.MULTILINE))
 
 
 def choices(response: ChatCompletionsResponse, _request: ChatCompletionsRequest | None = None) -> None:
@@ -104,14 +116,17 @@ def choices(response: ChatCompletionsResponse, _request: ChatCompletionsRequest 
             with st.container(border=True, height="stretch", gap="xsmall"):
                 st.caption(f"Choice {choice.index}")
                 text = (choice.message.content or choice.message.refusal) if choice.message else None
-                st.markdown(text or ":gray[No text.]")
+                if text:
+                    draw_markdown(str(text))
+                else:
+                    st.markdown(":gray[No text.]")
                 st.space("stretch")
                 st.caption(plain(choice.finish_reason or "no finish reason"))
 
 
 def document(text: str, name: str) -> None:
     """Draw a text in Markdown, with a download."""
-    st.markdown(text)
+    draw_markdown(text)
     _download("Markdown", text, f"{name}.md", "text/markdown")
 
 

@@ -8,9 +8,12 @@ from pages.shared.base.copy_button import draw_copy_button
 from pages.shared.base.examining import examine, examine_typed, models, models_typed
 from pages.shared.base.failures import log_failure, unexpected
 from pages.shared.base.formatting import (
+    DIALECT,
     UNKNOWN,
+    as_json,
     count,
     dollars,
+    escaped,
     moment,
     plain,
     problem,
@@ -25,6 +28,7 @@ from pages.shared.base.sending import start_alone, start_turn
 from pages.shared.base.shutdown import Shutdown
 
 __all__ = [
+    "DIALECT",
     "IN_SIDEBAR",
     "UNKNOWN",
     "USE_CASE_GROUPS",
@@ -41,6 +45,7 @@ __all__ = [
     "Turn",
     "UseCase",
     "answers",
+    "as_json",
     "changing",
     "configurations",
     "count",
@@ -49,6 +54,7 @@ __all__ = [
     "dollars",
     "draw_copy_button",
     "entered",
+    "escaped",
     "examine",
     "examine_typed",
     "is_started",

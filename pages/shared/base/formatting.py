@@ -1,5 +1,6 @@
 """Numbers, times and text from outside, formatted for people."""
 
+import json
 import math
 import re
 from datetime import UTC, datetime
@@ -8,12 +9,35 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import streamlit as st
 
 UNKNOWN = "–"
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|:$~<>])")
+_LAST_SECOND = 100_000_000_000
+"""Of the year 5138; a larger timestamp is in milliseconds."""
+# What Streamlit replaces behind a backslash, too: emoji and icons between colons, and arrows between blanks.
+DIALECT = (
+    r"(?P<colon>:(?=(?:[\w+-]*[A-Za-z][\w+-]*|1234|100|[+-]1):|material[/_]))"
+    r"|(?P<arrow>(?<!\S)(?:<->|->|<-|--|>=|<=|~=)(?!\S))"
+)
+_MARKS = re.compile(rf"{DIALECT}|[\\`*_{{}}\[\]()#+\-.!|:$~<>&=]")
+
+
+_FORMULA = re.compile(r"[\s\x00-\x20\u00ad\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 
 
 def plain(text: str) -> str:
     """Text from outside, escaped for labels and Markdown, so that it is not formatted and loads no pictures."""
-    return _MARKDOWN.sub(r"\\\1", text)
+    return _MARKS.sub(escaped, text)
+
+
+def escaped(found: re.Match[str]) -> str:
+    """A mark of Markdown, or a match of `DIALECT`, so that it stays text.
+
+    A backslash does not keep Streamlit from replacing its own sequences, but it replaces no sequence of which a part
+    lies in an element of its own: a `:color` without a colour.
+    """
+    if found["colon"]:
+        return r":color[\:]"
+    if arrow := found["arrow"]:
+        return rf"\{arrow[0]}:color[\{arrow[1]}]{arrow[2:] and chr(92) + arrow[2:]}"
+    return rf"\{found[0]}"
 
 
 def problem(sentence: str | None) -> None:
@@ -23,13 +47,17 @@ def problem(sentence: str | None) -> None:
 
 
 def unspreadsheet(text: str) -> str:
-    """Text from outside, escaped for downloaded tables, where a spreadsheet would run a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    """Text from outside, escaped for tables, where a spreadsheet would run a formula.
+
+    A spreadsheet may ignore blanks, invisible characters and line breaks before a formula, and East Asian versions read
+    full-width marks, https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
-def count(number: int | None) -> str:
-    """`1,204`; an en dash where it is unknown."""
-    return UNKNOWN if number is None else f"{number:,}"
+def count(number: object) -> str:
+    """`1,204`; an en dash where it is unknown, or no count."""
+    return f"{number:,}" if type(number) is int and 0 <= number < 10**15 else UNKNOWN
 
 
 def seconds(number: float | None) -> str:
@@ -48,6 +76,11 @@ def dollars(amount: float | None) -> str:
     return f"${amount:.{1 - math.floor(math.log10(amount))}f}".rstrip("0")
 
 
+def as_json(value: object) -> str:
+    """A value as indented JSON. A half character, which cannot be drawn, becomes a question mark."""
+    return json.dumps(value, indent=2, ensure_ascii=False).encode(errors="replace").decode()
+
+
 def zone() -> ZoneInfo:
     """The viewer's time zone; UTC when the browser reports none."""
     try:
@@ -56,9 +89,17 @@ def zone() -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def moment(timestamp: int | None) -> str:
-    """A Unix timestamp in seconds as `2023-11-14 22:13:20 UTC`; an en dash where there is none."""
-    return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%d %H:%M:%S} UTC" if timestamp else UNKNOWN
+def moment(timestamp: object) -> str:
+    """A Unix timestamp as `2023-11-14 22:13:20 UTC`; an en dash where it is unknown or impossible.
+
+    In seconds, as the reference says, or in milliseconds, as some servers send it; a number, also as a text.
+    """
+    try:
+        seconds = float(timestamp)  # type: ignore[arg-type]  # a server may send anything
+        there = datetime.fromtimestamp(seconds / 1000 if seconds > _LAST_SECOND else seconds, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return UNKNOWN
+    return f"{there:%Y-%m-%d %H:%M:%S} UTC" if seconds > 0 else UNKNOWN
 
 
 def when(time: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import takewhile
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -156,7 +157,7 @@ def _draw_answer(session_id: str, said: Conversation, message: StoredMessage) ->
         return
     answers.show_reasoning(message)
     if message.content:
-        st.markdown(message.content)
+        answers.draw_markdown(message.content, _formulas(said, message))
     if message.call is None:
         return
     if not message.content and message.call.status is CallStatus.DONE:
@@ -168,6 +169,12 @@ def _draw_answer(session_id: str, said: Conversation, message: StoredMessage) ->
         partial(_request_of, session_id, said) if is_last and not any(each.images for each in said.said) else None,
         actions=partial(_actions, session_id, said, message, is_last=is_last, is_beside=message is said.beside),
     )
+
+
+def _formulas(said: Conversation, message: StoredMessage) -> int:
+    """How many formulas of an answer are drawn: those of the later answers come first, because they are in sight."""
+    later = takewhile(lambda each: each.id != message.id, reversed(said.messages))
+    return max(0, answers.MOST_FORMULAS - sum(answers.most_formulas(each.content) for each in later))
 
 
 def _actions(session_id: str, said: Conversation, message: StoredMessage, *, is_last: bool, is_beside: bool) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from db import UsageGroup, UsageRow
-from pages.shared import base
+from pages.shared import answers, base
 from pages.shared.base import UNKNOWN, count, dollars, plain, unspreadsheet, zone
 
 N = TypeVar("N", int, float)
@@ -74,6 +74,7 @@ def table(by: UsageGroup) -> None:
         alt=f"Calls and tokens {TITLES[by].lower()}",
         key=f"usage:{by}",
     )
+    answers.download_csv(frame, f"usage-{by}")
 
 
 def _shown(by: UsageGroup, row: UsageRow) -> str:

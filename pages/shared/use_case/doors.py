@@ -102,7 +102,7 @@ def _alone(
         preview.draw(request, configuration)
     with answer:
         if pressed and missing:
-            st.warning(missing, icon=":material/edit:")
+            st.warning(base.plain(missing), icon=":material/edit:")
         elif pressed and request is not None and parts.begin(request, operation, is_streamed=is_streamed):
             st.rerun()
         return parts.show(draw, request, has_border=is_previewed)

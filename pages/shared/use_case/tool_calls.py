@@ -55,7 +55,7 @@ def with_tools(
         if said[-1].role is not Role.ASSISTANT:
             answers.show_empty()
         elif said[-1].text:
-            st.markdown(said[-1].text)
+            answers.draw_markdown(said[-1].text)
         results = _confirm(steps) if steps else []
         if results and parts.begin(request(*results), "call_api"):
             st.rerun()
@@ -104,7 +104,7 @@ def _said() -> list[Message]:
     said = list(ChatCompletionsRequest.of_body(last.request).messages[1:])
     if _is_lost(last) and said[-1].role is Role.USER:
         said.pop()
-    if last.response and last.response.choices and last.status is MessageStatus.COMPLETE:
+    if last.response and answers.has_shape(last.response) and last.status is MessageStatus.COMPLETE:
         message = last.response.choices[0].message
         with suppress(base.InvalidRequest):  # the answer has neither text nor a call
             answered = Message.of_answer(message) if message else None
@@ -116,7 +116,12 @@ def _said() -> list[Message]:
 def _steps(said: list[Message], tools: Tools) -> list[ToolCall]:
     calls: Any = said[-1].tool_calls if said else ()
     known = {tool.__name__: tool for tool in tools}
-    return [_step(str(call["id"]), call.get("function") or {}, known, tools) for call in calls]
+    return [_step(str(call["id"]), _function(call), known, tools) for call in calls]
+
+
+def _function(call: dict[str, Any]) -> dict[str, Any]:
+    function = call.get("function")
+    return function if isinstance(function, dict) else {}
 
 
 def _step(id: str, function: dict[str, Any], known: Mapping[str, type[BaseModel]], tools: Tools) -> ToolCall:
@@ -185,12 +190,12 @@ def _draw(message: Message, results: Mapping[str, str]) -> None:
     elif message.role is Role.ASSISTANT:
         with st.chat_message("assistant", avatar=":material/bolt:"):
             if message.text:
-                st.markdown(message.text)
+                answers.draw_markdown(message.text)
             calls: Any = message.tool_calls
             for call in calls:
-                function = call.get("function") or {}
-                with st.expander(plain(function.get("name", "")), icon=":material/build:", type="step"):
+                function = _function(call)
+                with st.expander(plain(str(function.get("name", ""))), icon=":material/build:", type="step"):
                     st.caption("Arguments")
-                    st.code(_pretty(function.get("arguments", "")), "json", wrap_lines=True)
+                    st.code(_pretty(str(function.get("arguments", ""))), "json", wrap_lines=True)
                     st.caption("Result")
                     st.code(_pretty(results.get(call["id"], "")), "json", wrap_lines=True)

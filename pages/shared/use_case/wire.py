@@ -1,12 +1,12 @@
 """A request and its response, as the JSON that was sent and received."""
 
-import json
 from typing import Any
 
 import streamlit as st
 
 from connector import ChatCompletionsRequest
 from pages.shared import answers
+from pages.shared.base import as_json
 from pages.shared.use_case import parts
 
 
@@ -22,10 +22,10 @@ def draw_wire(part: str, request: ChatCompletionsRequest) -> None:
     _json(answer.sent)
     if answer.response:
         st.caption("Response, assembled from the stream" if answer.sent.get("stream") else "Response")
-        _json(answer.response.to_dict(mode="json"))
+        _json(answer.response.to_dict(mode="json", warnings=False))  # the warnings of pydantic quote the response
 
 
 def _json(body: dict[str, Any]) -> None:
     if isinstance(body.get("messages"), list):
         body = body | {"messages": [answers.shortened(message) for message in body["messages"]]}
-    st.code(json.dumps(body, indent=2, ensure_ascii=False), "json", wrap_lines=True)
+    st.code(as_json(body), "json", wrap_lines=True)

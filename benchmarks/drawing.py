@@ -1,0 +1,99 @@
+"""What a browser does while a model loops: the longest task of the page during 100 kB of each nasty pattern.
+
+python -m benchmarks.drawing            measures, and writes its section of benchmarks/results.md
+python -m benchmarks.drawing --check    measures; fails where a figure is missed
+"""
+
+import argparse
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+from benchmarks import results, running
+from benchmarks.start import chromium_browser
+from benchmarks.tab import Tab
+from tests.provider.answers import chunk
+from tests.provider.server import Chunks, ProviderServer
+
+LENGTH, PIECE = 100_000, 500
+"""Characters of an answer, and of one of its chunks."""
+BOUND = 50.0
+"""Milliseconds of a task of the browser's main thread."""
+PATTERNS = {
+    "prose": "What a model says, as **models** write it, with `code` and [links](https://example.com). ",
+    "links without an end": "[a](b",
+    "pictures without an end": "![",
+    "bold without an end": "**a ",
+    "emphasis within emphasis": "*a_ ",
+    "spans of code": "`a",
+    "brackets": "[",
+    "formulas": "\\(x\\) ",
+    "formulas without an end": "\\(a ",
+    "quotes in quotes": "> ",
+    "lists in lists": "- ",
+    "items": "- a\n",
+    "rows of a table": "| a | b |\n|---|---|\n",
+    "blocks of code": "```python\nx = 1\n```\n",
+    "lines of code": "```python\n" + 'x = "a" + f(1)  # a comment\n' * (LENGTH // 20),
+}
+NOTES = """
+Each answer is streamed as fast as the app passes it on, and drawn while it is written. The longest task is that of the
+browser's Long Tasks API, which tells none below 50 ms: such a page has no figure.
+""".strip()
+WATCH = """
+window.longest = 0;
+new PerformanceObserver((list) => {
+  for (const { duration } of list.getEntries()) longest = Math.max(longest, duration);
+}).observe({ type: "longtask" });
+"""
+
+
+def measured() -> dict[str, float]:
+    """The longest task for each pattern in milliseconds; 0 when none took 50 ms."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProviderServer(key=running.KEY, models=["tokens"]) as provider,
+        running.app(Path(folder) / "app", provider.openai_endpoint) as server,
+        chromium_browser() as chromium,
+    ):
+        page = chromium.new_page(viewport={"width": 1440, "height": 900})
+        page.add_init_script(WATCH)
+        return {name: longest(page, server.url, provider, pattern) for name, pattern in PATTERNS.items()}
+
+
+def longest(page: Page, url: str, provider: ProviderServer, pattern: str) -> float:
+    """The longest task while this pattern is drawn."""
+    text, end = (pattern * LENGTH)[:LENGTH], threading.Event()
+    provider.next(Chunks([*(chunk(text[at : at + PIECE]) for at in range(0, LENGTH, PIECE)), chunk("\n\nEND"), end]))
+    tab = Tab(page, "[class*=st-key-stop] button")
+    tab.open(f"{url}/chat")
+    tab.ask("Go on")
+    page.evaluate("longest = 0")
+    page.get_by_label("Answer being written").get_by_text("END").wait_for(timeout=300_000)
+    found = float(page.evaluate("longest"))
+    end.set()
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="What a browser does while a model loops.")
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args(arguments)
+    found = measured()
+    rows = [
+        [name, f"{took:.0f} ms" if took else "–", f"at most {BOUND:.0f} ms", "yes" if took <= BOUND else "NO"]
+        for name, took in found.items()
+    ]
+    body = f"{results.table(['100 kB of', 'longest task', 'to reach', 'reached'], rows)}\n\n{NOTES}"
+    print(body)
+    if not options.check:
+        results.write("Drawing", "python -m benchmarks.drawing", body, ["streamlit", "playwright"])
+    return 1 if options.check and max(found.values()) > BOUND else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
