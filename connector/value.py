@@ -85,9 +85,13 @@ _LENGTHS = {
 }
 
 
+# Of the errors for several types. Where any text is accepted, the known texts are only suggestions.
+_PRECISION = {"literal_error": 0, "string_type": 1, "dict_type": 1, "tuple_type": 1}
+
+
 def _most_precise(errors: list[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Of the errors for a field with several types, return that of the type which the input was meant to have."""
-    return max(errors, key=lambda error: (len(error["loc"]), not error["type"].endswith("_type")))
+    return max(errors, key=lambda error: (len(error["loc"]), _PRECISION.get(error["type"], 2)))
 
 
 def _place_in(field: FieldInfo, steps: tuple[int | str, ...]) -> str:

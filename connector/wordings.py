@@ -39,31 +39,34 @@ def says(wordings: Iterable[Wording], words: str, status: int | None) -> bool:
 
 
 _NAME = r"['\"`]?([\w.\[\]-]{1,60})['\"`]?"
+_QUOTED = r"['\"`]([\w.\[\]-]{1,60})['\"`]"
 _NAMES = r"([\w.,` -]{1,300})"
 
 UNSUPPORTED = (
-    Wording(rf"unsupported (?:value|parameter): {_NAME}", "openai/openai-python#1724, lobehub/lobehub#9385", _REFUSED),
-    Wording(rf"unknown parameter: {_NAME}", "OpenAI and Azure: the code unknown_parameter", _REFUSED),
+    Wording(
+        rf"unsupported (?:value|parameter): {_QUOTED}", "openai/openai-python#1724, lobehub/lobehub#9385", _REFUSED
+    ),
+    Wording(rf"unknown parameter: {_QUOTED}", "OpenAI and Azure: the code unknown_parameter", _REFUSED),
     Wording(rf"unrecognized request arguments? supplied: {_NAMES}", "janhq/jan#4392, nashsu/llm_wiki#336", _REFUSED),
     Wording(rf"model incompatible request arguments? supplied: {_NAMES}", "charmbracelet/mods#480", _REFUSED),
-    Wording(rf"property {_NAME} is unsupported", "Groq: fanenr/chatbot#21", _REFUSED),
-    Wording(rf"unknown name {_NAME}(?: at '\1')?: cannot find field", "Gemini: n4ze3m/page-assist#418", _REFUSED),
+    Wording(rf"property {_QUOTED} is unsupported", "Groq: fanenr/chatbot#21", _REFUSED),
+    Wording(rf"unknown name {_QUOTED}(?: at '\1')?: cannot find field", "Gemini: n4ze3m/page-assist#418", _REFUSED),
     Wording(rf"argument not supported on this model: {_NAME}", "xAI: lobehub/lobehub#7370", _REFUSED),
     Wording(rf"does not support parameter {_NAME}", "xAI: open-webui/open-webui#21266", _REFUSED),
     Wording(r"does not support parameters: [\[{]([^\]}]{1,300})", "LiteLLM: BerriAI/litellm#6456", _REFUSED),
     Wording(rf"unsupported parameter\(s\): {_NAMES}", "NVIDIA: MoonshotAI/kimi-cli#2534", _REFUSED),
-    Wording(rf"json: unknown field {_NAME}", "Databricks: anomalyco/opencode#31156", _REFUSED),
+    Wording(rf"json: unknown field {_QUOTED}", "Databricks: anomalyco/opencode#31156", _REFUSED),
     Wording(r"#: extraneous key \[(\w{1,60})\] is not permitted", "Bedrock: promptfoo/promptfoo#914", _REFUSED),
-    Wording(rf"{_NAME} is not allowed", "a gateway: RooCodeInc/Roo-Code#83", _REFUSED),
+    Wording(rf"{_QUOTED} is not allowed", "a gateway: RooCodeInc/Roo-Code#83", _REFUSED),
     Wording(rf"{_NAME} is deprecated for this model", "Anthropic: The-PR-Agent/pr-agent#2456", _REFUSED),
     Wording(rf"invalid {_NAME}: only [\d.]+ is allowed", "Kimi: countbot-ai/CountBot#61", _REFUSED),
     # A list of problems in the body is read as this wording; see `error_body`.
     Wording(rf"{_NAME}: extra inputs are not permitted", "Mistral: editor-code-assistant/eca#231", _INVALID),
     Wording(r"'loc': \('body', '(\w{1,60})'[^()]*\), 'msg': 'extra inputs", "vLLM: voideditor/void#128", _INVALID),
     Wording(r"body -> ([\w.]{1,60})\s+extra inputs", "NVIDIA: NVIDIA/garak#748", _INVALID),
-    Wording(rf"extra inputs are not permitted, field: {_NAME}", "Fireworks: FlowiseAI/Flowise#2866", _INVALID),
+    Wording(rf"extra inputs are not permitted, field: {_QUOTED}", "Fireworks: FlowiseAI/Flowise#2866", _INVALID),
     Wording(rf"{_NAME}: input should be '", "vLLM, Mistral: pydantic's message for a choice", _INVALID),
-    Wording(rf"{_NAME} must be one of ['`]", "Groq: console.groq.com/docs/reasoning", _REFUSED),
+    Wording(rf"{_QUOTED} must be one of ['`]", "Groq: console.groq.com/docs/reasoning", _REFUSED),
 )
 """Parameters that are not supported, or not with this value."""
 

@@ -148,7 +148,7 @@ def test_a_stream_asks_for_its_usage_and_keeps_other_options(server: ProviderSer
         ("tools", [print], "Tools: item 1 must be an object with names and values."),
         ("tools", print, "Tools must be a list."),
         ("tool_choice", 7, "Tool choice must be a text or an object with names and values."),
-        ("modalities", ("text", "video"), "Modalities: item 2 should be 'text' or 'audio'."),
+        ("modalities", ("text", 7), "Modalities: item 2 must be a text."),
         ("messages", (), "Messages: enter at least one."),
         ("response_format", "json", "Response format must be an object with names and values."),
         ("response_format", {"type": float("nan")}, None),
