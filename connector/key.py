@@ -1,9 +1,9 @@
 """Cleans a key that was typed or pasted, and says why a text cannot be a key.
 
 Local servers accept any key, and their manuals name dummies: `EMPTY`, `ollama`, `lm-studio`, `sk-no-key-required`,
-`token-abc123`, `-`. These, and short words such as `x`, `token` or `secret`, are keys. Only texts that stand for a key
-without being one are refused: masks, names of variables, blanks of a form, and the words that programs write for a
-missing value.
+`token-abc123`, `-`. These, and short words such as `x`, `token` or `secret`, are keys. Refused are only texts that
+stand for a key: masks, names of variables, the placeholders of manuals, and the words that programs write for a missing
+value.
 """
 
 import re
