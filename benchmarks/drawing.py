@@ -15,7 +15,6 @@ from playwright.sync_api import Page
 
 from benchmarks import results, running
 from benchmarks.start import chromium_browser
-from benchmarks.tab import Tab
 from tests.provider.answers import chunk
 from tests.provider.server import Chunks, ProviderServer
 
@@ -69,9 +68,11 @@ def longest(page: Page, url: str, provider: ProviderServer, pattern: str) -> flo
     """The longest task while this pattern is drawn."""
     text, end = (pattern * LENGTH)[:LENGTH], threading.Event()
     provider.next(Chunks([*(chunk(text[at : at + PIECE]) for at in range(0, LENGTH, PIECE)), chunk("\n\nEND"), end]))
-    tab = Tab(page, "[class*=st-key-stop] button")
-    tab.open(f"{url}/chat")
-    tab.ask("Go on")
+    page.goto(f"{url}/chat")
+    box = page.get_by_test_id("stChatInputTextArea")
+    box.fill("Go on")
+    box.press("Enter")
+    page.get_by_label("Answer being written").wait_for()
     page.evaluate("longest = 0")
     page.get_by_label("Answer being written").get_by_text("END").wait_for(timeout=300_000)
     found = float(page.evaluate("longest"))

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import ChatMessage, Text
 
 from pages.shared import base
-from tests.pages.conftest import Workbench, go, lines, press, said, say, visit
+from tests.pages.conftest import Workbench, go, lines, press, read, said, say, visit
 from tests.provider.answers import chunk, usage
 from tests.provider.server import Chunks
 
@@ -142,11 +142,11 @@ def test_a_user_message_is_shown_as_plain_text(workbench: Workbench, at: AppTest
 
 
 def test_an_answer_is_shown_as_markdown_without_html(workbench: Workbench, at: AppTest) -> None:
-    text = "```python\nprint(1)\n```\n<b onclick=alert(1)>bold</b>"
+    text = "```python\nprint(1)\n```\n\n<b onclick=alert(1)>bold</b>"
     workbench.server.next(answer_of(text))
     say(at, "Code, please")
     first = at.chat_message[1].markdown[0]
-    assert (first.value, first.allow_html) == (text, False)
+    assert (read(first), first.allow_html) == (text, False)
 
 
 def test_model_tokens_and_price_are_shown_below_an_answer(workbench: Workbench, at: AppTest) -> None:

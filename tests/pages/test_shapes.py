@@ -20,6 +20,8 @@ from tests.pages.conftest import (
     use,
     visit,
 )
+from tests.provider.answers import chunk
+from tests.provider.server import Chunks
 
 
 def downloads(at: AppTest) -> list[str]:
@@ -93,6 +95,12 @@ def test_json_in_a_wrapping_is_read(workbench: Workbench, answer: str) -> None:
     reply(workbench, answer)
     (frame,) = send(visit("json_mode"), "Find").dataframe
     assert frame.value.to_dict("records") == [{"name": "chip", "value": "M1"}, {"name": "years", "value": "[2020]"}]
+
+
+def test_json_without_a_finish_reason_is_read(workbench: Workbench) -> None:
+    workbench.connect()
+    workbench.server.next(Chunks([chunk(FACTS[:9]), chunk(FACTS[9:])]))
+    assert len(send(visit("json_mode"), "Find").dataframe) == 1
 
 
 def test_records_in_a_wrapping_are_validated(workbench: Workbench) -> None:

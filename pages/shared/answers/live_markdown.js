@@ -4,6 +4,7 @@
 const LONGEST = 2000; // characters of a paragraph that are parsed together
 const PART = 1000; // characters of the parts in which a longer paragraph is parsed
 const PER_FRAME = 2000; // characters that are parsed in one frame
+const LINES = 50; // lines that are parsed in one frame: the browser takes more time for many blocks than the parser
 const TIME = 6; // ms of one frame
 const DEEPEST = 20; // lists and quotes within each other
 const LONGEST_LINE = 900; // characters of a line that are parsed again while it grows; less than LONGEST - PART
@@ -412,7 +413,9 @@ class Markdown {
     const text = this.open + this.queue;
     const end = performance.now() + TIME;
     let at = 0;
-    while (at < PER_FRAME && performance.now() < end && this.isReady(text, at)) at = this.next(text, at);
+    for (let lines = 0; lines < LINES && at < PER_FRAME && performance.now() < end && this.isReady(text, at); lines += 1) {
+      at = this.next(text, at);
+    }
     const isDrawn = !this.isReady(text, at);
     this.open = isDrawn ? text.slice(at) : "";
     this.queue = isDrawn ? "" : text.slice(at);

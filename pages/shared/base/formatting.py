@@ -16,7 +16,7 @@ DIALECT = (
     r"(?P<colon>:(?=(?:[\w+-]*[A-Za-z][\w+-]*|1234|100|[+-]1):|material[/_]))"
     r"|(?P<arrow>(?<!\S)(?:<->|->|<-|--|>=|<=|~=)(?!\S))"
 )
-_MARKS = re.compile(rf"{DIALECT}|[\\`*_{{}}\[\]()#+\-.!|:$~<>&=]")
+_MARKS = re.compile(rf"{DIALECT}|[\\`*_{{}}\[\]()#+\-.!|:$~<>]|&(?=#?\w+;)|(?<![^\n])=")
 
 
 _FORMULA = re.compile(r"[\s\x00-\x20\u00ad\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
