@@ -182,6 +182,7 @@ def test_the_person_chooses_the_order_of_the_list(workbench: Workbench, order: s
         say(at, "Hello")
     for number, name in enumerate(("A", "C", "B")):
         workbench.sql("UPDATE configurations SET changed_at = changed_at + ? WHERE display_name = ?", number, name)
+    workbench.sql("UPDATE calls SET started_at = started_at - 3600000 * id")  # as if the clock had been set back
     at = visit("configurations")
     assert names(at) == ["A", "B", "C"]
     assert names(at.segmented_control(key="sorted_by").set_value(order).run()) == expected

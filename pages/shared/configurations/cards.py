@@ -14,7 +14,7 @@ from pages.shared.configurations import earlier_key, examination
 SORTED_BY: dict[str, Callable[[SavedConfiguration, Call | None], tuple[str, float]]] = {
     "Name": lambda saved, call: ("", 0),
     "Provider": lambda saved, call: (saved.api_type.caption, 0),
-    "Last used": lambda saved, call: ("", -call.started_at.timestamp() if call else 0),
+    "Last used": lambda saved, call: ("", -call.id if call else 0),  # the clock may have been set back
     "Last changed": lambda saved, call: ("", -saved.changed_at.timestamp()),
 }
 """Rows come sorted by name, and equal rows keep that order."""
