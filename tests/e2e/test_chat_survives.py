@@ -169,6 +169,33 @@ def test_a_reload_in_the_middle_loses_no_word(visitor: Visitor, provider: Provid
     assert len(provider.requests) == 1
 
 
+def test_a_message_that_is_not_sent_yet_survives_another_page_another_chat_and_a_reload(visitor: Visitor) -> None:
+    page, box = visitor.page, visitor.page.get_by_test_id("stChatInputTextArea")
+    visitor.open("chat")
+    box.press_sequentially("For a new chat")
+    visitor.go("Usage")
+    visitor.go("Chat")
+    expect(box).to_have_value("For a new chat")
+    visitor.say("Hello")
+    expect(page.get_by_text(re.compile("in all"))).to_be_visible()
+    visitor.settle()
+    expect(box).to_have_value("")
+    box.press_sequentially("A careful question")
+    visitor.press("New chat")
+    expect(box).to_have_value("")
+    page.go_back()
+    expect(box).to_have_value("A careful question")
+    page.reload()
+    visitor.settle()
+    expect(box).to_have_value("A careful question")
+    box.press("Enter")
+    expect(page.get_by_text(re.compile("in all"))).to_have_count(2)
+    page.reload()
+    visitor.settle()
+    expect(page.get_by_test_id("stChatMessage")).to_have_count(4)
+    expect(box).to_have_value("")
+
+
 @pytest.mark.soak
 def test_an_answer_continues_during_a_visit_to_another_page(
     visitor: Visitor, provider: ProviderServer, story: Story

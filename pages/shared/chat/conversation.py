@@ -11,7 +11,7 @@ from connector import CallStatus, ChatCompletionsRequest, Role
 from db import Conversation, MessageStatus, StoredMessage
 from pages.shared import account, answers, base
 from pages.shared.base import plain
-from pages.shared.chat import history, keys, outgoing, stored, turn
+from pages.shared.chat import draft, history, keys, outgoing, stored, turn
 
 TURN = 4
 """Messages of the last two turns: the page may not know yet that the first of them has ended."""
@@ -93,6 +93,7 @@ def draw_next(page: str, session_id: str | None, last: int) -> None:
             if session_id is not None:
                 _draw_all(session_id, said, [message for message in said.messages if message.id > last])
             turn.failure(page)
+            draft.keep_draft(page, session_id)
             with st._main:  # Streamlit keeps the end of the chat in view only for an input outside containers
                 turn.input_box(page, session_id)
     except (base.StorageError, base.NotFound) as error:  # a fragment runs without the frame
