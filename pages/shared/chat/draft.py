@@ -37,7 +37,8 @@ export default function ({ parentElement, data }) {
     }
   };
   const element = parentElement.host ?? parentElement;
-  element.closest('[data-testid="stElementContainer"]')?.style.setProperty("display", "none");  // there is nothing to see
+  // There is nothing to see.
+  element.closest('[data-testid="stElementContainer"]')?.style.setProperty("display", "none");
   const events = ["input", "keyup", "click"];
   for (const each of events) document.addEventListener(each, keep, true);
   restore();
