@@ -21,7 +21,11 @@ def parse_completion(data: object) -> ChatCompletion:
     """
     if not isinstance(data, dict) or not isinstance(data.get("choices"), list):
         raise ValueError("no list of choices")
-    data = {**data, "choices": [_normal(choice) for choice in data["choices"]], **usage_in(data)}
+    return completion_of({**data, "choices": [_normal(choice) for choice in data["choices"]], **usage_in(data)})
+
+
+def completion_of(data: dict[str, Any]) -> ChatCompletion:
+    """Return the SDK's response type for an answer whose choices have the form that OpenAI sends. Raises ValueError."""
     if data.get("object") not in (None, "", "chat.completion"):
         raise ValueError("not a chat completion object")
     try:
@@ -60,10 +64,10 @@ def has_choice(completion: ChatCompletion) -> bool:
 
 def _normal(choice: Any) -> Any:
     """Return a choice with its content as one text, its reasoning apart, and its tool calls as OpenAI sends them."""
-    message = choice.get("message") if isinstance(choice, dict) else None
+    message = choice.get("message", choice.get("delta")) if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         return choice
-    if isinstance(message.get("content"), list):
+    if isinstance(message.get("content"), list | dict):
         message = {**message, **text_and_thinking(message["content"])}
     if isinstance(message.get("content"), str):
         thought, content = without_thinking(message["content"])

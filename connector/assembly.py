@@ -12,7 +12,7 @@ from typing import Any
 import jiter
 from openai.types.chat import ChatCompletion
 
-from connector.answer import parse_completion
+from connector.answer import completion_of
 from connector.events import DONE
 from connector.parts import text_and_thinking
 from connector.texts import Text, Thinking, without_thinking
@@ -24,6 +24,7 @@ Piece = tuple[int, str, str]
 """A new piece of an answer: the index of its choice, its kind, its text."""
 _REASONING = ("reasoning_content", "reasoning")
 _TEXTS = (("content", "content"), *(("reasoning", name) for name in _REASONING), ("refusal", "refusal"))
+_DONE_IN_QUOTES = DONE.decode()
 _KNOWN_OF_CHUNK = {
     *("id", "object", "created", "model", "system_fingerprint", "service_tier", "choices", "usage", "obfuscation"),
 }
@@ -36,8 +37,9 @@ def error_in(data: Mapping[str, Any]) -> object:
 
     Some servers send the error in a field `error`, others send it bare, FastAPI sends `detail`.
     """
-    is_bare = any(data.get(name) for name in ("message", "detail", "errors", "error_msg", "msg"))
-    return data.get("error") or (data if is_bare else None)
+    is_bare = any(data.get(name) for name in ("message", "detail", "errors", "error_msg", "msg", "base_resp"))
+    error = data.get("error")
+    return error if error and not (is_bare and isinstance(error, str | bool)) else data if is_bare else None
 
 
 class Assembly:
@@ -76,24 +78,27 @@ class Assembly:
         lines = event.split(b"\n")
         if len(lines) > 1 and all(line.startswith((b"{", DONE)) for line in lines):
             return [piece for line in lines for piece in self.add(line)]  # events without blank lines between them
+        name = getattr(event, "name", "")
         try:
             chunk = parsed_tolerantly(event)
         except ValueError:
-            chunk = None
+            chunk = {"message": event.decode(errors="replace")} if name == "error" else None
         if self._halves is None:
             self._halves = {}
-        return self._add_chunk(chunk, getattr(event, "name", ""))
+        return self._add_chunk(chunk, name)
 
     def _add_chunk(self, chunk: Any, name: str) -> list[Piece]:
         new: list[Piece] = []
+        is_own = name not in ("", "message", "error") and not (isinstance(chunk, dict) and "choices" in chunk)
+        if is_own:  # an event of the server's own
+            return new
         if not isinstance(chunk, dict):
-            self.skipped += name in ("", "message")
+            self.is_done = self.is_done or chunk == _DONE_IN_QUOTES
+            self.skipped += not self.is_done
             return new
         choices = chunk.get("choices")
-        if not choices or "error" in chunk:
+        if not choices or "error" in chunk or name == "error":
             self._note(chunk, name)
-            if "choices" not in chunk and name not in ("", "message"):  # an event of the server's own
-                return new
         self._add_head(chunk)
         if type(usage := chunk.get("usage")) is dict:
             self._usage = fuller(self._usage, usage)
@@ -108,12 +113,10 @@ class Assembly:
 
     def _note(self, chunk: dict[str, Any], name: str) -> None:
         """Keep what a chunk without choices says about an error."""
-        said = error_in(chunk)
-        if "choices" in chunk and not chunk.get("error"):
-            return
+        said = whole_characters(error_in(chunk))
         if chunk.get("error") or name == "error" or "error" in (chunk.get("object"), chunk.get("type")):
             self.error = said or chunk
-        elif said is not None:
+        elif said is not None and "choices" not in chunk:
             self.remark = said
 
     def _add_head(self, chunk: dict[str, Any]) -> None:
@@ -139,6 +142,8 @@ class Assembly:
         if type(usage := choice.get("usage")) is dict:
             self._usage = fuller(self._usage, usage)
         kept = self._choices.get(index) or _Choice(index)
+        if error := choice.get("error"):  # OpenRouter: the text of the choice came before it
+            self.error = whole_characters(error)
         try:
             kept.add(choice, new)
         except (ValueError, TypeError, AttributeError):
@@ -191,9 +196,9 @@ class Assembly:
     def completion(self) -> ChatCompletion:
         """Return the received part as one answer. A choice that has not ended has no finish reason."""
         try:
-            return parse_completion(self._answer(whole=True))
+            return completion_of(self._answer(whole=True))
         except ValueError:  # some other field has an invalid value; keep the text
-            return parse_completion(self._answer(whole=False))
+            return completion_of(self._answer(whole=False))
 
     def _answer(self, *, whole: bool) -> dict[str, Any]:
         head = {"id": "", "created": 0, "model": "", "object": "chat.completion", **self._head}
@@ -234,8 +239,8 @@ class _Choice:
         if len(choice) > 4:
             self._rest |= {name: value for name, value in choice.items() if name not in _KNOWN_OF_CHOICE}
         if delta := choice.get("delta"):
-            self._has_delta = True
             self._add_delta(delta, new, is_last=is_last)
+            self._has_delta = self._has_delta or self.has_text
         if message := choice.get("message"):
             self._add_message(message, new)
         if choice.get("logprobs"):
@@ -247,7 +252,7 @@ class _Choice:
             if content:
                 self._add_text("content", "content", content, delta, new, is_last=is_last)
             return
-        if isinstance(content, list):
+        if isinstance(content, list | dict):
             delta = {**delta, **text_and_thinking(content)}
         for kind, name in _TEXTS:
             if isinstance(text := delta.get(name), str) and text:
@@ -270,7 +275,10 @@ class _Choice:
     def _is_shown(self, name: str, delta: dict[str, Any]) -> bool:
         """Whether reasoning in this field is returned: some servers send each piece in two fields."""
         self._shown_reasoning = self._shown_reasoning or name
-        return name == self._shown_reasoning or not delta.get(self._shown_reasoning)
+        if name == self._shown_reasoning:
+            return True
+        is_mirrored = self.text[self._shown_reasoning].whole.startswith(self.text[name].whole)
+        return not (is_mirrored or delta.get(self._shown_reasoning))
 
     def _tell(self, kind: str, text: str, new: list[Piece]) -> None:
         if kind != "content" or self._thinking.is_over:
@@ -283,7 +291,7 @@ class _Choice:
         if not self._has_delta:
             self._add_delta(message, new, is_last=False)
             return
-        if isinstance(message.get("content"), list):
+        if isinstance(message.get("content"), list | dict):
             message = {**message, **text_and_thinking(message["content"])}
         for kind, name in _TEXTS:
             if isinstance(text := message.get(name), str) and not self._is_known_reasoning(kind, text):
@@ -296,7 +304,10 @@ class _Choice:
         self._message = {**rest, **self._message}
 
     def _is_known_reasoning(self, kind: str, text: str) -> bool:
-        return kind == "reasoning" and any(name in self.text and self.text[name].whole == text for name in _REASONING)
+        known = [self.text[name].whole for name in _REASONING if name in self.text]
+        if "content" in self.text:
+            known.append(without_thinking(self.text["content"].whole)[0])
+        return kind == "reasoning" and text.strip() in (each.strip() for each in known)
 
     def _add_logprobs(self, logprobs: dict[str, Any]) -> None:
         for name, tokens in logprobs.items():

@@ -25,7 +25,20 @@ MOST_READ = 20_000
 """Characters of the words that are kept: a body may repeat a prompt of megabytes."""
 _DEEPEST = 8
 _MAY_BE_JSON = re.compile(r"\s*(?:[{\[\"]|null\s*$)")
-_SAYING = ("message", "detail", "error", "errors", "msg", "description", "error_description", "title", "reason")
+_SAYING = (
+    "message",
+    "detail",
+    "error",
+    "errors",
+    "msg",
+    "error_msg",
+    "base_resp",
+    "status_msg",
+    "description",
+    "error_description",
+    "title",
+    "reason",
+)
 
 
 @dataclass(frozen=True)

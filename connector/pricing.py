@@ -107,9 +107,16 @@ def _reported_cost(usage: Usage | None) -> Decimal | None:
     """The US dollars that the provider states in its usage, as OpenRouter does; Perplexity states a `total_cost`."""
     cost = getattr(usage, "cost", None)
     cost = cost.get("total_cost") if isinstance(cost, Mapping) else cost
-    if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 <= cost <= _MOST_DOLLARS:
+    if not _is_amount(cost):
         return None
-    return Decimal(str(cost))
+    details = getattr(usage, "cost_details", None)
+    upstream = details.get("upstream_inference_cost") if isinstance(details, Mapping) else None
+    is_own_key = getattr(usage, "is_byok", None) is True  # OpenRouter, with a key of one's own at the model's provider
+    return Decimal(str(cost)) + (Decimal(str(upstream)) if is_own_key and _is_amount(upstream) else 0)
+
+
+def _is_amount(cost: object) -> bool:
+    return isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost <= _MOST_DOLLARS
 
 
 def cost_of_prompt(url: str, model: str, tokens: int, own: Price | None = None) -> Cost | None:

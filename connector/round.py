@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from typing import Any
 
 import httpx2
 
@@ -131,11 +132,15 @@ class Round:
         self._call.mending.confirm()
 
     def _parse(self, data: object, body: bytes) -> None:
+        if isinstance(data, list) and len(data) == 1:
+            data = data[0]
         if isinstance(data, Mapping) and not data.get("choices") and (said := error_in(data)) is not None:
             raise self._error(said)
         if isinstance(data, Mapping) and data.get("object") == "chat.completion.chunk":
-            self._parse_lines(body)
+            self._parse_lines(b" ".join(body.split(b"\n")))
             return
+        if isinstance(data, Mapping) and (said := _error_in_choice(data)) is not None:
+            raise self._error(said)
         with suppress(ValueError):
             self._completion = parse_completion(data)
         if self._completion is None:
@@ -146,6 +151,8 @@ class Round:
         for line in body.splitlines():
             self.assembly.add(line.removeprefix(b"data:").strip())
         self.assembly.end()
+        if self.assembly.error is not None:
+            raise self._error(self.assembly.error)
         if not self.assembly.has_text:
             raise self._unreadable("html" if body.startswith(b"<") else "")
 
@@ -191,3 +198,12 @@ class Round:
         """The error for what the provider sent instead of an answer, or in the middle of one."""
         call = self._call
         return explain_status(None, said, call.account, call.model, request_id=self.request_id, prompts=call.prompts)
+
+
+def _error_in_choice(answer: Mapping[str, Any]) -> object:
+    """Return the error in the first choice of a complete answer, where there is no text beside it."""
+    choices = answer.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
+    message = first.get("message")
+    has_text = isinstance(message, Mapping) and (message.get("content") or message.get("tool_calls"))
+    return first.get("error") if not has_text else None

@@ -3,6 +3,8 @@
 _MARKS = "<think>", "</think>"
 _TELLING = 3
 """Characters of a first piece that a second piece repeats only in a server that sends the whole text each time."""
+_MANY = 3
+"""Pieces without letters that each begin with all of the text before, only in a server that sends the whole text."""
 _LONG = 8
 """Characters of a whole text that a last piece repeats only in a server that sends the whole text at the end."""
 
@@ -10,42 +12,38 @@ _LONG = 8
 class Text:
     """One text of an answer. Most servers send new pieces; some send the whole text so far each time.
 
-    Which it is shows when a second piece begins with all of the first. That piece is held back until the third one, or
-    the end, decides.
+    Which it is shows when a second piece begins with all of the first. Such pieces are held back until a longer one, or
+    the end, decides. Pieces without letters prove nothing: `-`, `--` and `1`, `10` are pieces of tables and numbers.
     """
 
-    __slots__ = ("_held", "_is_cumulative", "_is_decided", "parts")
+    __slots__ = ("_held", "_is_cumulative", "_is_decided", "_length", "parts")
 
     def __init__(self) -> None:
         self.parts: list[str] = []
-        self._held = ""
+        self._held: list[str] = []
+        self._length = 0
         self._is_decided = self._is_cumulative = False
 
     def add(self, piece: str, *, is_last: bool = False) -> str:
         """Add a piece and return the new text in it. `is_last`: the server says that the answer ends here."""
-        if self._is_decided and not self._is_cumulative and not is_last:  # nearly all pieces
-            self.parts.append(piece)
-            return piece
-        if not self.parts:
+        if self._is_decided and not self._is_cumulative:
+            new = "" if len(piece) == self._length and self._repeats(piece, is_last=is_last) else piece
+        elif self._is_cumulative:
+            new = self._rest_of(piece)
+        elif not self.parts:
             new = piece
-        elif self._held:
-            new = self._decided(piece, is_last=is_last)
-        elif not self._is_decided and len(self.parts[0]) < len(piece) and piece.startswith(self.parts[0]):
-            self._held, new = piece, ""
         else:
-            self._is_decided = True
-            is_repeated = is_last and self._repeats(piece)
-            new = "" if is_repeated else self._rest_of(piece) if self._is_cumulative else piece
+            new = self._decided(piece, is_last=is_last)
         if new:
             self.parts.append(new)
+            self._length += len(new)
         return new
 
     def end(self) -> str:
         """Return what was held back, once nothing follows."""
-        new = self._held_at_end
+        new, self._held = self._held_at_end, []
         if new:
             self.parts.append(new)
-        self._held = ""
         return new
 
     def extend_to(self, whole: str) -> str:
@@ -53,7 +51,7 @@ class Text:
         so_far = self.whole
         if not whole.startswith(so_far):
             return ""
-        self.parts, self._held = [whole], ""
+        self.parts, self._held, self._length = [whole], [], len(whole)
         return whole[len(so_far) :]
 
     @property
@@ -64,22 +62,49 @@ class Text:
     @property
     def _held_at_end(self) -> str:
         first = self.parts[0] if self.parts else ""
-        return self._held[len(first) :] if len(first) >= _TELLING else self._held
+        if self._held and len(self._held[-1]) > len(first) >= _TELLING and _has_letters(first):
+            return self._held[-1][len(first) :]
+        return "".join(self._held)
 
     def _decided(self, piece: str, *, is_last: bool) -> str:
-        held, self._held, first = self._held, "", self.parts[0]
-        is_telling = len(piece) > len(held) or len(first) >= _TELLING or is_last
-        self._is_decided, self._is_cumulative = True, is_telling and piece.startswith(held)
-        return piece[len(first) :] if self._is_cumulative else held + piece
+        """Return the new text of a piece after the first one, while it is not decided what the server sends."""
+        first = self.parts[0]
+        longest = self._held[-1] if self._held else first
+        is_longer = len(piece) > len(longest)
+        is_repeated = piece == longest and (len(self._held) > 0 or len(first) >= _TELLING)
+        if not piece.startswith(longest) or not (is_longer or is_repeated):
+            self._is_decided = True
+            return self._released(piece)
+        is_grown = len(longest) > len(first) and (is_longer or is_last)
+        is_proven = is_grown and (_has_letters(piece) or len(self._held) >= _MANY)
+        if is_proven or (is_last and is_repeated and len(piece) >= _LONG):
+            self._is_decided = self._is_cumulative = True
+            self._held = []
+            return piece[len(first) :]
+        self._held.append(piece)
+        return ""
+
+    def _released(self, piece: str) -> str:
+        held, self._held = self._held, []
+        return "".join([*held, piece])
 
     def _rest_of(self, whole: str) -> str:
         so_far = "".join(self.parts)
         if whole.startswith(so_far):
             return whole[len(so_far) :]
-        return "" if whole in so_far else whole
+        if so_far.startswith(whole) or so_far.strip() == whole:
+            return ""
+        self._is_cumulative = False
+        return whole
 
-    def _repeats(self, piece: str) -> bool:
-        return len(self.parts) > 1 and len(piece) >= _LONG and piece == "".join(self.parts)
+    def _repeats(self, piece: str, *, is_last: bool) -> bool:
+        """Whether a piece is the whole text again."""
+        is_enough = len(self.parts) > 1 and len(piece) >= _LONG
+        return is_enough and (is_last or len(self.parts) > 2) and piece == "".join(self.parts)
+
+
+def _has_letters(text: str) -> bool:
+    return any(letter.isalpha() for letter in text)
 
 
 class Thinking:

@@ -42,7 +42,7 @@ class ToolCalls:
         current = self._current.get(index) if is_numbered else self._calls[-1] if self._calls else None
         if current is None:
             return self._begin(index, piece)
-        if id and current.id and id != current.id:
+        if id and current.id and id != current.id and (_name_of(piece) or not is_numbered):
             known = [call for call in self._calls if call.id == id]
             return known[0] if known else self._begin(index, piece)
         if not id and current.is_ended_by(piece, is_second=current in touched):
@@ -57,7 +57,7 @@ class ToolCalls:
 
     def end(self) -> list[str]:
         """Return the text of the arguments that was held back, once nothing follows."""
-        return [text for call in self._calls if (text := call.arguments.end())]
+        return [text for call in self._calls if (text := call.end())]
 
     def whole(self) -> list[dict[str, Any]]:
         """Return the calls, sorted by index."""
@@ -72,6 +72,8 @@ class _ToolCall:
         self.name = ""
         self.arguments = Text()
         self._kind, self._arguments = ("custom", "input") if is_custom else ("function", "arguments")
+        self._is_empty = False
+        """Whether the arguments are `{}`, unless others follow."""
         self._rest: dict[str, Any] = {}
         self._rest_of_function: dict[str, Any] = {}
 
@@ -83,9 +85,11 @@ class _ToolCall:
         name, arguments = function.get("name"), _text_of(function.get(self._arguments))
         if not name:
             return False
+        if is_second:
+            return True
         so_far = self.arguments.whole
         if not so_far:  # the next part of the name, unless the piece looks like the first of a call
-            return is_second or (name != self.name and not {"id", "type"}.isdisjoint(piece))
+            return bool(name != self.name and not {"id", "type"}.isdisjoint(piece))
         if name != self.name:
             return True
         return bool(arguments) and arguments != so_far and _is_json(so_far)
@@ -101,21 +105,32 @@ class _ToolCall:
             rest = {name: value for name, value in function.items() if name not in ("name", self._arguments)}
             self._rest_of_function |= rest
         arguments = _text_of(function.get(self._arguments))
-        if arguments.startswith(("{", "[")) and arguments == self.arguments.whole and _is_json(arguments):
+        if arguments == "{}" and not self.arguments.parts:
+            self._is_empty = True  # a placeholder, if others follow
+            return ""
+        if arguments.startswith(("{", "[")) and _is_same_json(arguments, self.arguments.whole):
             return ""  # the whole call, repeated
         return self.arguments.add(arguments, is_last=is_last) if arguments else ""
 
+    def end(self) -> str:
+        """Return the text of the arguments that was held back, once nothing follows."""
+        return self.arguments.end() or ("{}" if self._is_empty and not self.arguments.parts else "")
+
     def whole(self) -> dict[str, Any]:
-        function = {"name": self.name, self._arguments: self.arguments.whole, **self._rest_of_function}
+        arguments = self.arguments.whole or ("{}" if self._is_empty else "")
+        function = {"name": self.name, self._arguments: arguments, **self._rest_of_function}
         return {"id": self.id, "type": self._kind, self._kind: function, **self._rest}
 
 
 def as_sent(call: dict[str, Any]) -> dict[str, Any]:
-    """Return a call of a complete answer with its arguments as a text, also where the server sent an object."""
+    """Return a call of a complete answer as OpenAI sends it: with a type, without an index, its arguments a text."""
     function = call.get("function")
-    if not isinstance(function, dict) or not isinstance(function.get("arguments"), dict | list):
+    call = {name: value for name, value in call.items() if name != "index"}
+    if not isinstance(function, dict):
         return call
-    return {**call, "function": {**function, "arguments": _text_of(function["arguments"])}}
+    arguments = function.get("arguments")
+    text = arguments if isinstance(arguments, str) else _text_of(arguments) or "{}"
+    return {**call, "type": call.get("type") or "function", "function": {**function, "arguments": text}}
 
 
 def with_ids(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -135,6 +150,11 @@ def index_of(part: dict[str, Any]) -> int:
     return index
 
 
+def _name_of(piece: dict[str, Any]) -> object:
+    function = piece.get("function") or piece.get("custom")
+    return function.get("name") if isinstance(function, dict) else None
+
+
 def _id_of(call: dict[str, Any]) -> str:
     id = call.get("id")
     return str(id) if isinstance(id, str | int) else ""
@@ -144,6 +164,11 @@ def _text_of(arguments: Any) -> str:
     if isinstance(arguments, str):
         return arguments
     return json.dumps(arguments, ensure_ascii=False) if isinstance(arguments, dict | list) else ""
+
+
+def _is_same_json(one: str, other: str) -> bool:
+    """Whether both are JSON of the same value, however it is spelled."""
+    return _is_json(one) and _is_json(other) and bool(json.loads(one) == json.loads(other))
 
 
 def _is_json(text: str) -> bool:

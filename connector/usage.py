@@ -67,5 +67,13 @@ def usage_in(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fuller(kept: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
-    """Return the usage that counts of two that one stream sent: the later one, unless it counts nothing."""
-    return new if kept is None or any(new.get(name) for name in _COUNTS) else kept
+    """Return the usage of two that one stream sent: the later counts, except those that are zero or missing in it.
+
+    Some servers count the prompt at the beginning and the answer at the end.
+    """
+    if kept is None:
+        return new
+    merged = {**kept, **{name: value for name, value in new.items() if value or name not in kept}}
+    if not new.get("total_tokens") and merged != kept:
+        merged.pop("total_tokens", None)  # it does not count the new tokens
+    return merged

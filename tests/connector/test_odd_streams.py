@@ -155,6 +155,10 @@ def test_a_stream_that_sends_the_whole_text_each_time_is_read(
         ["line\n", "line\n", "line\n"],
         ["a", "b", "ab", "ab"],
         ["\n", "\n\n", "x"],
+        ["-", "--", "---", " a b", " a", " b"],
+        ["1", "10", "100", "0", "1"],
+        ["0", "00", "000", "1", " 0", "0"],
+        ["   ", "    x"],
     ],
 )
 def test_pieces_that_resemble_earlier_ones_are_all_kept(
@@ -163,6 +167,73 @@ def test_pieces_that_resemble_earlier_ones_are_all_kept(
     server.next(Chunks([*map(chunk, pieces), LAST]))
     shown, message = told(client, "content")
     assert shown == [message.content] == ["".join(pieces)]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        (["Hi", "Hi you", "Hi you", "Hi you all"], "Hi you all"),
+        (["Hello", "Hello", "Hello you"], "Hello you"),
+        (["Hello ", "there ", "all", "Hello there all"], "Hello there all"),
+        (["Once ", "upon a ", "time", "Once upon a time", "Once upon a time"], "Once upon a time"),
+    ],
+)
+def test_a_whole_text_that_is_repeated_is_not_doubled(
+    server: ProviderServer, client: Client, pieces: list[str], text: str
+) -> None:
+    server.next(Chunks([*map(chunk, pieces), LAST]))
+    shown, message = told(client, "content")
+    assert shown == [message.content] == [text]
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [chunk("<think>\nhm"), chunk("</think>\n\nHi"), delta(message={"content": "Hi", "reasoning_content": "hm"})],
+        [
+            delta(reasoning_content="h"),
+            delta(reasoning_content="m "),
+            chunk("Hi"),
+            delta(message={"content": "Hi", "reasoning": "hm"}),
+        ],
+        [
+            delta(reasoning="h"),
+            delta(reasoning_content="h"),
+            delta(reasoning="m"),
+            delta(reasoning_content="m"),
+            chunk("Hi"),
+        ],
+    ],
+    ids=range(3),
+)
+def test_reasoning_that_is_sent_again_elsewhere_is_returned_once(
+    server: ProviderServer, client: Client, chunks: list[Any]
+) -> None:
+    server.next(Chunks([*chunks, LAST]))
+    (reasoning, content), message = told(client, "reasoning", "content")
+    assert (reasoning.strip(), content, message.content) == ("hm", "Hi", "Hi")
+
+
+def test_a_second_block_of_reasoning_is_text_in_the_pieces_and_in_the_response(
+    server: ProviderServer, client: Client
+) -> None:
+    server.next(Chunks([chunk("<think>a</think>\n\n<think>b</think>Hi"), LAST]))
+    shown, message = told(client, "reasoning", "content")
+    assert shown == [message.reasoning_content, message.content] == ["a", "<think>b</think>Hi"]
+
+
+@pytest.mark.parametrize("content", [{"type": "text", "text": "Hello"}, ["Hel", "lo"], [{"text": "Hel"}, "lo"]])
+def test_content_of_another_form_is_read(server: ProviderServer, client: Client, content: Any) -> None:
+    choices = [{"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}]
+    server.next(Reply(200, completion("x", choices=choices)), Chunks([delta(content=content), LAST]))
+    assert client.execute_without_history("Hi") == "Hello"
+    assert "".join(client.stream(REQUEST)) == "Hello"
+
+
+def test_messages_in_pieces_after_a_delta_without_text_are_all_read(server: ProviderServer, client: Client) -> None:
+    pieces = [chunk(choices=[{"index": 0, "message": {"content": each}}]) for each in ("Hel", "lo ", "you")]
+    server.next(Chunks([delta(role="assistant", content=""), *pieces, LAST]))
+    assert "".join(client.stream(REQUEST)) == "Hello you"
 
 
 # -- tool calls
@@ -228,6 +299,33 @@ def test_a_name_in_pieces_or_in_each_piece_is_one_name(server: ProviderServer, c
         assert calls_of(message) == [("get_weather", "{}")]
 
 
+def test_two_equal_calls_in_one_delta_are_two(server: ProviderServer, client: Client) -> None:
+    server.next(Chunks([delta(tool_calls=[{"function": F}, {"function": F}]), chunk(finish_reason="tool_calls")]))
+    _, message = told(client)
+    assert calls_of(message) == [("f", '{"f": 1}')] * 2
+
+
+@pytest.mark.parametrize("first", ["{}", {}])
+def test_an_empty_object_before_the_arguments_is_a_placeholder(
+    server: ProviderServer, client: Client, first: Any
+) -> None:
+    parts = [piece(index=0, id="c1", function={"name": "f", "arguments": first})]
+    parts += [piece(index=0, function={"arguments": text}) for text in ('{"ci', 'ty": 1}')]
+    server.next(Chunks([*parts, LAST]))
+    (arguments,), message = told(client, "tool_call")
+    assert calls_of(message) == [("f", '{"city": 1}')] == [("f", arguments)]
+
+
+def test_a_new_id_without_a_name_continues_the_call(server: ProviderServer, client: Client) -> None:
+    parts = [piece(index=0, id="a-1", function={"name": "f", "arguments": ""})]
+    parts += [
+        piece(index=0, id=f"a-{n}", function={"arguments": text}) for n, text in enumerate(('{"ci', 'ty": 1}'), 2)
+    ]
+    server.next(Chunks([*parts, LAST]))
+    _, message = told(client)
+    assert calls_of(message) == [("f", '{"city": 1}')]
+
+
 def test_a_call_that_is_repeated_at_the_end_is_not_doubled(server: ProviderServer, client: Client) -> None:
     whole = piece(index=0, id="c1", type="function", function={"name": "f", "arguments": '{"f": 1}'})
     server.next(
@@ -281,6 +379,7 @@ def test_unknown_fields_of_a_call_are_sent_back(server: ProviderServer, client: 
         'data: {"message": "keep-alive"}\n\n',
         'data: {"detail": "queued"}\n\n',
         'event: status\ndata: {"detail": [{"msg": "queued"}]}\n\n',
+        'event: tool.progress\ndata: {"tool": "ls", "error": "no such file", "status": "failed"}\n\n',
         'data: {"error": null, "message": ""}\n\n',
     ],
 )
@@ -304,6 +403,11 @@ def test_an_event_of_the_server_s_own_is_no_part_of_the_answer(
         ('data: {"object": "error", "message": "The worker died.", "code": 500}\n\n', "The worker died."),
         ('event: error\ndata: {"message": "The worker died."}\n\n', "The worker died."),
         ('data: {"type": "error", "error": {"message": "The worker died."}}\n\n', "The worker died."),
+        ('data: {"error": true, "message": "The worker died."}\n\n', "The worker died."),
+        ('data: {"error": "Bad Gateway", "message": "The worker died."}\n\n', "The worker died."),
+        ("event: error\ndata: The worker died.\n\n", "The worker died."),
+        ('event: error\ndata: {"choices": [], "message": "The worker died."}\n\n', "The worker died."),
+        (r'data: {"error": {"message": "The worker died. \ud83d"}}' + "\n\n", "The worker died."),
     ],
 )
 def test_an_error_inside_a_stream_is_reported_in_any_form(
@@ -315,6 +419,19 @@ def test_an_error_inside_a_stream_is_reported_in_any_form(
         list(stream)
     assert text_of(stream.response) == ("Hel" if begun else "")
     assert reports[0].status is (CallStatus.INTERRUPTED if begun else CallStatus.FAILED)
+
+
+def test_an_error_inside_a_choice_is_an_error(server: ProviderServer, client: Client) -> None:
+    died = {"code": 502, "message": "The worker died."}
+    cut: dict[str, Any] = {"index": 0, "finish_reason": "error", "error": died}
+    server.next(Chunks([chunk("Hel"), chunk(choices=[{**cut, "delta": {"content": "lo"}}])]))
+    stream = client.stream(REQUEST)
+    with pytest.raises(ProviderUnavailable, match="The worker died"):
+        list(stream)
+    assert text_of(stream.response) == "Hello"
+    server.next(Reply(200, completion("x", choices=[{**cut, "message": {"content": ""}}])))
+    with pytest.raises(ProviderUnavailable, match="The worker died"):
+        client.call_api(REQUEST)
 
 
 def test_a_chunk_with_text_and_an_error_loses_no_text(server: ProviderServer, client: Client) -> None:
@@ -348,6 +465,9 @@ BODIES = {
     "JSON and a final mark": OBJECT + "\n\ndata: [DONE]\n\n",
     "JSON and a bare mark": OBJECT + "[DONE]",
     "one chunk": json.dumps(chunk("Hello", finish_reason="stop")),
+    "one chunk in lines": json.dumps(chunk("Hello", finish_reason="stop"), indent=2),
+    "a list of one answer": f"[{OBJECT}]",
+    "a stream with a quoted mark": STREAM.replace("[DONE]", '"[DONE]"'),
 }
 
 
@@ -403,8 +523,12 @@ COUNTS = usage(3, "one two")
             {**LAST, "usage": COUNTS},
         ],
         [{**LAST, "usage": COUNTS}, chunk(choices=[], usage={"prompt_tokens": 0, "completion_tokens": 0})],
+        [
+            chunk("", usage={"prompt_tokens": 3, "completion_tokens": 0, "total_tokens": 3}),
+            {**LAST, "usage": {"completion_tokens": 2}},
+        ],
     ],
-    ids=range(5),
+    ids=range(6),
 )
 def test_token_counts_are_found_in_unusual_places(
     server: ProviderServer, client: Client, reports: list[CallReport], chunks: list[Any]

@@ -110,6 +110,15 @@ def test_a_cost_that_the_provider_reports_is_the_cost(
         assert (cost.amount, cost.source) == (Decimal(amount), "reported by the provider")
 
 
+def test_with_a_key_of_one_s_own_at_the_model_s_provider_the_cost_there_is_added(
+    server: ProviderServer, client: Client, reports: list[CallReport]
+) -> None:
+    told: dict[str, Any] = {"cost": 0.001, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.0123}}
+    cost = cost_of(reported(server, client, reports, usage(10, 1, 11, **told)))
+    assert cost is not None
+    assert cost.amount == Decimal("0.0133")
+
+
 @pytest.mark.parametrize("told", [-1, "0.1", True, None, 10**9, {"total_cost": "x"}, []])
 def test_an_impossible_cost_is_not_the_cost(
     server: ProviderServer, client: Client, reports: list[CallReport], told: Any
