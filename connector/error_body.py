@@ -17,9 +17,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jiter
-
 from connector.chat_completions import filtered_categories
+from connector.tolerant import parsed
 
 MOST_READ = 20_000
 """Characters of the words that are kept: a body may repeat a prompt of megabytes."""
@@ -121,7 +120,7 @@ def _parsed(value: object) -> object:
         if not isinstance(value, str) or not _MAY_BE_JSON.match(value):
             break
         try:
-            value = jiter.from_json(value.encode(errors="replace"))
+            value = parsed(value.encode(errors="replace"))
         except ValueError:
             break
     return value

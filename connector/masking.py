@@ -28,7 +28,7 @@ _PROBE = RUN // 2
 _STEP = RUN - _PROBE + 1
 """Each piece of `RUN` characters contains a probe that begins at a multiple of this."""
 _SHORTEST_KEY = 8
-_LOOKS_LIKE_A_KEY = re.compile(r"\b(sk-|Bearer\s+|eyJ)[\w.*+/=-]{6,}")
+_LOOKS_LIKE_A_KEY = re.compile(r"\b(sk-|gsk_|xai-|AIza|hf_|nvapi-|pplx-|Bearer\s+|eyJ)[\w.*+/=…-]{6,}")
 _ESCAPED = re.compile(
     # Possessive and only at the first backslash, since a prompt may have a million of them.
     r"(?<!\\)(?:\\++(?:u(d[89ab][0-9a-f]{2})\\++u(d[c-f][0-9a-f]{2})|u000(1[0-9a-f]{4})|u([0-9a-f]{4})"
@@ -42,7 +42,18 @@ _BASE64 = re.compile(r"[\w+/=-]{10,}")
 # Values of these are words of the API, which a provider must be able to say. A value of several words is a text.
 _OWN_WORDS = {
     *("model", "role", "type", "required", "reasoning_effort", "verbosity", "service_tier", "prompt_cache_retention"),
-    *("modalities", "tool_choice", "function_call", "detail", "format", "voice", "mode", "ttl", "search_context_size"),
+    *(
+        "title",
+        "modalities",
+        "tool_choice",
+        "function_call",
+        "detail",
+        "format",
+        "voice",
+        "mode",
+        "ttl",
+        "search_context_size",
+    ),
 }
 _OF_THE_PERSON = {"metadata", "arguments"}
 """Objects whose names are chosen by the person, too."""

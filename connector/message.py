@@ -8,6 +8,7 @@ from openai.types.chat import ChatCompletionMessage
 from pydantic import Field, JsonValue, model_validator
 
 from connector.errors import InvalidRequest
+from connector.tool_calls import as_sent
 from connector.value import Value, is_sendable
 
 if TYPE_CHECKING:
@@ -77,6 +78,12 @@ class Message(Value):
             reasoning["reasoning"] = fields.pop("reasoning")
         if isinstance(audio := extra.get("audio"), Mapping) and "id" in audio:
             extra["audio"] = {"id": audio["id"]}  # the provider has the rest, and refuses it
+        if isinstance(calls := fields.get("tool_calls"), list | tuple):
+            fields["tool_calls"] = [
+                as_sent(dict(call)) if isinstance(call, Mapping) else call for call in calls if call
+            ]
+        if not fields.keys() - {"role", "reasoning", "tool_calls"} and not fields.get("tool_calls") and reasoning:
+            fields["content"] = ""  # all of its tokens went into the reasoning
         for name, more in (("reasoning", reasoning), ("extra", extra)):
             if more:
                 fields[name] = {**fields.get(name, {}), **more}

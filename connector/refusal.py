@@ -24,6 +24,7 @@ from connector.sentences import in_one_line, redacted
 from connector.unsupported import THIS_API, TOOLS_IN_THIS_API, Unsupported, offered_elsewhere, unsupported_in
 from connector.wordings import (
     NO_KEY_SEEN,
+    NO_MONEY,
     NO_RIGHTS,
     NOT_A_CHAT_MODEL,
     TOKEN_LIMIT_USED_UP,
@@ -33,7 +34,10 @@ from connector.wordings import (
     says,
 )
 
-_NO_QUOTA = {"insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached", "billing_not_active"}
+_NO_QUOTA = {
+    *("insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached", "billing_not_active"),
+    *("exceeded_current_quota_error", "insufficient_user_quota"),  # Kimi, One API
+}
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ _KINDS: tuple[tuple[type[ConnectorError], Callable[[Refusal], bool]], ...] = (
     (ContentFiltered, lambda it: it.body.code == "content_filter"),
     (AccessDenied, lambda it: it.status == 401 and it.says(NO_RIGHTS)),
     (KeyRefused, lambda it: it.status == 401 or it.body.code == "invalid_api_key" or it.says(WRONG_KEY)),
-    (QuotaExceeded, lambda it: it.body.code in _NO_QUOTA),
+    (QuotaExceeded, lambda it: it.status == 402 or it.body.code in _NO_QUOTA or it.says(NO_MONEY)),
     (RequestRefused, lambda it: it.says(TOO_LARGE)),
     (RateLimited, lambda it: it.status == 429 or it.body.code in {"rate_limit_exceeded", "slow_down"}),
     (AccessDenied, lambda it: it.status == 403),

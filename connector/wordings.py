@@ -47,8 +47,14 @@ UNSUPPORTED = (
         rf"unsupported (?:value|parameter): {_QUOTED}", "openai/openai-python#1724, lobehub/lobehub#9385", _REFUSED
     ),
     Wording(rf"unknown parameter: {_QUOTED}", "OpenAI and Azure: the code unknown_parameter", _REFUSED),
-    Wording(rf"unrecognized request arguments? supplied: {_NAMES}", "janhq/jan#4392, nashsu/llm_wiki#336", _REFUSED),
-    Wording(rf"model incompatible request arguments? supplied: {_NAMES}", "charmbracelet/mods#480", _REFUSED),
+    Wording(
+        rf"unrecognized request argument(?:s|\(s\))? supplied: {_NAMES}",
+        "janhq/jan#4392, nashsu/llm_wiki#336",
+        _REFUSED,
+    ),
+    Wording(rf"model incompatible request argument(?:s|\(s\))? supplied: {_NAMES}", "charmbracelet/mods#480", _REFUSED),
+    Wording(rf"(?:parameter )?{_QUOTED} is not supported (?:with|by) this model", "OpenAI, Azure and others", _REFUSED),
+    Wording(rf"additional properties are not allowed \({_QUOTED} was", "validators of JSON schemas", _INVALID),
     Wording(rf"property {_QUOTED} is unsupported", "Groq: fanenr/chatbot#21", _REFUSED),
     Wording(rf"unknown name {_QUOTED}(?: at '\1')?: cannot find field", "Gemini: n4ze3m/page-assist#418", _REFUSED),
     Wording(rf"argument not supported on this model: {_NAME}", "xAI: lobehub/lobehub#7370", _REFUSED),
@@ -105,6 +111,8 @@ TOOLS_IN_OTHER_API = (
 OTHER_API = (
     Wording(r"model is only (?:supported|available) in (v1/[\w/-]{1,40})", "docker/docker-agent#313", _FOR_GOOD),
     Wording(rf"not supported in (?:the )?/?v1/chat/completions.{{0,80}}?{_RESPONSES}", "OpenAI", _FOR_GOOD),
+    Wording(rf"only (?:supported|available) (?:in|via|through) (?:the )?/?{_RESPONSES}", "OpenAI, Azure", _FOR_GOOD),
+    Wording(rf"not \w+ (?:via|through) (?:the )?/?chat[ /]completions.{{0,120}}?{_RESPONSES}", "OpenAI", _FOR_GOOD),
     Wording(rf"v1/chat/completions is not supported.{{0,80}}?{_RESPONSES}", "Wei-Shaw/sub2api#885", _FOR_GOOD),
 )
 """A model that is offered in another API only."""
@@ -121,6 +129,11 @@ TOKEN_LIMIT_USED_UP = (Wording(r"output limit was reached", "OpenAI"),)
 
 TOO_LARGE = (Wording(r"request too large for", "OpenAI: vanna-ai/vanna-flask#11; Groq: cottongeeks/podscript#20"),)
 """One request is larger than the allowance of a minute. Waiting never helps."""
+
+NO_MONEY = (
+    Wording(r"insufficient (?:credits?|balance|funds)|balance is (?:insufficient|not enough)", "OpenRouter, DeepSeek"),
+)
+"""The account has no credit left. Waiting does not help."""
 
 WRONG_KEY = (
     Wording(
@@ -153,10 +166,13 @@ _TOKENS = r"\(?(\d[\d,]*)(?!\w)"
 
 WINDOW = (
     Wording(
-        rf"context (?:length|size|window)(?: is| of)?(?: only)? {_TOKENS}",
+        rf"context (?:length|size|window)(?: limit)?(?: is| of|:)?(?: only)? {_TOKENS}",
         "OpenAI: webtimemachine/wtm2#579, vLLM: vllm-project/vllm#20409, LM Studio: lmstudio-bug-tracker#546",
     ),
     Wording(rf"with {_TOKENS} maximum context length", "Mistral"),
+    Wording(rf"model token limit: {_TOKENS}", "Kimi"),
+    Wording(rf"current length is \d+ while limit is {_TOKENS}", "Cerebras"),
+    Wording(rf"exceeds (?:the )?max(?:imum)?(?: allowed)? length(?: of)? {_TOKENS}", "SGLang"),
     Wording(rf"maximum model length of {_TOKENS}", "vLLM: google/tunix#222"),
     Wording(rf"n_ctx: {_TOKENS}", "llama.cpp: ggml-org/llama.cpp#15780"),
     Wording(rf"max_new_tokens\W+must be <= {_TOKENS}", "Text Generation Inference, Together"),
@@ -166,6 +182,7 @@ WINDOW = (
 
 INPUT_LIMIT = (
     Wording(rf"input tokens exceed the configured limit of {_TOKENS}", "OpenAI, Azure: tridz-dev/huf#157"),
+    Wording(rf"range of input length should be \[\d+, {_TOKENS}", "Alibaba Cloud Model Studio"),
     Wording(rf"maximum prompt length is {_TOKENS}", "xAI: cline/cline#3120"),
     Wording(rf"exceeds the maximum number of tokens allowed {_TOKENS}", "Gemini: google-gemini/gemini-cli#6678"),
     Wording(rf"prompt is too long: \d+ tokens > {_TOKENS} maximum", "Anthropic"),

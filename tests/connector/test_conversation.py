@@ -56,6 +56,20 @@ def test_audio_goes_back_as_its_id(server: ProviderServer, client: Client, strea
     assert Message.of_answer(message).body() == {"role": "assistant", "audio": {"id": "audio_1"}}
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_only_reasoned_can_be_appended(server: ProviderServer, client: Client, stream: bool) -> None:
+    message = answered(server, client, stream=stream, content=None, reasoning_content="Hm")
+    assert Message.of_answer(message).body() == {"role": "assistant", "content": ""}
+
+
+@pytest.mark.parametrize("form", ["the object", "a dump"])
+def test_calls_go_back_as_openai_sends_them(server: ProviderServer, client: Client, form: str) -> None:
+    odd = {"index": 0, "id": "c1", "function": {"name": "f", "arguments": None}}
+    message = answered(server, client, content=None, tool_calls=[odd])
+    request = ChatCompletionsRequest(messages=(message if form == "the object" else message.model_dump(), USER))
+    assert request.body("m")["messages"][0]["tool_calls"] == [CALL]
+
+
 def test_extra_fields_of_a_message_are_sent_as_they_are() -> None:
     cached: Any = {"cache_control": {"type": "ephemeral"}}
     message = Message(role=Role.USER, content="Hello", extra=cached)

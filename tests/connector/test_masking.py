@@ -303,3 +303,12 @@ def test_any_piece_is_masked(quiet_server: ProviderServer, prompt: str, start: i
     request = ChatCompletionsRequest.of_prompts(prompt)
     shown = failure(client, quiet_server, request, Reply(400, error(f"[{piece}]"))).provider_message
     assert len("".join(piece.split())) < 15 or "".join(shown.split()) == "[[prompt]]"
+
+
+def test_a_word_of_the_api_that_is_a_title_of_a_schema_stays_readable(server: ProviderServer) -> None:
+    parameters = {"type": "object", "properties": {"model": {"type": "string", "title": "Model"}}}
+    tool: Any = {"type": "function", "function": {"name": "pick", "parameters": parameters}}
+    server.next(Reply(404, error("The model `gpt-9` does not exist.")))
+    with pytest.raises(ConnectorError) as caught:
+        Client(account(server), max_retries=0).call_api(ChatCompletionsRequest.of_prompts("Hello", tools=(tool,)))
+    assert caught.value.reason == "no_model"

@@ -17,6 +17,7 @@ from connector import (
     Message,
     NotFoundAtProvider,
     ProviderUnavailable,
+    QuotaExceeded,
     RateLimited,
     RequestRefused,
     Role,
@@ -72,6 +73,19 @@ WORDINGS: dict[str, tuple[dict[str, Any], Reply]] = {
     "OpenAI's search models": (
         {"temperature": 0.2, "top_p": 0.5},
         Reply(400, error("Model incompatible request arguments supplied: temperature, top_p")),
+    ),
+    "OpenAI's search models, as they say it": (
+        {"temperature": 0.2, "top_p": 0.5},
+        Reply(400, error("Model incompatible request argument(s) supplied: temperature, top_p")),
+    ),
+    "in backquotes": ({"seed": 7}, Reply(400, error("`seed` is not supported with this model"))),
+    "a validator of schemas": (
+        {"seed": 7},
+        Reply(422, {"detail": "Additional properties are not allowed ('seed' was unexpected)"}),
+    ),
+    "half a character": (
+        {"seed": 7},
+        Reply(400, r"""{"error": {"message": "Unknown parameter: 'seed'. \ud83d"}}"""),
     ),
     "OpenAI's search models, one": ({"n": 1}, Reply(400, error("Model incompatible request argument supplied: n"))),
     "Groq": ({"logprobs": True}, Reply(400, error("property 'logprobs' is unsupported, did you mean 'stop'?"))),
@@ -539,6 +553,39 @@ def test_the_limit_on_tokens_is_read_from_an_error(server: ProviderServer, clien
     body, tokens, is_for_the_prompt = LIMITS[case]
     failed = refused(client, server, Reply(400, body))
     assert token_limit_in(str(failed)) == TokenLimit(tokens, is_for_the_prompt)
+
+
+@pytest.mark.parametrize(
+    ("words", "tokens"),
+    [
+        ("Your request exceeded model token limit: 8192", 8192),
+        ("maximum context length: 131071", 131071),
+        ("The prompt exceeds the context window limit (4096)", 4096),
+        ("Current length is 9000 while limit is 8192", 8192),
+        ("The input exceeds the maximum allowed length of 4096 tokens", 4096),
+        ("Range of input length should be [1, 30720]", 30720),
+    ],
+)
+def test_more_wordings_of_a_limit_are_read(words: str, tokens: int) -> None:
+    limit = token_limit_in(words)
+    assert limit is not None
+    assert limit.tokens == tokens
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (402, error("Payment required.")),
+        (400, error("Insufficient Balance")),
+        (403, error("Your account balance is insufficient.")),
+        (429, error("No.", code="exceeded_current_quota_error")),
+        (403, error("No.", code="insufficient_user_quota")),
+    ],
+)
+def test_an_account_without_credit_is_reported_and_not_retried(server: ProviderServer, status: int, body: Any) -> None:
+    client = Client(account(server), timeout=PATIENCE)
+    assert isinstance(refused(client, server, Reply(status, body)), QuotaExceeded)
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("words", ["The context is too long.", "A context window of 128k tokens", "Limit 30000 tokens"])
