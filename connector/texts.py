@@ -71,7 +71,8 @@ class Text:
         first = self.parts[0]
         longest = self._held[-1] if self._held else first
         is_longer = len(piece) > len(longest)
-        is_repeated = piece == longest and (len(self._held) > 0 or len(first) >= _TELLING)
+        # Not for long: a model may repeat a word, and each of them has to be shown.
+        is_repeated = piece == longest and len(self._held) < 2 and (len(self._held) > 0 or len(first) >= _TELLING)
         if not piece.startswith(longest) or not (is_longer or is_repeated):
             self._is_decided = True
             return self._released(piece)

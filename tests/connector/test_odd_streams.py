@@ -1,6 +1,7 @@
 """Streams as gateways and small servers really send them: no text is lost, none is doubled."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -159,6 +160,7 @@ def test_a_stream_that_sends_the_whole_text_each_time_is_read(
         ["1", "10", "100", "0", "1"],
         ["0", "00", "000", "1", " 0", "0"],
         ["   ", "    x"],
+        ["word "] * 9,
     ],
 )
 def test_pieces_that_resemble_earlier_ones_are_all_kept(
@@ -167,6 +169,17 @@ def test_pieces_that_resemble_earlier_ones_are_all_kept(
     server.next(Chunks([*map(chunk, pieces), LAST]))
     shown, message = told(client, "content")
     assert shown == [message.content] == ["".join(pieces)]
+
+
+def test_a_word_that_is_repeated_is_returned_while_the_stream_goes_on(server: ProviderServer, client: Client) -> None:
+    gate = threading.Event()
+    server.next(Chunks([*[chunk("word ")] * 5, gate, LAST]))
+    pieces = iter(client.stream(REQUEST))
+    came = ""
+    while came != "word " * 5:
+        came += next(pieces)
+    gate.set()
+    assert list(pieces) == []
 
 
 @pytest.mark.parametrize(

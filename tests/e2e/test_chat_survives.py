@@ -183,7 +183,7 @@ def test_a_message_that_is_not_sent_yet_survives_another_page_another_chat_and_a
     box.press_sequentially("A careful question")
     visitor.press("New chat")
     expect(box).to_have_value("")
-    page.go_back()
+    page.get_by_role("button", name="Hello").click()
     expect(box).to_have_value("A careful question")
     page.reload()
     visitor.settle()

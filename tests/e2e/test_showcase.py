@@ -152,6 +152,7 @@ def test_a_page_opens_fits_the_window_answers_and_is_accessible(
         assert provider.requests == []
         send(page)
         expect(page.get_by_text(re.compile(" in all")).first).to_be_visible()
+        expect(page.get_by_role("group", name="Answer being written")).to_have_count(0)  # operations has three
         tab.settle()
         assert provider.requests
     findings = {"light": tab.findings()}
