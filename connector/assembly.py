@@ -37,9 +37,11 @@ def error_in(data: Mapping[str, Any]) -> object:
 
     Some servers send the error in a field `error`, others send it bare, FastAPI sends `detail`.
     """
-    is_bare = any(data.get(name) for name in ("message", "detail", "errors", "error_msg", "msg", "base_resp"))
     error = data.get("error")
-    return error if error and not (is_bare and isinstance(error, str | bool)) else data if is_bare else None
+    is_bare = any(data.get(name) for name in ("message", "detail", "errors", "error_msg", "msg", "base_resp"))
+    if is_bare and isinstance(error, str | bool | None):  # the words stand beside `error`
+        return data
+    return error or None
 
 
 class Assembly:
@@ -68,7 +70,7 @@ class Assembly:
             chunk = jiter.from_json(event)
         except ValueError:
             return self._add_inexact(event)
-        return self._add_chunk(chunk, "" if type(event) is bytes else getattr(event, "name", ""))
+        return self.add_chunk(chunk, "" if type(event) is bytes else getattr(event, "name", ""))
 
     def _add_inexact(self, event: bytes) -> list[Piece]:
         """Add an event that is not exactly one JSON value."""
@@ -85,9 +87,10 @@ class Assembly:
             chunk = {"message": event.decode(errors="replace")} if name == "error" else None
         if self._halves is None:
             self._halves = {}
-        return self._add_chunk(chunk, name)
+        return self.add_chunk(chunk, name)
 
-    def _add_chunk(self, chunk: Any, name: str) -> list[Piece]:
+    def add_chunk(self, chunk: Any, name: str = "") -> list[Piece]:
+        """Add the value of one event, `name` is the event's name; return its new pieces."""
         new: list[Piece] = []
         is_own = name not in ("", "message", "error") and not (isinstance(chunk, dict) and "choices" in chunk)
         if is_own:  # an event of the server's own
@@ -176,6 +179,11 @@ class Assembly:
     def has_begun(self) -> bool:
         """Whether any part of a choice was received."""
         return bool(self._choices)
+
+    @property
+    def has_first_choice(self) -> bool:
+        """Whether any part of the choice with index 0 was received."""
+        return 0 in self._choices
 
     @property
     def has_text(self) -> bool:
@@ -277,8 +285,9 @@ class _Choice:
         self._shown_reasoning = self._shown_reasoning or name
         if name == self._shown_reasoning:
             return True
-        is_mirrored = self.text[self._shown_reasoning].whole.startswith(self.text[name].whole)
-        return not (is_mirrored or delta.get(self._shown_reasoning))
+        if delta.get(self._shown_reasoning):
+            return False
+        return not self.text[self._shown_reasoning].whole.startswith(self.text[name].whole)
 
     def _tell(self, kind: str, text: str, new: list[Piece]) -> None:
         if kind != "content" or self._thinking.is_over:

@@ -126,18 +126,19 @@ class Round:
         except ValueError:  # errors are raised outside of this block: its error contains the body
             is_json = False
         if is_json:
-            self._parse(data, body)
+            self._parse(data)
         else:
             self._parse_lines(body)
         self._call.mending.confirm()
 
-    def _parse(self, data: object, body: bytes) -> None:
+    def _parse(self, data: object) -> None:
         if isinstance(data, list) and len(data) == 1:
             data = data[0]
         if isinstance(data, Mapping) and not data.get("choices") and (said := error_in(data)) is not None:
             raise self._error(said)
         if isinstance(data, Mapping) and data.get("object") == "chat.completion.chunk":
-            self._parse_lines(b" ".join(body.split(b"\n")))
+            self.assembly.add_chunk(data)
+            self._end_of_chunks()
             return
         if isinstance(data, Mapping) and (said := _error_in_choice(data)) is not None:
             raise self._error(said)
@@ -150,11 +151,14 @@ class Round:
         """Read a body of several JSON objects, one per line, as chunks."""
         for line in body.splitlines():
             self.assembly.add(line.removeprefix(b"data:").strip())
+        self._end_of_chunks("html" if body.startswith(b"<") else "")
+
+    def _end_of_chunks(self, content_type: str = "") -> None:
         self.assembly.end()
         if self.assembly.error is not None:
             raise self._error(self.assembly.error)
         if not self.assembly.has_text:
-            raise self._unreadable("html" if body.startswith(b"<") else "")
+            raise self._unreadable(content_type)
 
     # -- how it ended
 
@@ -178,9 +182,8 @@ class Round:
                 return self._unreadable()
             if self.assembly.has_begun or not self.assembly.is_done:
                 return self.interrupted()
-        if not has_choice(self.response()):
-            return self._unreadable(reason="no_choice")
-        return None
+        is_there = has_choice(self._completion) if self._completion is not None else self.assembly.has_first_choice
+        return None if is_there else self._unreadable(reason="no_choice")
 
     def interrupted(self) -> AnswerInterrupted:
         return AnswerInterrupted(

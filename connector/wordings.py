@@ -53,7 +53,7 @@ UNSUPPORTED = (
         _REFUSED,
     ),
     Wording(rf"model incompatible request argument(?:s|\(s\))? supplied: {_NAMES}", "charmbracelet/mods#480", _REFUSED),
-    Wording(rf"(?:parameter )?{_QUOTED} is not supported (?:with|by) this model", "OpenAI, Azure and others", _REFUSED),
+    Wording(rf"{_QUOTED} is not supported (?:with|by) this model", "OpenAI, Azure and others", _REFUSED),
     Wording(rf"additional properties are not allowed \({_QUOTED} was", "validators of JSON schemas", _INVALID),
     Wording(rf"property {_QUOTED} is unsupported", "Groq: fanenr/chatbot#21", _REFUSED),
     Wording(rf"unknown name {_QUOTED}(?: at '\1')?: cannot find field", "Gemini: n4ze3m/page-assist#418", _REFUSED),
