@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from threading import Event, Lock
 
@@ -181,10 +182,16 @@ def _backend(text: str | URL) -> SQLite | PostgreSQL:
     )
 
 
+@cache
+def _scripts() -> ScriptDirectory:
+    """The migrations, read once: reading them takes a fifth of the time in which a database is opened."""
+    return ScriptDirectory(str(_MIGRATIONS))
+
+
 def _migrate(backend: SQLite | PostgreSQL, connection: Connection) -> None:
     """Migrate the schema to the newest revision. The caller holds the write lock, so only one process does it."""
     backend.check(connection)
-    scripts = ScriptDirectory(str(_MIGRATIONS))
+    scripts = _scripts()
     current = MigrationContext.configure(connection).get_current_revision()
     if current == scripts.get_current_head():
         return

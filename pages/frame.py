@@ -50,21 +50,15 @@ def draw() -> None:
 
 
 def navigation() -> StreamlitPage:
-    shown = [use_case for use_case in base.use_cases() if use_case.name in base.IN_SIDEBAR]
-    hidden = [use_case for use_case in base.use_cases() if use_case.name not in base.IN_SIDEBAR]
+    # The page refuses users, too.
+    configurations: base.Visibility = "visible" if base.person().is_administrator else "hidden"
     sections = {
-        "": [st.Page("home.py", title="Home", icon=":material/home:", default=True)],
-        "Showcase": [base.page_of(use_case) for use_case in shown]
-        + [base.page_of(use_case, visibility="hidden") for use_case in hidden],
-        "Workbench": [st.Page("workbench/tuner.py", title="Tuner", icon=":material/tune:")],
+        "": [base.page("home.py", "Home", ":material/home:", default=True)],
+        "Showcase": [base.page_of(use_case) for use_case in base.use_cases()],
+        "Workbench": [base.page("workbench/tuner.py", "Tuner", ":material/tune:")],
         "Manage": [
-            st.Page(
-                "manage/configurations.py",
-                title="Configurations",
-                icon=":material/key:",
-                visibility="visible" if base.person().is_administrator else "hidden",  # the page refuses users, too
-            ),
-            st.Page("manage/usage.py", title="Usage", icon=":material/monitoring:"),
+            base.page("manage/configurations.py", "Configurations", ":material/key:", visibility=configurations),
+            base.page("manage/usage.py", "Usage", ":material/monitoring:"),
         ],
     }
     return st.navigation(sections, expanded=True)

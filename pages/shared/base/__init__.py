@@ -3,7 +3,7 @@
 from connector import ConnectorError, InvalidConfiguration, InvalidRequest
 from db import CannotOpen, ChangedMeanwhile, NotAllowed, NotFound, StillWriting, StorageError, Turn
 from pages.shared.base.callbacks import entered, reports_errors
-from pages.shared.base.catalogue import IN_SIDEBAR, USE_CASE_GROUPS, UseCase, page_of, title_of, use_cases
+from pages.shared.base.catalogue import USE_CASE_GROUPS, UseCase, Visibility, page, page_of, title_of, use_cases
 from pages.shared.base.copy_button import draw_copy_button
 from pages.shared.base.examining import examine, examine_typed, models, models_typed
 from pages.shared.base.failures import log_failure, unexpected
@@ -29,7 +29,6 @@ from pages.shared.base.shutdown import Shutdown
 
 __all__ = [
     "DIALECT",
-    "IN_SIDEBAR",
     "UNKNOWN",
     "USE_CASE_GROUPS",
     "CannotOpen",
@@ -44,6 +43,7 @@ __all__ = [
     "StorageError",
     "Turn",
     "UseCase",
+    "Visibility",
     "answers",
     "as_json",
     "changing",
@@ -63,6 +63,7 @@ __all__ = [
     "models_typed",
     "moment",
     "one_run",
+    "page",
     "page_of",
     "person",
     "plain",

@@ -6,14 +6,16 @@ The first line of the docstring is its sentence on the home page; the last one s
 
 import ast
 import re
+from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+Visibility = Literal["visible", "hidden"]
 FOLDER = Path(__file__).parents[2] / "showcase"
 USE_CASE_GROUPS = {
     "talk": "Talk",
@@ -51,7 +53,7 @@ class UseCase:
     """What a model must support beyond text; see `account.NEEDS`."""
 
 
-@lru_cache(maxsize=1)
+@cache
 def use_cases() -> tuple[UseCase, ...]:
     """All use cases: those of the sidebar first, the others by title."""
     found = [_read(path) for path in FOLDER.glob("[!_]*.py")]
@@ -59,9 +61,23 @@ def use_cases() -> tuple[UseCase, ...]:
     return tuple(sorted(found, key=lambda use_case: (order.get(use_case.name, len(order)), use_case.title)))
 
 
-def page_of(use_case: UseCase, visibility: Literal["visible", "hidden"] = "visible") -> StreamlitPage:
+def page_of(use_case: UseCase) -> StreamlitPage:
     """The page of a use case, for the navigation."""
-    return st.Page(f"showcase/{use_case.name}.py", title=use_case.title, icon=use_case.icon, visibility=visibility)
+    visibility: Visibility = "visible" if use_case.name in IN_SIDEBAR else "hidden"
+    return page(f"showcase/{use_case.name}.py", use_case.title, use_case.icon, visibility=visibility)
+
+
+def page(
+    script: str, title: str, icon: str, *, visibility: Visibility = "visible", default: bool = False
+) -> StreamlitPage:
+    """A page for the navigation of one run; `script` is its path below `pages`."""
+    return copy(_page(script, title, icon, visibility, default))  # Streamlit notes in it that it was run
+
+
+@cache
+def _page(script: str, title: str, icon: str, visibility: Visibility, default: bool) -> StreamlitPage:
+    """Made once: Streamlit looks for the file of each page that it makes, which took a sixth of the time of a run."""
+    return st.Page(script, title=title, icon=icon, visibility=visibility, default=default)
 
 
 def _read(path: Path) -> UseCase:
