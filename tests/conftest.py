@@ -59,11 +59,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowser:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Select the long forms or the other tests, and sort the longest first. Hypothesis tests belong to both."""
     for item in items:
-        if _needs_postgresql(item) or "served" in getattr(item, "fixturenames", ()):  # the server, started
+        is_served = "served" in getattr(item, "fixturenames", ())  # by the server, started
+        if _needs_postgresql(item) or is_served or _is_random(item):
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     soak = bool(config.option.soak)
-    is_wanted = {item: _is_long(item) is soak or is_hypothesis_test(getattr(item, "obj", None)) for item in items}
+    is_wanted = {item: _is_long(item) is soak or _is_random(item) for item in items}
     config.hook.pytest_deselected(items=[item for item in items if not is_wanted[item]])
     items[:] = [item for item in items if is_wanted[item]]
 
@@ -72,6 +73,10 @@ def _needs_postgresql(item: pytest.Item) -> bool:
     callspec = getattr(item, "callspec", None)
     is_parameter = callspec is not None and callspec.params.get("kind") == "postgresql"
     return is_parameter or "postgresql" in getattr(item, "fixturenames", ())
+
+
+def _is_random(item: pytest.Item) -> bool:
+    return bool(is_hypothesis_test(getattr(item, "obj", None)))
 
 
 def _is_long(item: pytest.Item) -> bool:

@@ -30,7 +30,9 @@ TITLES = {name: title_of(name) for name in PAGES} | {
     "configurations?edit=new": "New configuration",
 }
 each_page = pytest.mark.parametrize("address", doors_first(TITLES))
+each_kind_of_page = pytest.mark.parametrize("address", doors_first(TITLES, others=pytest.mark.soak))
 each_sending_page = pytest.mark.parametrize("page", doors_first(SENDING))
+each_kind_of_sending_page = pytest.mark.parametrize("page", doors_first(SENDING, others=pytest.mark.soak))
 
 
 def opened(address: str) -> AppTest:
@@ -38,7 +40,7 @@ def opened(address: str) -> AppTest:
     return visit(page, **({"edit": edit} if edit else {}))
 
 
-@each_page
+@each_kind_of_page
 def test_a_page_opens_on_an_empty_database(workbench: Workbench, address: str) -> None:
     assert_opens(opened(address), TITLES[address])
 
@@ -49,21 +51,21 @@ def test_a_page_opens_with_one_configuration(workbench: Workbench, address: str)
     assert_opens(opened(address), TITLES[address])
 
 
-@each_page
+@each_kind_of_page
 def test_a_page_opens_with_many_configurations(workbench: Workbench, address: str) -> None:
     for form in ("OpenAI", "Azure with a key", "Azure with a token", "Azure v1 with a key"):
         workbench.connect(form)
     assert_opens(opened(address), TITLES[address])
 
 
-@each_page
+@each_kind_of_page
 def test_a_page_opens_with_a_stored_key_that_cannot_be_opened(workbench: Workbench, address: str) -> None:
     workbench.connect()
     workbench.break_keys()
     assert_opens(opened(address), TITLES[address])
 
 
-@each_page
+@each_kind_of_page
 def test_a_page_opens_for_a_user_without_administrator_rights(workbench: Workbench, address: str) -> None:
     workbench.connect()
     workbench.demote()
@@ -72,7 +74,7 @@ def test_a_page_opens_for_a_user_without_administrator_rights(workbench: Workben
     assert "configurations" in address or lines(at.title) == [TITLES[address]]
 
 
-@each_page
+@each_kind_of_page
 def test_opening_a_page_sends_and_records_nothing(workbench: Workbench, address: str) -> None:
     workbench.connect()
     opened(address)
@@ -94,7 +96,7 @@ def of_two_calls(tmp_path_factory: pytest.TempPathFactory, provider: ProviderSer
     return folder
 
 
-@each_page
+@each_kind_of_page
 def test_a_page_opens_after_a_call_failed_and_another_reported_no_tokens(
     workbench: Workbench, of_two_calls: Path, address: str
 ) -> None:
@@ -119,7 +121,7 @@ def test_without_a_configuration_a_page_that_sends_says_what_to_do_first(workben
     assert (link.page, link.query_string) == ("configurations", "edit=new")
 
 
-@each_sending_page
+@each_kind_of_sending_page
 def test_without_a_configuration_a_page_has_no_send_button(workbench: Workbench, page: str) -> None:
     at = visit(page)
     assert set(labels(at)) <= {"New chat"}
@@ -127,7 +129,7 @@ def test_without_a_configuration_a_page_has_no_send_button(workbench: Workbench,
     assert not at.sidebar.selectbox
 
 
-@each_sending_page
+@each_kind_of_sending_page
 def test_without_a_configuration_a_user_is_sent_to_the_administrator(workbench: Workbench, page: str) -> None:
     workbench.demote()
     at = visit(page)

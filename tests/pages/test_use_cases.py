@@ -15,7 +15,6 @@ from pages.shared import account, base
 from tests.pages.conftest import (
     ALONE,
     CANNOT_OPEN,
-    DOORS,
     PAGES,
     TALKING,
     USE_CASES,
@@ -124,7 +123,7 @@ def test_a_refused_message_of_a_conversation_shows_an_error(workbench: Workbench
     assert "refused the request (400)" in sentence
 
 
-@pytest.mark.parametrize("page", doors_first(ALONE))
+@pytest.mark.parametrize("page", doors_first(ALONE, others=pytest.mark.soak))
 @pytest.mark.parametrize("statuses", [(400,), pytest.param((400, 401, 501), marks=pytest.mark.soak)], ids=len)
 def test_a_refused_request_shows_an_error_and_its_inputs_can_be_sent_again(
     workbench: Workbench, page: str, statuses: tuple[int, ...]
@@ -148,7 +147,7 @@ def test_a_refused_request_shows_an_error_and_its_inputs_can_be_sent_again(
     assert sorted(bodies) == sorted(bodies[:number] * (len(statuses) + 1))
 
 
-@pytest.mark.parametrize("page", doors_first(USE_CASES))
+@pytest.mark.parametrize("page", doors_first(USE_CASES, others=pytest.mark.soak))
 def test_nothing_is_sent_when_the_stored_key_cannot_be_opened(workbench: Workbench, page: str) -> None:
     workbench.connect()
     workbench.break_keys()
@@ -253,19 +252,8 @@ ODD = {
 }
 
 
-# Each of them at the doors, one at each other page in turn, which is slow; all pairs are the long form.
-ODD_AT = [
-    pytest.param(
-        page,
-        name,
-        marks=() if page in DOORS else pytest.mark.slow if at % len(ODD) == turn else pytest.mark.soak,
-    )
-    for at, page in enumerate(ALONE)
-    for turn, name in enumerate(ODD)
-]
-
-
-@pytest.mark.parametrize(("page", "name"), ODD_AT)
+@pytest.mark.parametrize("page", doors_first(ALONE, others=pytest.mark.soak))
+@pytest.mark.parametrize("name", ODD)
 def test_an_empty_or_declining_answer_is_reported_and_the_page_stays_usable(
     workbench: Workbench, page: str, name: str
 ) -> None:
@@ -331,12 +319,11 @@ def test_adding_a_use_case_is_one_file(tmp_path: Path) -> None:
         [*run, *(f"tests/pages/{name}" for name in tests)], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout
-    passed = re.search(r"(\d+) passed", done.stdout)
-    assert passed
-    # Opened in each state, its card on the home page, its button pressed, refused, and its group in the usage.
-    assert int(passed[1]) >= 15
     for test in (
         "test_every_use_case_has_a_card_with_its_sentence_and_a_link",
+        "test_a_page_opens_with_one_configuration",
+        "test_without_a_configuration_a_page_that_sends_says_what_to_do_first",
+        "test_with_a_configuration_a_page_has_exactly_one_way_to_send",
         "test_a_use_case_answers_with_its_default_inputs",
         "test_typed_text_cannot_break_out_of_its_quotes_and_is_shown_as_plain_text",
     ):
