@@ -97,6 +97,15 @@ def masked(words: str, keys: Iterable[str], sent: Sent = NOTHING) -> str:
     return _LOOKS_LIKE_A_KEY.sub(KEY, text)
 
 
+def quoted_in(words: str, sent: Sent) -> list[tuple[int, int]]:
+    """Return where a provider's text repeats what was sent: the begin and the end of each part."""
+    if not sent.texts:
+        return []
+    said = _Folding(words[:MOST_READ])
+    said.cover(_repeated(said, sent.texts))
+    return said.covered()
+
+
 # -- what was sent
 
 
@@ -197,12 +206,16 @@ class _Folding:
     def with_covered(self, mask: str) -> str:
         """Return the text with the mask in place of each covered part."""
         parts, shown = [], 0
-        for is_covered, group in groupby(range(len(self.letters)), key=self._covered.__getitem__):
-            if is_covered:
-                places = list(group)
-                parts += [self._text[shown : self._places[places[0]][0]], mask]
-                shown = self._places[places[-1]][1]
+        for start, end in self.covered():
+            parts += [self._text[shown:start], mask]
+            shown = end
         return "".join([*parts, self._text[shown:]])
+
+    def covered(self) -> list[tuple[int, int]]:
+        """Return where the covered parts of the text begin and end."""
+        groups = groupby(range(len(self.letters)), key=self._covered.__getitem__)
+        covered = [list(group) for is_covered, group in groups if is_covered]
+        return [(self._places[each[0]][0], self._places[each[-1]][1]) for each in covered]
 
 
 def _characters(text: str) -> Iterator[tuple[str, int, int]]:

@@ -19,8 +19,9 @@ from connector.errors import (
     RateLimited,
     RequestRefused,
 )
-from connector.masking import Sent, masked
-from connector.sentences import in_one_line, redacted
+from connector.masking import Sent, quoted_in
+from connector.sentences import redacted
+from connector.token_limit import TokenLimit, token_limit_in
 from connector.unsupported import THIS_API, TOOLS_IN_THIS_API, Unsupported, offered_elsewhere, unsupported_in
 from connector.wordings import (
     NO_KEY_SEEN,
@@ -30,6 +31,7 @@ from connector.wordings import (
     TOKEN_LIMIT_USED_UP,
     TOO_LARGE,
     WRONG_KEY,
+    Quoted,
     Wording,
     says,
 )
@@ -56,14 +58,14 @@ class Refusal:
         return redacted(words, self.configuration, self.sent)
 
     @cached_property
-    def words(self) -> str:
-        """What the provider says of its own: a repeated prompt says nothing about the cause."""
-        return masked(self.body.words, self.configuration.secrets, self.sent)
-
-    @property
     def message(self) -> str:
         """What the provider says, as it is shown."""
-        return in_one_line(self.words)
+        return self.shown(self.body.words)
+
+    @cached_property
+    def quoted(self) -> Quoted:
+        """Where the provider repeats the prompt. What is said there is not the cause."""
+        return quoted_in(self.body.words, self.sent)
 
     @cached_property
     def categories(self) -> dict[str, str]:
@@ -72,14 +74,18 @@ class Refusal:
 
     @cached_property
     def unsupported(self) -> Unsupported:
-        elsewhere = offered_elsewhere(self.status, self.words)
+        elsewhere = offered_elsewhere(self.status, self.body.words, self.quoted)
         return elsewhere or unsupported_in(self.status, self.body, self.sent.names)
 
+    @cached_property
+    def token_limit(self) -> TokenLimit | None:
+        return token_limit_in(self.body.words, self.quoted)
+
     def mentions(self, pattern: str) -> bool:
-        return bool(re.search(pattern, self.words, re.IGNORECASE))
+        return self.says((Wording(pattern, ""),))
 
     def says(self, wordings: tuple[Wording, ...]) -> bool:
-        return says(wordings, self.words, self.status)
+        return says(wordings, self.body.words, self.status, self.quoted)
 
     @cached_property
     def kind(self) -> type[ConnectorError]:

@@ -20,6 +20,7 @@ from connector.errors import (
 from connector.masking import NOTHING, Sent
 from connector.refusal import Refusal, is_dated, refusal_of
 from connector.sentences import host_of, quoted, redacted
+from connector.token_limit import token_limit_in
 
 _TRANSIENT = {408, 409, 429, 500, 502, 503, 504}
 
@@ -187,7 +188,15 @@ def _sentences(key: str, it: Refusal, retry_after: float | None, api: str = "") 
     }
     # The filter's own sentence only says that a prompt was blocked.
     quote = "" if key == ContentFiltered.kind else quoted(it.message)
-    return sentence.format(**parts) + quote, advice.format(**parts)
+    return sentence.format(**parts) + quote + _limit(it), advice.format(**parts)
+
+
+def _limit(it: Refusal) -> str:
+    """A sentence with the limit on tokens, where what is shown of the provider's words does not state it."""
+    if it.token_limit is None or it.token_limit == token_limit_in(it.message):
+        return ""
+    what = "The limit of the prompt is" if it.token_limit.is_for_the_prompt else "The context window is"
+    return f" {what} {it.token_limit.tokens} tokens."
 
 
 def check_the_key(account: Account) -> str:

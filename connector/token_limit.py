@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from connector.wordings import INPUT_LIMIT, WINDOW, named_by
+from connector.wordings import INPUT_LIMIT, WINDOW, Quoted, named_by
 
 
 @dataclass(frozen=True)
@@ -14,9 +14,12 @@ class TokenLimit:
     """Whether the answer has room of its own. Otherwise prompt and answer share the tokens."""
 
 
-def token_limit_in(words: str) -> TokenLimit | None:
-    """Return the limit that these words of a provider state; None where they state none."""
+def token_limit_in(words: str, quoted: Quoted = ()) -> TokenLimit | None:
+    """Return the limit that these words of a provider state, or an error that quotes them; None where they state none.
+
+    `quoted` is where they repeat a prompt.
+    """
     for wordings, is_for_the_prompt in ((INPUT_LIMIT, True), (WINDOW, False)):
-        for stated in named_by(wordings, words, None):
+        for stated in named_by(wordings, words, None, quoted):
             return TokenLimit(int(stated.replace(",", "")), is_for_the_prompt)
     return None

@@ -16,6 +16,7 @@ from connector.wordings import (
     SUPPORTED,
     TOOLS_IN_OTHER_API,
     UNSUPPORTED,
+    Quoted,
     named_by,
     says,
 )
@@ -50,12 +51,12 @@ class Unsupported:
     """Whether it accepts only the default value."""
 
 
-def offered_elsewhere(status: int | None, words: str) -> Unsupported | None:
+def offered_elsewhere(status: int | None, words: str, quoted: Quoted) -> Unsupported | None:
     """Return what is offered in another API only, by a provider's own words; None where nothing is."""
-    needs = next(named_by(TOOLS_IN_OTHER_API, words, status), "")
+    needs = next(named_by(TOOLS_IN_OTHER_API, words, status, quoted), "")
     if needs and not re.search(r"\bnone\b", words):  # else tools are offered here, without reasoning
         return Unsupported((TOOLS_IN_THIS_API,), (needs,))
-    api = next(named_by(OTHER_API, words, status), "")
+    api = next(named_by(OTHER_API, words, status, quoted), "")
     return Unsupported((THIS_API,), (api,)) if api and not needs else None
 
 

@@ -5,7 +5,7 @@ forward only the words, and because the code often says nothing.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 _REFUSED = frozenset({400})
@@ -25,17 +25,32 @@ class Wording:
     """The HTTP statuses that it is believed with; None for any, also for none, as inside a stream."""
 
 
-def named_by(wordings: Iterable[Wording], words: str, status: int | None) -> Iterator[str]:
+Quoted = Collection[tuple[int, int]]
+"""Where words repeat what was sent, which says nothing of the provider's own."""
+_MORE = 8
+"""Characters that a repetition has besides a wording, if it is more than this wording by chance."""
+
+
+def named_by(wordings: Iterable[Wording], words: str, status: int | None, quoted: Quoted = ()) -> Iterator[str]:
     """Yield what the words name in each of these wordings; an empty text where a wording names nothing."""
     for each in wordings:
         if each.statuses is None or status in each.statuses:
             for found in re.finditer(each.pattern, words, re.IGNORECASE | re.DOTALL):
-                yield next((name for name in found.groups() if name), "")
+                if not _is_in_a_quote(found, quoted):
+                    yield next((name for name in found.groups() if name), "")
 
 
-def says(wordings: Iterable[Wording], words: str, status: int | None) -> bool:
+def says(wordings: Iterable[Wording], words: str, status: int | None, quoted: Quoted = ()) -> bool:
     """Whether the words contain one of these wordings."""
-    return any(True for _ in named_by(wordings, words, status))
+    return any(True for _ in named_by(wordings, words, status, quoted))
+
+
+def _is_in_a_quote(found: re.Match[str], quoted: Quoted) -> bool:
+    """Whether a wording is only part of what the provider repeats: a quote is introduced by other words, and it is
+    longer. A person who asks about `insufficient balance` can have no balance.
+    """
+    start, end = found.span()
+    return any(0 < first <= start and end <= last and last - first - (end - start) >= _MORE for first, last in quoted)
 
 
 _NAME = r"['\"`]?([\w.\[\]-]{1,60})['\"`]?"
@@ -181,6 +196,7 @@ WINDOW = (
 """The context window in tokens, for prompt and answer together."""
 
 INPUT_LIMIT = (
+    Wording(rf"limit of the prompt is {_TOKENS}", "the sentence of `refusals`"),
     Wording(rf"input tokens exceed the configured limit of {_TOKENS}", "OpenAI, Azure: tridz-dev/huf#157"),
     Wording(rf"range of input length should be \[\d+, {_TOKENS}", "Alibaba Cloud Model Studio"),
     Wording(rf"maximum prompt length is {_TOKENS}", "xAI: cline/cline#3120"),

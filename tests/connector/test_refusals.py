@@ -464,6 +464,75 @@ def test_a_prompt_that_is_repeated_does_not_decide_what_an_error_is(server: Prov
     assert caught.value.reason == ""
 
 
+# What the person asked about, and what the provider then refuses, in the same words.
+ASKED_ABOUT = {
+    "money": ("What does “Insufficient Balance” mean?", 400, "Error: Insufficient Balance", QuotaExceeded, ""),
+    "a key": ("Incorrect API key provided?", 400, "Incorrect API key provided: [masked].", KeyRefused, ""),
+    "a size": ("Request too large for me", 429, "Request too large for gpt-4o on TPM", RequestRefused, "too_large"),
+    "a model": ("The model", 404, "The model `x` does not exist", NotFoundAtProvider, "no_model"),
+    "an API": (
+        "Why is this model only supported in v1/responses?",
+        404,
+        "This model is only supported in v1/responses and not in v1/chat/completions.",
+        NotFoundAtProvider,
+        "other_api",
+    ),
+    "a right": (
+        "I have insufficient permissions",
+        401,
+        "You have insufficient permissions.",
+        AccessDenied,
+        "no_rights",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ASKED_ABOUT)
+def test_a_cause_is_understood_although_the_prompt_contains_its_words(
+    server: ProviderServer, client: Client, case: str
+) -> None:
+    prompt, status, words, kind, reason = ASKED_ABOUT[case]
+    server.next(Reply(status, error(words)))
+    with pytest.raises(kind) as caught:
+        client.execute_without_history(prompt)
+    assert type(caught.value) is kind
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words", "limit"),
+    [
+        (
+            "What is a maximum context length?",
+            "This model's maximum context length is 8,192 tokens.",
+            TokenLimit(8192, is_for_the_prompt=False),
+        ),
+        (
+            "Explain: input tokens exceed the configured limit of",
+            "Input tokens exceed the configured limit of 272000 tokens.",
+            TokenLimit(272_000, is_for_the_prompt=True),
+        ),
+        ("Hm", "No. " * 90 + "The maximum prompt length is 131072", TokenLimit(131_072, is_for_the_prompt=True)),
+        ("Hm", "No. " * 90 + "n_ctx: 4096", TokenLimit(4096, is_for_the_prompt=False)),
+    ],
+)
+def test_a_limit_is_stated_although_its_words_are_masked_or_cut_off(
+    server: ProviderServer, client: Client, prompt: str, words: str, limit: TokenLimit
+) -> None:
+    server.next(Reply(400, error(words)))
+    with pytest.raises(RequestRefused) as caught:
+        client.execute_without_history(prompt)
+    assert token_limit_in(str(caught.value)) == limit
+
+
+def test_a_limit_that_stands_in_a_repeated_prompt_is_none(server: ProviderServer, client: Client) -> None:
+    prompt = "My book says that the context window is 12 tokens, is that true?"
+    server.next(Reply(400, error(f"Bad input: {prompt}")))
+    with pytest.raises(RequestRefused) as caught:
+        client.execute_without_history(prompt)
+    assert token_limit_in(str(caught.value)) is None
+
+
 def test_a_key_that_a_gateway_did_not_find_is_not_to_be_copied_again(server: ProviderServer, client: Client) -> None:
     words = "Access denied due to missing subscription key. Make sure to include subscription key when making requests."
     failed = refused(client, server, Reply(401, {"statusCode": 401, "message": words}))
