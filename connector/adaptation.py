@@ -17,14 +17,17 @@ class Adaptation:
 
     parameter: str
     """Its name in the request; `role` is the role of a message, `tools` the reasoning effort beside tools, `reasoning`
-    the reasoning of earlier answers, `api` an API that the model needs instead of this one.
+    the reasoning of earlier answers, `messages.field` a field of messages, `api` an API that the model needs instead
+    of this one.
     """
     value: str | float | None = None
     """The value that is not accepted; None where the parameter itself is not. For `api`: `tools` where only tools
     together with reasoning need it.
     """
     instead: str | None = None
-    """The parameter, role or value that is sent instead; None where nothing is."""
+    """The parameter, role or value that is sent instead; None where nothing is. For a parameter that another one
+    excludes, this other one.
+    """
     why: str = ""
     """The provider's message, without keys and prompts."""
 

@@ -8,6 +8,8 @@
 | `EffortBesideTools` | sets the reasoning effort beside tools | `reasoning_effort: none` |
 | `ReasoningSentBack` | contains the reasoning of earlier answers | `reasoning_content` |
 | `InnerLeftOut` | leaves out an option inside a parameter | `stream_options.include_usage` |
+| `FieldOfMessagesLeftOut` | leaves out a field of its messages | `extra_content` |
+| `LeftOutBeside` | leaves out one of two parameters that exclude each other | `top_p` beside `temperature` |
 | `Renamed` | sends a value under another name | `max_tokens` as `max_completion_tokens` |
 | `ValueReplaced` | sends another value | `reasoning_effort: high` as `medium` |
 | `LeftOut` | leaves a parameter out | `temperature` |
@@ -57,10 +59,12 @@ def change_of(parameter: str, value: str | float | None, instead: str | None) ->
     if parameter == REASONING:
         return ReasoningSentBack()
     if inner:
-        return InnerLeftOut(name, inner)
+        return FieldOfMessagesLeftOut(inner) if name == "messages" else InnerLeftOut(name, inner)
     if not instead:
         return LeftOut(name, value)
-    return Renamed(name, instead, value) if name in RENAMED else ValueReplaced(name, value, instead)
+    if name in RENAMED:
+        return Renamed(name, instead, value)
+    return LeftOutBeside(name, instead) if value is None else ValueReplaced(name, value, instead)
 
 
 @dataclass(frozen=True)
@@ -190,6 +194,47 @@ class InnerLeftOut:
 
     def apply(self, body: Body) -> Body:
         return {**body, self.name: {each: value for each, value in body[self.name].items() if each != self.inner}}
+
+
+@dataclass(frozen=True)
+class FieldOfMessagesLeftOut:
+    """A field is left out of messages and of their parts and tool calls: one that another provider's answer had."""
+
+    name: str
+
+    @property
+    def words(self) -> str:
+        return f"{self.name} left out of messages"
+
+    def applies_to(self, body: Body) -> bool:
+        return body["messages"] != _without_field(body["messages"], self.name)
+
+    def apply(self, body: Body) -> Body:
+        return {**body, "messages": _without_field(body["messages"], self.name)}
+
+
+def _without_field(value: Any, name: str) -> Any:
+    if isinstance(value, dict):
+        return {each: _without_field(inner, name) for each, inner in value.items() if each != name}
+    return [_without_field(inner, name) for inner in value] if isinstance(value, list | tuple) else value
+
+
+@dataclass(frozen=True)
+class LeftOutBeside:
+    """A parameter is left out where another one is sent that it is not accepted with."""
+
+    name: str
+    other: str
+
+    @property
+    def words(self) -> str:
+        return f"{self.name} left out beside {self.other}"
+
+    def applies_to(self, body: Body) -> bool:
+        return self.name in body and self.other in body
+
+    def apply(self, body: Body) -> Body:
+        return _without(body, self.name)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,11 @@ class Sent:
         """The parameters of the request."""
         return self._body.keys()
 
+    @property
+    def fields_of_messages(self) -> set[str]:
+        """The names of all fields in its messages, at any depth."""
+        return set(_fields_in(self._body.get("messages")))
+
     @cached_property
     def texts(self) -> set[str]:
         """All texts that are long enough to be recognised, folded. Computed when a provider has said something."""
@@ -124,6 +129,14 @@ def _texts_in(value: object, name: str = "") -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _texts_in(inner, name)
+
+
+def _fields_in(value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from value
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    for each in inner:
+        yield from _fields_in(each)
 
 
 def _json_in(text: str) -> object:

@@ -12,7 +12,7 @@ from connector.adaptation import Adaptation, Adaptations, adapted
 from connector.change import IN_USER_TEXT, REASONING, RENAMED, Body
 from connector.chat_completions import ChatCompletionsRequest
 from connector.errors import ConnectorError
-from connector.unsupported import EFFORT_BESIDE_TOOLS, INSTRUCTIONS, NO_REASONING, THIS_API, TOOLS_IN_THIS_API
+from connector.unsupported import BESIDE, EFFORT_BESIDE_TOOLS, INSTRUCTIONS, NO_REASONING, THIS_API, TOOLS_IN_THIS_API
 from connector.value import choices_of
 
 # Without any of these the answer stays of the same kind: it is only worded differently, less detailed or slower.
@@ -20,6 +20,14 @@ _LEFT_OUT = {
     *("temperature", "top_p", "frequency_penalty", "presence_penalty", "logit_bias", "seed", "stop", "n"),
     *("logprobs", "top_logprobs", "reasoning_effort", "verbosity", "parallel_tool_calls", "stream", "stream_options"),
     *("prediction", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "user"),
+}
+# Of two that exclude each other, these are left out: the other one is what people set, or its newer name.
+_YIELDING = ("top_p", "max_tokens", "presence_penalty")
+# Without these a message would be no message, or another one.
+_FIELDS_OF_EVERY_MESSAGE = {
+    *("role", "content", "name", "refusal", "tool_calls", "tool_call_id", "id", "type", "function", "custom"),
+    *("arguments", "input", "text", "image_url", "url", "input_audio", "data", "format", "file", "file_id"),
+    *("file_data", "filename"),
 }
 # The roles that an instruction may be sent under, in this order, where a refusal does not name those accepted.
 _ROLES = {"developer": ("system", "user"), "system": ("user", "developer")}
@@ -134,9 +142,14 @@ def _adaptation_of(name: str, refusal: ConnectorError, body: Body, roles: set[ob
         return Adaptation("role", role, IN_USER_TEXT, why) if role else None
     if name.endswith(".role"):
         return _other_role(name, supported, why, body, roles)
+    if BESIDE in name:
+        return _left_out_beside(*name.split(BESIDE), why=why, body=body)
     name, _, inner = name.partition(".")
     if name not in body:
         return None
+    if inner and name == "messages":
+        left_out = Adaptation(f"{name}.{inner}", why=why)
+        return left_out if inner not in _FIELDS_OF_EVERY_MESSAGE and left_out.applies_to(body) else None
     if inner:  # a request can do without any of its stream options, but without no part of a format or a tool
         is_option = name == "stream_options" and inner in body[name]
         return Adaptation(f"{name}.{inner}", None, None, why) if is_option else None
@@ -152,6 +165,17 @@ def _adaptation_of(name: str, refusal: ConnectorError, body: Body, roles: set[ob
     is_one_value = refusal.code == "unsupported_value" and is_choice and name != "n"
     is_any = refusal.only_default or not is_one_value
     return Adaptation(name, None if is_any else value, None, why)
+
+
+def _left_out_beside(one: str, other: str, *, why: str, body: Body) -> Adaptation | None:
+    """Return the change for two parameters that exclude each other. What keeps the meaning of the request is left out,
+    and only as long as the request has both.
+    """
+    free = [name for name in (one, other) if name in _LEFT_OUT or name in RENAMED]
+    if not free or one not in body or other not in body:
+        return None
+    name = next((name for name in free if name in _YIELDING), free[-1])
+    return Adaptation(name, None, other if name == one else one, why)
 
 
 def _nearest(name: str, value: str, supported: Iterable[str]) -> str | None:

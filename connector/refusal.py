@@ -75,7 +75,7 @@ class Refusal:
     @cached_property
     def unsupported(self) -> Unsupported:
         elsewhere = offered_elsewhere(self.status, self.body.words, self.quoted)
-        return elsewhere or unsupported_in(self.status, self.body, self.sent.names)
+        return elsewhere or unsupported_in(self.status, self.body, self.sent)
 
     @cached_property
     def token_limit(self) -> TokenLimit | None:

@@ -1,15 +1,16 @@
 """Reads from a refusal what the provider does not support, and which values it accepts instead."""
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
 from connector.chat_completions import ChatCompletionsRequest
 from connector.error_body import ErrorBody
+from connector.masking import Sent
 from connector.message import Role
 from connector.value import choices_of
 from connector.wordings import (
+    EXCLUSIVE,
     NO_INSTRUCTIONS,
     OTHER_API,
     REASONING_WANTED,
@@ -27,6 +28,8 @@ INSTRUCTIONS = "instructions"
 """Messages of the system or the developer, under any role of their own."""
 THIS_API = "chat completions"
 """The model is offered in another API only, which `supported` names."""
+BESIDE = " beside "
+"""Stands between two parameters that are not accepted together."""
 TOOLS_IN_THIS_API = "tools in chat completions"
 """Tools together with reasoning are."""
 _NO_PARAMETERS = {NO_REASONING, EFFORT_BESIDE_TOOLS, INSTRUCTIONS}
@@ -60,14 +63,13 @@ def offered_elsewhere(status: int | None, words: str, quoted: Quoted) -> Unsuppo
     return Unsupported((THIS_API,), (api,)) if api and not needs else None
 
 
-def unsupported_in(status: int | None, body: ErrorBody, names: Collection[str]) -> Unsupported:
-    """Return what a refusal with this status does not support. `names` are the parameters of the request."""
+def unsupported_in(status: int | None, body: ErrorBody, sent: Sent) -> Unsupported:
+    """Return what a refusal with this status does not support of the request that was sent."""
     if status is None:
         return Unsupported()
     values = (value for found in named_by(SUPPORTED, body.words, status) for value in _VALUE.findall(found))
     supported = tuple(dict.fromkeys(value for value in values if value in _values()))
-    known = {*ChatCompletionsRequest.model_fields, "stream", *names}
-    refused = (_parameter(name, known) for name in _refused(status, body, supported))
+    refused = (_parameter(name, sent) for name in _refused(status, body, supported))
     only_default = "only the default" in body.words.lower()
     return Unsupported(tuple(dict.fromkeys(filter(None, refused))), supported, only_default)
 
@@ -82,6 +84,8 @@ def _refused(status: int, body: ErrorBody, supported: tuple[str, ...]) -> list[s
     words = {body.param, *re.findall(r"\w+", body.words)}
     if status == 400 and {"tools", "reasoning_effort"} <= words:
         return ["reasoning_effort" if supported and "none" not in supported else EFFORT_BESIDE_TOOLS]
+    if pairs := [_names_in(found) for found in named_by(EXCLUSIVE, body.words, status)]:
+        return [f"{one}{BESIDE}{other}" for one, _, other in pairs]
     named = [name for found in named_by(UNSUPPORTED, body.words, status) for name in _names_in(found)]
     return named or ([body.param] if status == 400 and body.code in _CODES else [])
 
@@ -99,16 +103,19 @@ def _names_in(found: str) -> list[str]:
     return [name.strip(".") for name in _NAME.findall(re.sub(r":[^,]*", "", found))]
 
 
-def _parameter(name: str, known: Collection[str]) -> str:
-    """Return the parameter that has this name, also where a part of it is refused; empty for any other name."""
-    if (
-        name in (EFFORT_BESIDE_TOOLS, INSTRUCTIONS, NO_REASONING)
-        or _ROLE.fullmatch(name)
-        or _STREAM_OPTION.fullmatch(name)
-    ):
+def _parameter(name: str, sent: Sent) -> str:
+    """Return the parameter that has this name, also where a part of it is refused, or a field of messages as
+    `messages.field`; empty for any other name.
+    """
+    if name in _NO_PARAMETERS or BESIDE in name or _ROLE.fullmatch(name) or _STREAM_OPTION.fullmatch(name):
         return name
-    outer = re.split(r"[.\[]", name)[0]
+    outer, *inner = (step for step in re.split(r"[.\[\]]+", name) if step)
+    if outer == "messages":
+        return f"{outer}.{inner[-1]}" if inner else outer
+    if outer not in sent.names and outer in sent.fields_of_messages:
+        return f"messages.{outer}"
     in_snake_case = re.sub(r"(?<=[a-z])([A-Z])", r"_\1", outer).lower()
+    known = {*ChatCompletionsRequest.model_fields, "stream", *sent.names}
     return next((each for each in (outer, in_snake_case) if each in known), "")
 
 

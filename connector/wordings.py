@@ -69,9 +69,17 @@ UNSUPPORTED = (
     ),
     Wording(rf"model incompatible request argument(?:s|\(s\))? supplied: {_NAMES}", "charmbracelet/mods#480", _REFUSED),
     Wording(rf"{_QUOTED} is not supported (?:with|by) this model", "OpenAI, Azure and others", _REFUSED),
-    Wording(rf"additional properties are not allowed \({_QUOTED} was", "validators of JSON schemas", _INVALID),
+    Wording(
+        rf"(?:additional|unevaluated) properties are not allowed \({_QUOTED} was",
+        "validators of JSON schemas",
+        _INVALID,
+    ),
     Wording(rf"property {_QUOTED} is unsupported", "Groq: fanenr/chatbot#21", _REFUSED),
-    Wording(rf"unknown name {_QUOTED}(?: at '\1')?: cannot find field", "Gemini: n4ze3m/page-assist#418", _REFUSED),
+    Wording(
+        rf"unknown name {_QUOTED}(?: at '(?:\1|messages[^']{{0,60}})')?: cannot find field",
+        "Gemini: n4ze3m/page-assist#418",
+        _REFUSED,
+    ),
     Wording(rf"argument not supported on this model: {_NAME}", "xAI: lobehub/lobehub#7370", _REFUSED),
     Wording(rf"does not support parameter {_NAME}", "xAI: open-webui/open-webui#21266", _REFUSED),
     Wording(r"does not support parameters: [\[{]([^\]}]{1,300})", "LiteLLM: BerriAI/litellm#6456", _REFUSED),
@@ -83,13 +91,38 @@ UNSUPPORTED = (
     Wording(rf"invalid {_NAME}: only [\d.]+ is allowed", "Kimi: countbot-ai/CountBot#61", _REFUSED),
     # A list of problems in the body is read as this wording; see `error_body`.
     Wording(rf"{_NAME}: extra inputs are not permitted", "Mistral: editor-code-assistant/eca#231", _INVALID),
-    Wording(r"'loc': \('body', '(\w{1,60})'[^()]*\), 'msg': 'extra inputs", "vLLM: voideditor/void#128", _INVALID),
-    Wording(r"body -> ([\w.]{1,60})\s+extra inputs", "NVIDIA: NVIDIA/garak#748", _INVALID),
+    Wording(
+        r"'loc': \('body', (?:'messages', [^()]{1,200}, )?'(\w{1,60})'[^()]*\), 'msg': 'extra inputs",
+        "vLLM: voideditor/void#128",
+        _INVALID,
+    ),
+    Wording(
+        r"body -> (?:messages -> (?:\w{1,60} -> ){1,8})?([\w.]{1,60})\s+extra inputs",
+        "NVIDIA: NVIDIA/garak#748",
+        _INVALID,
+    ),
     Wording(rf"extra inputs are not permitted, field: {_QUOTED}", "Fireworks: FlowiseAI/Flowise#2866", _INVALID),
     Wording(rf"{_NAME}: input should be '", "vLLM, Mistral: pydantic's message for a choice", _INVALID),
     Wording(rf"{_QUOTED} must be one of ['`]", "Groq: console.groq.com/docs/reasoning", _REFUSED),
 )
 """Parameters that are not supported, or not with this value."""
+
+_PAIR = r"(['\"`]?\w{1,60}['\"`]? (?:and|or) ['\"`]?\w{1,60}['\"`]?)"
+_TOGETHER = "(?:at the same time|together|simultaneously)"
+
+EXCLUSIVE = (
+    Wording(rf"{_PAIR} cannot both be", "Anthropic: skydiscover-ai/skydiscover#15", _INVALID),
+    Wording(rf"setting {_PAIR} {_TOGETHER} is not supported", "OpenAI: langchain-ai/langgraph#5943", _INVALID),
+    Wording(rf"{_PAIR} can(?:not| not|'t) be \w+ {_TOGETHER}", "Volcengine: HKUDS/nanobot#2548", _INVALID),
+    Wording(
+        rf"(?:cannot|can't|do not) \w+ both {_PAIR}",
+        "Perplexity, Cohere: BerriAI/litellm#1817, LanceMoe/openai-translator#27",
+        _INVALID,
+    ),
+    Wording(rf"only one of {_PAIR} (?:can|may|should|must) be", "OpenRouter: lobehub/lobehub#7879", _INVALID),
+    Wording(rf"{_PAIR} are mutually exclusive|either {_PAIR},? (?:but )?not both", "gateways", _INVALID),
+)
+"""Two parameters that are not accepted together."""
 
 SUPPORTED = (
     Wording(r"supported values are: (.{1,200}?)(?:\.|$)", "OpenAI, Azure"),

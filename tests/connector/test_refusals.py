@@ -231,6 +231,145 @@ def test_what_cannot_be_left_out_stays_refused_in_the_providers_words(
     assert [len(server.requests), learnt.items()] == [1, {}]
 
 
+# -- fields of messages
+
+PYDANTIC = (
+    "[{{'type': 'extra_forbidden', 'loc': ('body', 'messages', 1, {}), 'msg': 'Extra inputs are not permitted'}}]"
+)
+# The field of the assistant's message that is refused, and what the provider says.
+FIELDS: dict[str, tuple[str, Reply]] = {
+    "OpenAI": ("foo", Reply(400, error("Unknown parameter: 'messages[1].foo'.", code="unknown_parameter"))),
+    "OpenAI, by the code": ("foo", Reply(400, error("No.", param="messages[1].foo", code="unknown_parameter"))),
+    "a validator": ("foo", Reply(400, error("Additional properties are not allowed ('foo' was unexpected)"))),
+    "Mistral": ("foo", Reply(422, {"detail": [extra("messages", 1, "assistant", "foo")]})),
+    "Mistral, in a call": (
+        "extra_content",
+        Reply(422, {"detail": [extra("messages", 1, "assistant", "tool_calls", 0, "extra_content")]}),
+    ),
+    "Groq": ("foo", Reply(400, error("'messages.1' : property 'foo' is unsupported"))),
+    "Groq, with its place": ("foo", Reply(400, error("property 'messages.1.foo' is unsupported"))),
+    "Cerebras": (
+        "foo",
+        Reply(400, {"message": "messages.1.assistant.foo: property 'messages.1.assistant.foo' is unsupported"}),
+    ),
+    "Fireworks": ("foo", Reply(400, error("Extra inputs are not permitted, field: 'messages[1].foo'"))),
+    "Anthropic": ("foo", Reply(400, error("messages.1.foo: Extra inputs are not permitted"))),
+    "vLLM": ("foo", Reply(400, {"object": "error", "message": PYDANTIC.format("'assistant', 'foo'")})),
+    "NVIDIA": ("foo", Reply(422, error(NIM.format("messages -> 1 -> assistant -> foo")))),
+    "Gemini": (
+        "extra_content",
+        Reply(
+            400,
+            [
+                {
+                    "error": {
+                        "message": 'Invalid JSON payload received. Unknown name "extra_content" at '
+                        "'messages[1].tool_calls[0]': Cannot find field."
+                    }
+                }
+            ],
+        ),
+    ),
+}
+CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}, "extra_content": {"at": "b"}}
+GONE_ON = ChatCompletionsRequest(
+    messages=(
+        Message(role=Role.USER, content="Add."),
+        Message(role=Role.ASSISTANT, tool_calls=(CALL,), extra={"foo": {"bar": 1}}),
+        Message(role=Role.TOOL, content="3", tool_call_id="c1"),
+    )
+)
+
+
+@pytest.mark.parametrize("case", FIELDS)
+def test_a_field_of_a_message_that_is_refused_is_left_out_and_this_is_remembered(
+    server: ProviderServer, mending: Client, reports: list[CallReport], case: str
+) -> None:
+    field, refusal = FIELDS[case]
+    server.also_allowed = {"foo", "extra_content"}
+    server.next(refusal)
+    for _ in range(2):
+        mending.call_api(GONE_ON)
+    first, second, third = (request.body["messages"][1] for request in server.requests)
+    assert field in {*first, *first["tool_calls"][0]}
+    assert second == third
+    assert {*second, *second["tool_calls"][0]} == {*first, *first["tool_calls"][0]} - {field}
+    assert [each.change for each in reports[0].learnt] == [f"{field} left out of messages"]
+    assert [each.change for each in reports[1].adaptations] == [f"{field} left out of messages"]
+
+
+@pytest.mark.parametrize("field", ["content", "tool_calls", "role", "tool_calls[0].function.arguments", "other"])
+def test_what_a_message_cannot_do_without_is_not_left_out(server: ProviderServer, mending: Client, field: str) -> None:
+    words = f"Unknown parameter: 'messages[1].{field}'."
+    server.also_allowed = {"foo", "extra_content"}
+    server.next(Reply(400, error(words, param=f"messages[1].{field}", code="unknown_parameter")))
+    with pytest.raises(RequestRefused, match="Unknown parameter"):
+        mending.call_api(GONE_ON)
+    assert len(server.requests) == 1
+
+
+# -- parameters that exclude each other
+
+BOTH = {"temperature": 0.2, "top_p": 0.5}
+LENGTHS = {"max_tokens": 8, "max_completion_tokens": 9}
+PENALTIES = {"presence_penalty": 1, "frequency_penalty": 1}
+# What is sent, what the provider says, and what is left out.
+EXCLUSIVE: dict[str, tuple[dict[str, Any], str, str]] = {
+    "Anthropic": (BOTH, "`temperature` and `top_p` cannot both be specified for this model. Use only one.", "top_p"),
+    "Bedrock": (BOTH, 'BedrockException - {"message":"`top_p` and `temperature` cannot both be specified"}', "top_p"),
+    "without quotes": (BOTH, "temperature and top_p cannot both be set.", "top_p"),
+    "mutually": (BOTH, "'temperature' and 'top_p' are mutually exclusive", "top_p"),
+    "either": (BOTH, "Specify either temperature or top_p, but not both.", "top_p"),
+    "OpenAI": (
+        LENGTHS,
+        "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
+        "max_tokens",
+    ),
+    "Volcengine": (
+        LENGTHS,
+        "The parameter is not valid: max_tokens and max_completion_tokens cannot be set at the same time.",
+        "max_tokens",
+    ),
+    "Perplexity": (PENALTIES, "Cannot set both presence_penalty and frequency_penalty.", "presence_penalty"),
+    "Cohere": (PENALTIES, "cannot specify both frequency_penalty and presence_penalty.", "presence_penalty"),
+    "OpenRouter": (
+        {"reasoning_effort": "low", "extra": {"reasoning": {"enabled": True}}},
+        'Only one of "reasoning" and "reasoning_effort" may be provided',
+        "reasoning_effort",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", EXCLUSIVE)
+def test_one_of_two_parameters_that_exclude_each_other_is_left_out(
+    server: ProviderServer, mending: Client, reports: list[CallReport], case: str
+) -> None:
+    asked, words, left_out = EXCLUSIVE[case]
+    server.also_allowed = {"reasoning"}
+    server.next(Reply(400, error(words)))
+    mending.call_api(request_with(**asked))
+    mending.call_api(request_with(**asked))
+    refused_body, accepted, later = (request.body for request in server.requests)
+    assert accepted == later == {name: refused_body[name] for name in refused_body if name != left_out}
+    assert [each.parameter for each in reports[0].learnt] == [left_out]
+
+
+def test_a_parameter_that_another_one_excludes_is_sent_alone(server: ProviderServer, mending: Client) -> None:
+    server.next(Reply(400, error("`temperature` and `top_p` cannot both be specified for this model.")))
+    mending.call_api(request_with(**BOTH))
+    mending.call_api(request_with(top_p=0.5))
+    assert server.requests[-1].body["top_p"] == 0.5
+
+
+def test_parameters_that_exclude_each_other_are_kept_where_both_change_the_meaning(
+    server: ProviderServer, mending: Client
+) -> None:
+    words = "`tools` and `response_format` cannot both be specified."
+    asked = {"tools": (TOOL,), "response_format": {"type": "json_object"}}
+    assert words in refused(mending, server, Reply(400, error(words)), **asked).sentence
+    assert len(server.requests) == 1
+
+
 # -- roles
 
 
