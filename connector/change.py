@@ -207,7 +207,7 @@ class FieldOfMessagesLeftOut:
         return f"{self.name} left out of messages"
 
     def applies_to(self, body: Body) -> bool:
-        return body["messages"] != _without_field(body["messages"], self.name)
+        return bool(body["messages"] != _without_field(body["messages"], self.name))
 
     def apply(self, body: Body) -> Body:
         return {**body, "messages": _without_field(body["messages"], self.name)}

@@ -1,8 +1,8 @@
 """Removes prompts and keys from what a provider says, in whatever spelling it repeats them.
 
 Providers repeat what they were sent in other case, with other white space and quotes, escaped once or several times,
-and in pieces. Both sides are therefore folded before they are compared: case, white space, quotes and backslashes do
-not count, and an escaped character counts as the character itself.
+and in pieces. Both sides are therefore folded before they are compared: case, accents, white space, quotes and
+backslashes do not count, and an escaped character counts as the character itself.
 """
 
 import html
@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import groupby
 from string import punctuation
 from typing import Any
+from unicodedata import category, normalize
 
 import jiter
 
@@ -33,12 +34,21 @@ _ESCAPED = re.compile(
     # Possessive and only at the first backslash, since a prompt may have a million of them.
     r"(?<!\\)(?:\\++(?:u(d[89ab][0-9a-f]{2})\\++u(d[c-f][0-9a-f]{2})|u000(1[0-9a-f]{4})|u([0-9a-f]{4})"
     r"|u\{([0-9a-f]{1,5})\}|[abfnrtv])|((?:\\++x[0-9a-f]{2})+))"
-    r"|((?:%[0-9a-f]{2})+)|(&(?:#x?[0-9a-f]{1,5}|[a-z]{2,6});)",
+    r"|((?:%[0-9a-f]{2})+)|(&(?:#x?[0-9a-f]{1,7}|[a-z][a-z0-9]{1,30});)",
     re.IGNORECASE,
 )
+_OFTEN = 4
+"""How many kinds of escapes may be inside each other: `%2520` is a blank that was escaped twice."""
+_UNSEEN = {"Mn", "Me", "Cf"}
+"""Besides white space: accents and other marks on a letter, and characters without width."""
 _UNCOUNTED = "\\\"'`+"
 """Besides white space: backslashes, quotes, and the plus that forms have for a blank."""
 _BASE64 = re.compile(r"[\w+/=-]{10,}")
+_HIDDEN = re.compile(r"[\[(<]?(?:[*•·…]+|\.{2,}|x{4,}|#{3,})[\])>]?", re.IGNORECASE)
+"""What stands in place of the middle of a key."""
+_MOST_SHOWN = 64
+_LEAST_SHOWN = 4
+"""Characters at both ends of a key together that are recognised beside a hidden middle."""
 # Values of these are words of the API, which a provider must be able to say. A value of several words is a text.
 _OWN_WORDS = {
     *("model", "role", "type", "required", "reasoning_effort", "verbosity", "service_tier", "prompt_cache_retention"),
@@ -153,12 +163,21 @@ def _json_in(text: str) -> object:
 
 def _folded(text: str) -> str:
     """Return the characters that count. Fast, because a prompt may have megabytes."""
-    if any(sign in text for sign in "\\%&"):
+    for _ in range(_OFTEN):
+        if not any(sign in text for sign in "\\%&"):
+            break
         text = _ESCAPED.sub(_unescaped, text)
-    text = "".join(text.casefold().split())
+    text = "".join(_seen(text).casefold().split())
     for sign in _UNCOUNTED:
         text = text.replace(sign, "")
     return text
+
+
+def _seen(text: str) -> str:
+    """Return the letters without their accents, and in their usual form: `é` and `e` with an accent are the same."""
+    if text.isascii():
+        return text
+    return "".join(letter for letter in normalize("NFKD", text) if category(letter) not in _UNSEEN)
 
 
 def _unescaped(found: re.Match[str]) -> str:
@@ -194,7 +213,7 @@ class _Folding:
         counted = [
             (letter, start, end)
             for said, start, end in _characters(text)
-            for letter in said.casefold()
+            for letter in _seen(said).casefold()
             if not letter.isspace() and letter not in _UNCOUNTED
         ]
         self.letters = "".join(letter for letter, _, _ in counted)
@@ -231,14 +250,25 @@ class _Folding:
         return [(self._places[each[0]][0], self._places[each[-1]][1]) for each in covered]
 
 
-def _characters(text: str) -> Iterator[tuple[str, int, int]]:
-    """Yield the characters of a text, escaped ones as what they mean, with where they begin and end."""
+def _characters(text: str) -> list[tuple[str, int, int]]:
+    """Return the characters of a text, escaped ones as what they mean, with where they begin and end."""
+    characters = [(letter, at, at + 1) for at, letter in enumerate(text)]
+    for _ in range(_OFTEN):
+        escaped = "".join(letter for letter, _, _ in characters)
+        if not _ESCAPED.search(escaped):
+            break
+        characters = list(_unescaped_once(escaped, characters))
+    return characters
+
+
+def _unescaped_once(text: str, characters: list[tuple[str, int, int]]) -> Iterator[tuple[str, int, int]]:
     shown = 0
     for found in _ESCAPED.finditer(text):
-        yield from ((text[at], at, at + 1) for at in range(shown, found.start()))
-        yield _unescaped(found), *found.span()
-        shown = found.end()
-    yield from ((text[at], at, at + 1) for at in range(shown, len(text)))
+        start, end = found.span()
+        yield from characters[shown:start]
+        yield from ((letter, characters[start][1], characters[end - 1][2]) for letter in _unescaped(found))
+        shown = end
+    yield from characters[shown:]
 
 
 # -- what is repeated
@@ -279,11 +309,28 @@ def _without_key(text: str, key: str) -> str:
     text = _BASE64.sub(lambda found: KEY if any(each in _alphabet(found[0]) for each in encoded) else found[0], text)
     folded = _folded(key)
     letters = _folded(text)
-    if not any(folded[at : at + _PROBE] in letters for at in range(0, len(folded), _STEP)):
-        return text  # nearly always, and soon known
-    said = _Folding(text)
-    said.cover([*_occurrences(folded, said.letters), *_repeated(said, {folded})])
-    return said.with_covered(KEY)
+    if any(folded[at : at + _PROBE] in letters for at in range(0, len(folded), _STEP)):  # hardly ever
+        said = _Folding(text)
+        said.cover([*_occurrences(folded, said.letters), *_repeated(said, {folded})])
+        text = said.with_covered(KEY)
+    return _without_ends_of(key, text)
+
+
+def _without_ends_of(key: str, text: str) -> str:
+    """Mask the key where only its middle is hidden: `abcd****wxyz`, `abc...xyz`, `****wxyz`."""
+    key, said = key.casefold(), text.casefold()
+    if len(said) != len(text):  # a letter has no small form of the same length
+        said = text
+    parts, shown = [], 0
+    for found in _HIDDEN.finditer(text):
+        start, end = found.span()
+        sizes = range(min(len(key), _MOST_SHOWN), 0, -1)
+        head = next((size for size in sizes if said.endswith(key[:size], shown, start)), 0)
+        tail = next((size for size in sizes if said.startswith(key[-size:], end)), 0)
+        if head + tail >= _LEAST_SHOWN:
+            parts += [text[shown : start - head], KEY]
+            shown = end + tail
+    return "".join([*parts, text[shown:]])
 
 
 def _in_base64(key: str) -> list[str]:

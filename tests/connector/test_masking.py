@@ -1,11 +1,13 @@
 """No prompt and no key in an error: whatever was sent, and in whatever spelling a provider repeats it."""
 
 import base64
+import html
 import json
 import re
 import string
 from collections.abc import Callable, Iterator
 from typing import Any
+from unicodedata import combining, normalize
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -54,6 +56,19 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "as Python shows its bytes": lambda text: repr(text.encode()),
     "percent-encoded": quote,
     "as forms are sent": quote_plus,
+    "with HTML's numbers": lambda text: "".join(f"&#{ord(letter)};" for letter in text),
+    "with HTML's entities, twice": lambda text: html.escape(html.escape(text)).replace("😀", "&amp;#x1f600;"),
+    "percent-encoded twice": lambda text: quote(quote(text)),
+    "percent-encoded three times": lambda text: quote(quote(quote(text))),
+    "percent-encoded in JSON in HTML": lambda text: html.escape(json.dumps(quote(text))),
+    "with HTML's entities in JSON": lambda text: json.dumps(html.escape(text)).replace("&", "\\u0026"),
+    "composed": lambda text: normalize("NFC", text),
+    "decomposed": lambda text: normalize("NFD", text),
+    "without accents": lambda text: "".join(letter for letter in normalize("NFD", text) if not combining(letter)),
+    "in letters of full width": lambda text: "".join(
+        chr(ord(letter) + 0xFEE0) if "!" <= letter <= "~" else letter for letter in text
+    ),
+    "with characters without width": lambda text: "\u200b".join(text),
     "with JavaScript's escapes": lambda text: text.replace("😀", "\\u{1F600}"),
 }
 
@@ -257,6 +272,31 @@ def test_a_piece_of_a_key_is_masked(server: ProviderServer) -> None:
     said = error(f"Keys like {KEY[:19].upper()}… are revoked.")
     refused = failure(client, server, ChatCompletionsRequest.of_prompts("Hm."), Reply(400, said))
     assert refused.provider_message == "Keys like [key]… are revoked."
+
+
+# The beginning and the end of a key, as a provider shows it.
+HIDDEN = {
+    "0a1B****2a3B": "[key]",
+    "0a1B2c3D*******************2a3B": "[key]",
+    "0A1B2C3D/4E5F+6A7B****2A3B": "[key][key]",
+    "0a1...a3B": "[key]",
+    "0a1B…2a3B": "[key]",
+    "0a1B••••2a3B": "[key]",
+    "0a1B[...]2a3B": "[key]",
+    "0a1BXXXXXXXX2a3B": "[key]",
+    "****2a3B": "[key]",
+    "key=0a1B...": "key=[key]",
+    "abcd****wxyz": "abcd****wxyz",
+    "Wait...": "Wait...",
+}
+
+
+@pytest.mark.parametrize("shown", HIDDEN)
+def test_a_key_whose_middle_is_hidden_is_masked(server: ProviderServer, shown: str) -> None:
+    client = Client(account(server, api_key=KEY), timeout=PATIENCE, max_retries=0)
+    said = error(f"Wrong key “{shown}” at a..b.")
+    refused = failure(client, server, ChatCompletionsRequest.of_prompts("Hm."), Reply(400, said))
+    assert refused.provider_message == f"Wrong key “{HIDDEN[shown]}” at a..b."
 
 
 # -- exhaustive forms

@@ -271,7 +271,12 @@ FIELDS: dict[str, tuple[str, Reply]] = {
         ),
     ),
 }
-CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}, "extra_content": {"at": "b"}}
+CALL: Any = {
+    "id": "c1",
+    "type": "function",
+    "function": {"name": "add", "arguments": "{}"},
+    "extra_content": {"at": "b"},
+}
 GONE_ON = ChatCompletionsRequest(
     messages=(
         Message(role=Role.USER, content="Add."),
