@@ -14,11 +14,12 @@ from openai.types.chat import ChatCompletion
 
 from connector.answer import completion_of
 from connector.events import DONE
+from connector.fields import merge, merged
 from connector.parts import text_and_thinking
 from connector.texts import Text, Thinking, without_thinking
 from connector.tolerant import parsed_tolerantly, whole_characters, without_last_half
 from connector.tool_calls import ToolCalls, index_of
-from connector.usage import fuller, usage_in
+from connector.usage import fuller, usage_in, usage_of_event
 
 Piece = tuple[int, str, str]
 """A new piece of an answer: the index of its choice, its kind, its text."""
@@ -94,6 +95,8 @@ class Assembly:
         new: list[Piece] = []
         is_own = name not in ("", "message", "error") and not (isinstance(chunk, dict) and "choices" in chunk)
         if is_own:  # an event of the server's own
+            if counts := usage_of_event(chunk):
+                self._usage = fuller(self._usage, counts)
             return new
         if not isinstance(chunk, dict):
             self.is_done = self.is_done or chunk == _DONE_IN_QUOTES
@@ -265,7 +268,7 @@ class _Choice:
         for kind, name in _TEXTS:
             if isinstance(text := delta.get(name), str) and text:
                 self._add_text(kind, name, text, delta, new, is_last=is_last)
-        _merge(self._message, {name: value for name, value in delta.items() if name not in _KNOWN_OF_DELTA})
+        merge(self._message, {name: value for name, value in delta.items() if name not in _KNOWN_OF_DELTA})
         if calls := delta.get("tool_calls"):
             texts = self.tool_calls.add([calls] if isinstance(calls, dict) else calls, is_last=is_last)
             new.extend((self.index, "tool_call", text) for text in texts)
@@ -307,8 +310,8 @@ class _Choice:
                 fresh = self.text.setdefault(name, Text()).extend_to(text)
                 if fresh:
                     self._tell(kind, fresh, new)
-        if message.get("tool_calls") and not self.tool_calls:
-            new.extend((self.index, "tool_call", text) for text in self.tool_calls.add(message["tool_calls"]))
+        if calls := message.get("tool_calls"):
+            new.extend((self.index, "tool_call", text) for text in self.tool_calls.extend_to(calls))
         rest = {name: value for name, value in message.items() if name not in _KNOWN_OF_DELTA}
         self._message = {**rest, **self._message}
 
@@ -350,38 +353,9 @@ class _Choice:
         choice = {"index": self.index, "finish_reason": self.finish_reason, "logprobs": None, "message": message}
         if not with_rest:
             return choice
-        return {**self._rest, **choice, "logprobs": self._logprobs or None, "message": {**self._message, **message}}
-
-
-def _merge(kept: dict[str, Any], new: dict[str, Any]) -> None:
-    """Merge a piece: texts are joined, objects merged, lists joined or merged by index, other values replaced."""
-    for name, value in new.items():
-        so_far = kept.get(name)
-        if isinstance(so_far, dict) and isinstance(value, dict):
-            _merge(so_far, value)
-        elif isinstance(so_far, list) and isinstance(value, list):
-            kept[name] = _merged_lists(so_far, value)
-        elif isinstance(so_far, str) and isinstance(value, str) and name not in ("id", "type", "name", "format"):
-            kept[name] = so_far + value
-        elif value is not None or name not in kept:
-            kept[name] = value
-
-
-def _merged_lists(so_far: list[Any], new: list[Any]) -> list[Any]:
-    """Join two lists. A part of a text that is numbered like the last one, as in OpenRouter's `reasoning_details`,
-    continues it.
-    """
-    merged = list(so_far)
-    for value in new:
-        if merged and _is_continued(merged[-1], value):
-            merged[-1] = {**merged[-1]}
-            _merge(merged[-1], value)
-        else:
-            merged.append(value)
-    return merged
-
-
-def _is_continued(last: Any, value: Any) -> bool:
-    if not isinstance(last, dict) or not isinstance(value, dict) or not isinstance(value.get("index"), int):
-        return False
-    return (last.get("index"), last.get("type")) == (value["index"], value.get("type"))
+        return {
+            **self._rest,
+            **choice,
+            "logprobs": self._logprobs or None,
+            "message": {**merged(self._message), **message},
+        }

@@ -16,18 +16,19 @@ class Text:
     the end, decides. Pieces without letters prove nothing: `-`, `--` and `1`, `10` are pieces of tables and numbers.
     """
 
-    __slots__ = ("_held", "_is_cumulative", "_is_decided", "_length", "parts")
+    __slots__ = ("_held", "_is_cumulative", "_is_decided", "length", "parts")
 
     def __init__(self) -> None:
         self.parts: list[str] = []
         self._held: list[str] = []
-        self._length = 0
+        self.length = 0
+        """Characters in `parts`."""
         self._is_decided = self._is_cumulative = False
 
     def add(self, piece: str, *, is_last: bool = False) -> str:
         """Add a piece and return the new text in it. `is_last`: the server says that the answer ends here."""
         if self._is_decided and not self._is_cumulative:
-            new = "" if len(piece) == self._length and self._repeats(piece, is_last=is_last) else piece
+            new = "" if len(piece) == self.length and self._repeats(piece, is_last=is_last) else piece
         elif self._is_cumulative:
             new = self._rest_of(piece)
         elif not self.parts:
@@ -36,7 +37,7 @@ class Text:
             new = self._decided(piece, is_last=is_last)
         if new:
             self.parts.append(new)
-            self._length += len(new)
+            self.length += len(new)
         return new
 
     def end(self) -> str:
@@ -51,8 +52,14 @@ class Text:
         so_far = self.whole
         if not whole.startswith(so_far):
             return ""
-        self.parts, self._held, self._length = [whole], [], len(whole)
+        self.parts, self._held, self.length = [whole], [], len(whole)
         return whole[len(so_far) :]
+
+    @property
+    def last(self) -> str:
+        """The piece that was added last."""
+        pieces = self._held or self.parts
+        return pieces[-1] if pieces else ""
 
     @property
     def whole(self) -> str:

@@ -45,15 +45,28 @@ class ToolCalls:
         if id and current.id and id != current.id and (_name_of(piece) or not is_numbered):
             known = [call for call in self._calls if call.id == id]
             return known[0] if known else self._begin(index, piece)
-        if not id and current.is_ended_by(piece, is_second=current in touched):
-            return self._begin(index, piece)
+        if current.is_ended_by(piece, is_second=not id and current in touched):
+            return self._begin(index, piece, name=current.name)
         return current
 
-    def _begin(self, index: int, piece: dict[str, Any]) -> "_ToolCall":
+    def _begin(self, index: int, piece: dict[str, Any], name: str = "") -> "_ToolCall":
+        """Begin another call; `name` is its function where the piece names none."""
         call = _ToolCall(index, is_custom="custom" in piece or piece.get("type") == "custom")
+        call.name = "" if _name_of(piece) else name
         self._calls.append(call)
         self._current[index] = call
         return call
+
+    def extend_to(self, calls: Sequence[dict[str, Any]]) -> list[str]:
+        """Take all calls of the answer, as a server repeats them at the end, and return what of them is new."""
+        new, left = list[str](), list(self._calls)
+        for each in [calls] if isinstance(calls, dict) else calls:
+            if known := next((call for call in left if call.is_part_of(each)), None):
+                left.remove(known)
+                new.append(known.extend_to(each))
+            else:
+                new.append(self._begin(max(index_of(each), len(self._calls)), each).add(each, is_last=False))
+        return new
 
     def end(self) -> list[str]:
         """Return the text of the arguments that was held back, once nothing follows."""
@@ -78,21 +91,38 @@ class _ToolCall:
         self._rest_of_function: dict[str, Any] = {}
 
     def is_ended_by(self, piece: dict[str, Any], *, is_second: bool) -> bool:
-        """Whether a piece under the same index and without an id begins another call. `is_second`: the same delta
+        """Whether a piece under the same index and without another id begins another call. `is_second`: the same delta
         holds another piece of this call.
         """
         function = piece.get(self._kind) or {}
         name, arguments = function.get("name"), _text_of(function.get(self._arguments))
-        if not name:
-            return False
-        if is_second:
+        is_same_id = bool(self.id) and self.id == _id_of(piece)
+        is_other_name = bool(name) and name != self.name
+        if is_second and name:
             return True
-        so_far = self.arguments.whole
-        if not so_far:  # the next part of the name, unless the piece looks like the first of a call
-            return bool(name != self.name and not {"id", "type"}.isdisjoint(piece))
-        if name != self.name:
+        if self.arguments.last:
+            return is_other_name or self._is_followed_by(arguments)
+        if self._is_empty:  # `{}` may be a placeholder, but not twice
+            return is_other_name or (bool(name) and arguments == "{}" and not is_same_id)
+        # The next part of the name, unless the piece looks like the first of a call.
+        return is_other_name and not is_same_id and not {"id", "type"}.isdisjoint(piece)
+
+    def _is_followed_by(self, arguments: str) -> bool:
+        """Whether these are the arguments of another call, because those of this call are complete."""
+        is_first = arguments.startswith("{") and self.arguments.last.endswith("}") and _is_json(self.arguments.whole)
+        return is_first and not _is_same_json(arguments, self.arguments.whole)
+
+    def is_part_of(self, call: dict[str, Any]) -> bool:
+        """Whether this is the received part of a whole call. Some servers make other ids for the whole answer."""
+        if self.id and self.id == _id_of(call):
             return True
-        return bool(arguments) and arguments != so_far and _is_json(so_far)
+        function = call.get(self._kind) or {}
+        arguments, so_far = _text_of(function.get(self._arguments)), self.arguments.whole
+        return function.get("name") == self.name and (arguments.startswith(so_far) or _is_same_json(arguments, so_far))
+
+    def extend_to(self, call: dict[str, Any]) -> str:
+        """Take the whole call and return the new text of its arguments."""
+        return self.arguments.extend_to(_text_of((call.get(self._kind) or {}).get(self._arguments)))
 
     def add(self, piece: dict[str, Any], *, is_last: bool) -> str:
         """Add a piece and return the new text of the arguments."""
@@ -108,7 +138,8 @@ class _ToolCall:
         if arguments == "{}" and not self.arguments.parts:
             self._is_empty = True  # a placeholder, if others follow
             return ""
-        if arguments.startswith(("{", "[")) and _is_same_json(arguments, self.arguments.whole):
+        is_long = 2 * len(arguments) >= self.arguments.length
+        if is_long and arguments.startswith(("{", "[")) and _is_same_json(arguments, self.arguments.whole):
             return ""  # the whole call, repeated
         return self.arguments.add(arguments, is_last=is_last) if arguments else ""
 
@@ -134,10 +165,13 @@ def as_sent(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_ids(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the calls, each with an id: without one, a call could not be answered. Made-up ids are `call_1`, ..."""
-    taken = {_id_of(call) for call in calls}
-    free = (id for number in count(1) if (id := f"call_{number}") not in taken)
-    return [{**call, "id": _id_of(call) or next(free)} for call in calls]
+    """Return the calls, each with an id of its own: without one, a call could not be answered. Made-up ids are
+    `call_1`, ...
+    """
+    sent = [_id_of(call) for call in calls]
+    free = (id for number in count(1) if (id := f"call_{number}") not in sent)
+    ids = [id if id and id not in sent[:at] else next(free) for at, id in enumerate(sent)]
+    return [{**call, "id": id} for call, id in zip(calls, ids, strict=True)]
 
 
 def index_of(part: dict[str, Any]) -> int:

@@ -9,6 +9,13 @@ from openai.types.completion_usage import PromptTokensDetails
 _MOST = 2**31 - 1
 """Tokens of one request; more is not possible, and no database column holds it."""
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens")
+_OTHER_NAMES = {
+    "prompt_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "prompt_tokens_details": "input_tokens_details",
+    "completion_tokens_details": "output_tokens_details",
+}
+"""The names of the responses API, which some gateways also use here."""
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
@@ -63,7 +70,21 @@ def usage_in(answer: Mapping[str, Any]) -> dict[str, Any]:
     choices = answer.get("choices")
     places = [answer, *(choices if isinstance(choices, list) else ()), answer.get("x_groq")]
     found = [place["usage"] for place in places if isinstance(place, dict) and isinstance(place.get("usage"), dict)]
-    return {"usage": found[0]} if found else {}
+    return {"usage": _with_usual_names(found[0])} if found else {}
+
+
+def usage_of_event(event: object) -> dict[str, Any]:
+    """Return the token counts that an event of a server's own consists of or contains; empty if there are none."""
+    if not isinstance(event, dict):
+        return {}
+    usage = event.get("usage", event)
+    is_usage = isinstance(usage, dict) and not {*_COUNTS, *_OTHER_NAMES.values()}.isdisjoint(usage)
+    return usage if is_usage else {}
+
+
+def _with_usual_names(usage: dict[str, Any]) -> dict[str, Any]:
+    missing = {name: usage[other] for name, other in _OTHER_NAMES.items() if other in usage and not usage.get(name)}
+    return {**usage, **missing}
 
 
 def fuller(kept: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
@@ -71,6 +92,7 @@ def fuller(kept: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
 
     Some servers count the prompt at the beginning and the answer at the end.
     """
+    new = _with_usual_names(new)
     if kept is None:
         return new
     merged = {**kept, **{name: value for name, value in new.items() if value or name not in kept}}

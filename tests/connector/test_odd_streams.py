@@ -318,6 +318,77 @@ def test_two_equal_calls_in_one_delta_are_two(server: ProviderServer, client: Cl
     assert calls_of(message) == [("f", '{"f": 1}')] * 2
 
 
+NONE = {"name": "f", "arguments": "{}"}
+OTHER = {"name": "g", "arguments": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("chunks", "calls"),
+    [
+        ([piece(index=0, function=NONE), piece(index=0, function=NONE)], "ff"),
+        ([piece(function=NONE), piece(function=NONE)], "ff"),
+        ([piece(index=0, id="", function={**NONE, "arguments": {}})] * 2, "ff"),
+        ([piece(index=0, function=NONE), piece(index=0, function=OTHER)], "fg"),
+        ([piece(function={**NONE, "arguments": {}}), piece(function={**OTHER, "arguments": {}})], "fg"),
+        ([piece(index=0, id="c", function=NONE), piece(index=0, id="c", function=OTHER)], "fg"),
+        ([piece(index=0, id="c", function=NONE), piece(index=1, id="c", function=OTHER)], "fg"),
+        ([delta(tool_calls=[{"id": "c", "function": NONE}, {"id": "c", "function": OTHER}])], "fg"),
+        ([piece(index=0, function=NONE), piece(index=0, id="c", type="function", function=OTHER)], "fg"),
+        ([piece(index=0, id="c", function=NONE)] * 2, "f"),
+    ],
+    ids=range(10),
+)
+def test_calls_without_arguments_or_with_one_id_are_separated(
+    server: ProviderServer, client: Client, chunks: list[Any], calls: str
+) -> None:
+    server.next(Chunks([*chunks, chunk(finish_reason="tool_calls")]))
+    _, message = told(client)
+    assert calls_of(message) == [(name, "{}") for name in calls]
+    assert len({each.id for each in message.tool_calls}) == len(calls)
+
+
+def test_the_next_call_of_a_function_begins_where_the_arguments_of_the_last_were_complete(
+    server: ProviderServer, client: Client
+) -> None:
+    parts = [{"name": "f", "arguments": ""}, {"arguments": '{"f"'}, {"arguments": ": 1}"}]
+    more = [{"name": "f", "arguments": ""}, {"arguments": '{"f"'}, {"arguments": ": 2}"}]
+    server.next(Chunks([*(piece(index=0, function=each) for each in parts + more), LAST]))
+    _, message = told(client)
+    assert calls_of(message) == [("f", '{"f": 1}'), ("f", '{"f": 2}')]
+
+
+def test_calls_with_one_id_in_a_whole_answer_get_ids_of_their_own(server: ProviderServer, client: Client) -> None:
+    message = {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "function": each} for each in (F, G)]}
+    choices = [{"index": 0, "message": message, "finish_reason": "tool_calls"}]
+    server.next(Reply(200, completion("x", choices=choices)))
+    calls = client.call_api(REQUEST).choices[0].message.tool_calls
+    assert [each.id for each in calls or []] == ["c", "call_1"]
+
+
+@pytest.mark.parametrize(
+    ("received", "whole"),
+    [
+        ('{"f": 1}', [{"id": "c1", "type": "function", "function": F}, {"id": "c2", "function": G}]),
+        ('{"f"', [{"id": "c1", "type": "function", "function": F}, {"id": "c2", "function": G}]),
+        ('{"f": 1}', [{"id": "x1", "function": {**F, "arguments": '{"f":1}'}}, {"id": "x2", "function": G}]),
+        ('{"f":', [{"id": "x1", "function": F}, {"id": "x2", "function": G}]),
+        ('{"f": 1}', [{"function": {"name": name, "arguments": {name: 1}}} for name in "fg"]),
+        ('{"f": 1}', [{"index": 1, "id": "c2", "function": G}]),
+    ],
+    ids=range(6),
+)
+def test_a_call_that_only_the_whole_message_at_the_end_has_is_kept(
+    server: ProviderServer, client: Client, received: str, whole: list[Any]
+) -> None:
+    first = piece(index=0, id="c1", function={"name": "f", "arguments": received})
+    last = delta(message={"role": "assistant", "content": None, "tool_calls": whole}, finish_reason="tool_calls")
+    server.next(Chunks([first, last]))
+    (arguments,), message = told(client, "tool_call")
+    assert [name for name, _ in calls_of(message)] == ["f", "g"]
+    assert [json.loads(text) for _, text in calls_of(message)] == [{"f": 1}, {"g": 1}]
+    assert arguments == "".join(text for _, text in calls_of(message))
+
+
 @pytest.mark.parametrize("first", ["{}", {}])
 def test_an_empty_object_before_the_arguments_is_a_placeholder(
     server: ProviderServer, client: Client, first: Any
@@ -531,6 +602,11 @@ COUNTS = usage(3, "one two")
         [chunk(choices=[{"index": 0, "delta": {}, "finish_reason": "stop", "usage": COUNTS}])],
         [chunk(choices=[{"index": 0, "delta": {"content": ""}, "usage": COUNTS}]), LAST],
         [{**LAST, "x_groq": {"id": "req", "usage": COUNTS}}],
+        [LAST, f"event: usage\ndata: {json.dumps({'usage': COUNTS})}\n\n"],
+        [LAST, f"event: token_usage\ndata: {json.dumps({'input_tokens': 3, 'output_tokens': 2})}\n\n"],
+        [LAST, f"event: usage\ndata: {json.dumps({'type': 'usage', **COUNTS})}\n\n"],
+        [{**LAST, "usage": {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}}],
+        [chunk("", usage={"input_tokens": 3, "output_tokens": 0}), {**LAST, "usage": {"output_tokens": 2}}],
         [
             {**chunk(""), "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}},
             {**LAST, "usage": COUNTS},
@@ -541,7 +617,7 @@ COUNTS = usage(3, "one two")
             {**LAST, "usage": {"completion_tokens": 2}},
         ],
     ],
-    ids=range(6),
+    ids=range(11),
 )
 def test_token_counts_are_found_in_unusual_places(
     server: ProviderServer, client: Client, reports: list[CallReport], chunks: list[Any]
@@ -550,6 +626,40 @@ def test_token_counts_are_found_in_unusual_places(
     list(client.stream(REQUEST))
     assert reports[0].usage is not None
     assert (reports[0].usage.prompt_tokens, reports[0].usage.completion_tokens) == (3, 2)
+
+
+# -- other fields in pieces
+
+
+def test_fields_that_come_in_pieces_are_joined(server: ProviderServer, client: Client) -> None:
+    """Thousands of pieces of audio, and of any other text, in objects and in lists."""
+    letters = [chr(97 + number % 26) * 40 for number in range(2000)]
+    said = [
+        delta(
+            audio={"id": "a1", "data": each, "expires_at": number},
+            mood=each[:1],
+            notes=[{"index": 0, "type": "text", "text": each}],
+            marks=[number],
+        )
+        for number, each in enumerate(letters)
+    ]
+    server.next(Chunks([*said, LAST]))
+    _, message = told(client)
+    whole = "".join(letters)
+    assert message.audio.to_dict() == {"id": "a1", "data": whole, "expires_at": 1999}
+    assert message.mood == whole[::40]
+    assert message.notes == [{"index": 0, "type": "text", "text": whole}]
+    assert message.marks == list(range(2000))
+
+
+def test_what_was_received_of_other_fields_can_be_read_while_more_comes(server: ProviderServer, client: Client) -> None:
+    server.next(Chunks([delta(content="x", audio={"id": "a1", "transcript": each}) for each in "abc"] + [LAST]))
+    stream = client.stream(REQUEST)
+    seen = []
+    for _ in stream:
+        audio: Any = stream.response.choices[0].message.audio
+        seen.append(audio)
+    assert [audio.transcript for audio in seen] == ["a", "ab", "abc"]
 
 
 # -- reasoning at the start of the text

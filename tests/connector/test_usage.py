@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from connector import CallReport, Client, Price, UsageSource, cost_of
+from connector import CallReport, Client, Price, UsageSource, cost_of, tokens_of
 from tests.connector.conftest import REQUEST
 from tests.provider.answers import chunk, completion
 from tests.provider.server import Chunks, ProviderServer, Reply
@@ -35,6 +35,23 @@ def counts(report: CallReport) -> tuple[int | None, ...] | None:
 def usage(*values: object, **more: Any) -> dict[str, Any]:
     named = dict(zip(("prompt_tokens", "completion_tokens", "total_tokens"), values, strict=True))
     return {name: value for name, value in named.items() if value != "absent"} | more
+
+
+def test_counts_may_have_the_names_of_the_responses_api(
+    server: ProviderServer, client: Client, reports: list[CallReport]
+) -> None:
+    named = {
+        "input_tokens": 7,
+        "output_tokens": 3,
+        "total_tokens": 10,
+        "input_tokens_details": {"cached_tokens": 4},
+        "output_tokens_details": {"reasoning_tokens": 2},
+    }
+    for sent in (named, {**named, "prompt_tokens": 0, "completion_tokens": 0}, {**named, "total_tokens": None}):
+        report = reported(server, client, reports, sent)
+        assert counts(report) == (7, 3, 10)
+        assert tokens_of(report.usage, "prompt_tokens_details", "cached_tokens") == 4
+        assert tokens_of(report.usage, "completion_tokens_details", "reasoning_tokens") == 2
 
 
 @pytest.mark.parametrize(
