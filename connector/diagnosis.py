@@ -29,6 +29,7 @@ _STEP_OF_REASON = {
     "other_api": Step.MODEL,
     "no_deployment": Step.MODEL,
     "no_model": Step.MODEL,
+    "no_route": Step.MODEL,
     "no_address": Step.API,
     "api_version": Step.VERSION,
 }

@@ -9,12 +9,14 @@
 | `{"detail": [{"type", "loc", "msg", "input"}]}` | FastAPI; Mistral has it in `message`, also as JSON in a text |
 | `{"error": {"message": "Provider returned error", "metadata": {"raw"}}}` | OpenRouter |
 | `{"title", "status", "detail"}` | NVIDIA: RFC 9457 |
+| `{"message": "Bad Request", "errors": [{"field", "message"}]}` | gateways, validators |
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from connector.chat_completions import filtered_categories
@@ -26,6 +28,7 @@ _DEEPEST = 8
 _MAY_BE_JSON = re.compile(r"\s*(?:[{\[\"]|null\s*$)")
 _SAYING = (
     "message",
+    "messages",
     "detail",
     "error",
     "errors",
@@ -38,6 +41,11 @@ _SAYING = (
     "title",
     "reason",
 )
+_IN_DETAIL = ("detail", "details", "error", "errors", "issues", "violations", "fieldViolations", "cause", *_SAYING)
+"""Where more is said behind a phrase that says nothing, such as "Bad Request"."""
+_PHRASES = {status.phrase.lower() for status in HTTPStatus}
+_PHRASES_OF_VALIDATORS = ("one or more validation errors", "request contains an invalid")
+"""Of ASP.NET and Google. Any text of up to three words is such a phrase, too."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +105,33 @@ def _words(value: object, depth: int = 0) -> str:
     if "loc" in value and "msg" in value:
         return _problem(value["loc"], str(value["msg"]))
     said = next((words for name in _SAYING if (words := _words(value.get(name), depth + 1))), "")
+    if len(said.split(None, 3)) <= 3 or said.lower().startswith(_PHRASES_OF_VALIDATORS):
+        said = _in_detail(value, said, depth)
+    said = _problem(_place_in(value), said) if said else ""
     # A gateway's own words say little; llama.cpp has the size of its context window beside its words.
     metadata = value.get("metadata")
     raw = _words(metadata.get("raw"), depth + 1) if isinstance(metadata, Mapping) else ""
     window = f"n_ctx: {value['n_ctx']}" if isinstance(value.get("n_ctx"), int) else ""
     return " ".join(filter(None, (said, raw, window))) or _dumped(value)
+
+
+def _in_detail(value: Mapping[str, Any], phrase: str, depth: int) -> str:
+    """Return a phrase with what the other fields say in detail."""
+    said = [phrase]
+    for name in _IN_DETAIL:
+        words = _words(value.get(name), depth + 1)
+        if words and words.lower() not in _PHRASES and not any(words in each for each in said):
+            said.append(words)
+    return ": ".join(filter(None, said))
+
+
+def _place_in(value: Mapping[str, Any]) -> object:
+    """Return which part of the request an object is about."""
+    path = value.get("path")
+    if isinstance(path, list):
+        return path
+    place = value.get("field") or value.get("instancePath")
+    return place.strip("/") if isinstance(place, str) else ""
 
 
 def _dumped(value: Mapping[str, Any]) -> str:

@@ -35,12 +35,12 @@ class ConnectorError(Exception):
     whether it accepts their default value only.
 
     `reason` is the cause in one word where the class does not name it: `not_a_chat_model`, `no_deployment`, `no_model`,
-    `no_address`, `api_version`, `redirect`, `web_page`, `no_choice` (an answer without a choice), `other_api` (the
-    model is offered in another API only), `tools_in_other_api` (tools together with reasoning are), `too_large` (the
-    request is larger than the allowance of a minute), `no_rights` (401 for a known key), `no_key_seen` (the key was in
-    another header than expected), `too_many_requests` (429 from somebody who may not know the key), or `thinking_limit`
-    (a reasoning model used up its token limit before it answered). `ConnectionFailed` has its own words. Empty for all
-    other causes.
+    `no_address`, `no_route` (a gateway knows nobody who offers all that the request needs), `api_version`, `redirect`,
+    `web_page`, `no_choice` (an answer without a choice), `other_api` (the model is offered in another API only),
+    `tools_in_other_api` (tools together with reasoning are), `too_large` (the request is larger than the allowance of a
+    minute), `no_rights` (401 for a known key), `no_key_seen` (the key was in another header than expected),
+    `too_many_requests` (429 from somebody who may not know the key), or `thinking_limit` (a reasoning model used up its
+    token limit before it answered). `ConnectionFailed` has its own words. Empty for all other causes.
     """
 
     kind: ClassVar[str] = "error"

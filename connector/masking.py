@@ -107,9 +107,13 @@ def masked(words: str, keys: Iterable[str], sent: Sent = NOTHING) -> str:
         if len(words) > MOST_READ:  # a text that was cut here is not recognised
             said.cover([(max(0, len(said.letters) - RUN), len(said.letters))])
         text = said.with_covered(PROMPT)
+    keys = tuple(keys)
     for key in keys:
         text = _without_key(text, key)
-    return _LOOKS_LIKE_A_KEY.sub(KEY, text)
+    text = _LOOKS_LIKE_A_KEY.sub(KEY, text)
+    for key in keys:
+        text = _without_ends_of(key, text)
+    return text
 
 
 def quoted_in(words: str, sent: Sent) -> list[tuple[int, int]]:
@@ -313,11 +317,13 @@ def _without_key(text: str, key: str) -> str:
         said = _Folding(text)
         said.cover([*_occurrences(folded, said.letters), *_repeated(said, {folded})])
         text = said.with_covered(KEY)
-    return _without_ends_of(key, text)
+    return text
 
 
 def _without_ends_of(key: str, text: str) -> str:
     """Mask the key where only its middle is hidden: `abcd****wxyz`, `abc...xyz`, `****wxyz`."""
+    if len(key) < _SHORTEST_KEY:
+        return text
     key, said = key.casefold(), text.casefold()
     if len(said) != len(text):  # a letter has no small form of the same length
         said = text

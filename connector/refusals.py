@@ -40,6 +40,11 @@ _SENTENCES = {
         "There is no model “{model}” at {host}, or the key has no access to it{status}.",
         "Choose another model.",
     ),
+    "no_route": (
+        "{host} knows nobody who offers “{model}” with all that this request needs{status}.",
+        "Choose another model, leave out what it names, such as tools, or allow more providers in the settings of your "
+        "account there (routing, data policy).",
+    ),
     "no_address": ("{host} does not have this address{status}.", "{check_the_address}"),
     "api_version": ("{host} refused the API version{status}.", "Enter v1, or 2025-04-01-preview."),
     "redirect": (

@@ -96,6 +96,8 @@ class _ToolCall:
         """
         function = piece.get(self._kind) or {}
         name, arguments = function.get("name"), _text_of(function.get(self._arguments))
+        if not name and not arguments.startswith("{"):  # nearly all pieces
+            return False
         is_same_id = bool(self.id) and self.id == _id_of(piece)
         is_other_name = bool(name) and name != self.name
         if is_second and name:

@@ -103,6 +103,7 @@ UNSUPPORTED = (
     ),
     Wording(rf"extra inputs are not permitted, field: {_QUOTED}", "Fireworks: FlowiseAI/Flowise#2866", _INVALID),
     Wording(rf"{_NAME}: input should be '", "vLLM, Mistral: pydantic's message for a choice", _INVALID),
+    Wording(rf"unrecognized key(?:s|\(s\))?(?: in object)?: {_QUOTED}", "validators of zod", _INVALID),
     Wording(rf"{_QUOTED} must be one of ['`]", "Groq: console.groq.com/docs/reasoning", _REFUSED),
 )
 """Parameters that are not supported, or not with this value."""
@@ -164,6 +165,14 @@ OTHER_API = (
     Wording(rf"v1/chat/completions is not supported.{{0,80}}?{_RESPONSES}", "Wei-Shaw/sub2api#885", _FOR_GOOD),
 )
 """A model that is offered in another API only."""
+
+NO_ROUTE = (
+    Wording(
+        r"no endpoints found (?:for|that|matching|which)|no allowed providers are available",
+        "OpenRouter: pydantic/pydantic-ai#2896, zed-industries/zed#36094",
+    ),
+)
+"""The provider passes requests on, and nobody it may pass this one on to offers what it needs."""
 
 NOT_A_CHAT_MODEL = (
     Wording(r"not a chat model|not supported in the v1/chat", "langbot-app/LangBot#400"),

@@ -471,6 +471,71 @@ def test_a_role_that_is_refused_in_these_words_is_replaced(
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        "No endpoints found that support tool use. To learn more about provider routing, visit: the documentation.",
+        "No endpoints found matching your data policy (Free model publication). Configure: settings/privacy",
+        "No endpoints found that support image input",
+        "No endpoints found for meta-llama/llama-9:free.",
+        "No allowed providers are available for the selected model.",
+    ],
+)
+def test_a_gateway_that_knows_nobody_for_a_request_has_the_right_address(
+    server: ProviderServer, client: Client, words: str
+) -> None:
+    failed = refused(client, server, Reply(404, {"error": {"message": words, "code": 404}}))
+    assert isinstance(failed, NotFoundAtProvider)
+    assert failed.reason == "no_route"
+    assert words in failed.sentence
+    assert "“gpt-test”" in failed.sentence
+    assert "Choose another model" in failed.advice
+    assert "endpoint" not in failed.advice
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "Bad Request", "errors": [{"message": "The lion sleeps"}]},
+        {"message": "Bad Request", "errors": {"prompt": ["The lion sleeps"]}},
+        {"error": "Bad Request", "detail": "The lion sleeps"},
+        {"error": "Bad Request", "details": [{"issue": "The lion sleeps"}]},
+        {"title": "Bad Request", "errors": {"messages": ["The lion sleeps"]}},
+        {"title": "One or more validation errors occurred.", "status": 400, "errors": {"Top": ["The lion sleeps"]}},
+        {"error": {"message": "Validation failed", "issues": [{"path": ["top"], "message": "The lion sleeps"}]}},
+        {"error": {"message": "Bad request.", "reason": "The lion sleeps"}},
+        {"error": {"message": "Invalid request", "details": "The lion sleeps"}},
+        {
+            "error": {
+                "code": 400,
+                "message": "Request contains an invalid argument.",
+                "status": "INVALID_ARGUMENT",
+                "details": [{"fieldViolations": [{"field": "top", "description": "The lion sleeps"}]}],
+            }
+        },
+        {"statusCode": 400, "message": "Bad Request", "error": {"message": "The lion sleeps"}},
+        {"message": "Validation error", "violations": [{"field": "top", "message": "The lion sleeps"}]},
+    ],
+)
+def test_what_stands_behind_a_phrase_is_in_the_sentence(server: ProviderServer, client: Client, body: Any) -> None:
+    assert "The lion sleeps" in refused(client, server, Reply(400, body)).sentence
+
+
+def test_a_phrase_behind_the_words_is_not_repeated(server: ProviderServer, client: Client) -> None:
+    for body in (
+        {"statusCode": 400, "message": "Lions sleep", "error": "Bad Request"},
+        {"message": "Lions sleep", "error": {"message": "Lions sleep"}, "title": "Bad Request"},
+    ):
+        assert refused(client, server, Reply(400, body)).provider_message == "Lions sleep"
+
+
+def test_a_problem_is_told_with_its_place(server: ProviderServer, client: Client) -> None:
+    for problem in ({"field": "top_p"}, {"path": ["top_p"]}, {"instancePath": "/top_p"}):
+        body = {"message": "Bad Request", "errors": [{**problem, "message": "must be a number"}]}
+        failed = refused(client, server, Reply(400, body))
+        assert failed.provider_message == "Bad Request: top_p: must be a number"
+
+
+@pytest.mark.parametrize(
     "body",
     [
         {"error": {"message": {"text": "The lion sleeps", "hint": 7}}},
