@@ -7,6 +7,7 @@ from typing import Any
 from openai.types.chat import ChatCompletion
 from pydantic import ValidationError
 
+from connector.message import REASONING_FIELDS
 from connector.parts import text_and_thinking
 from connector.texts import without_thinking
 from connector.tool_calls import as_sent, with_ids
@@ -70,7 +71,8 @@ def _normal(choice: Any) -> Any:
     if isinstance(message.get("content"), list | dict):
         message = {**message, **text_and_thinking(message["content"])}
     if isinstance(message.get("content"), str):
-        thought, content = without_thinking(message["content"])
+        has_reasoning = any(message.get(name) for name in REASONING_FIELDS)
+        thought, content = without_thinking(message["content"], has_reasoning=has_reasoning)
         message = {**message, "content": content}
         if thought:
             so_far = message.get("reasoning_content")

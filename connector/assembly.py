@@ -342,7 +342,8 @@ class _Choice:
     def whole(self, *, with_rest: bool) -> dict[str, Any]:
         """Return the choice of a complete answer; without the rest, only what every answer has."""
         text = {name: written.whole for name, written in list(self.text.items())}
-        thought, content = without_thinking(text.get("content", ""))
+        has_reasoning = any(name in text for name in _REASONING)
+        thought, content = without_thinking(text.get("content", ""), has_reasoning=has_reasoning)
         if "content" in text:
             text["content"] = content
         if thought:

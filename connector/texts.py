@@ -1,6 +1,11 @@
 """One text of an answer, put together from the pieces that a server sends, and the reasoning at its start."""
 
+import re
+
 _MARKS = "<think>", "</think>"
+_ENDS = re.compile(r"(?:^|\n|[.!?…:)。！？])[ \t]*$")
+"""The end of a line or of a sentence. A mark that a sentence is about stands behind a word, or in quotes."""
+_FENCES = re.compile(r"^\s*(?:```|~~~)", re.MULTILINE)
 _TELLING = 3
 """Characters of a first piece that a second piece repeats only in a server that sends the whole text each time."""
 _MANY = 3
@@ -167,13 +172,28 @@ class Thinking:
         return [("reasoning" if self._is_inside else "content", held)] if held else []
 
 
-def without_thinking(text: str) -> tuple[str, str]:
-    """Return the reasoning at the start of a text, and the answer after it."""
+def without_thinking(text: str, *, has_reasoning: bool = False) -> tuple[str, str]:
+    """Return the reasoning at the start of a text, and the answer after it.
+
+    The opening mark may be missing, because it is part of the prompt in the chat templates of DeepSeek R1 and Qwen3;
+    unless the answer has reasoning of its own, which shows that the server separates it.
+    """
     if not text.lstrip().startswith(_MARKS[0]):
-        return "", text
+        return ("", text) if has_reasoning else _before_lone_mark(text)
     thinking = Thinking()
     pieces = [*thinking.add(text), *thinking.end()]
     reasoning, content = (
         "".join(text for kind, text in pieces if kind == wanted) for wanted in ("reasoning", "content")
     )
     return reasoning, content
+
+
+def _before_lone_mark(text: str) -> tuple[str, str]:
+    """Return what stands before a closing mark, and after it; all of the text after it unless the mark certainly ends
+    reasoning: the only mark, at the end of a line or sentence, and not in code.
+    """
+    before, mark, after = text.partition(_MARKS[1])
+    is_lone = mark and _MARKS[0] not in text and _MARKS[1] not in after
+    if not is_lone or not _ENDS.search(before) or len(_FENCES.findall(before)) % 2:
+        return "", text
+    return before.lstrip(), after.lstrip()

@@ -140,10 +140,13 @@ class _ToolCall:
         if arguments == "{}" and not self.arguments.parts:
             self._is_empty = True  # a placeholder, if others follow
             return ""
-        is_long = 2 * len(arguments) >= self.arguments.length
-        if is_long and arguments.startswith(("{", "[")) and _is_same_json(arguments, self.arguments.whole):
-            return ""  # the whole call, repeated
+        if arguments.startswith(("{", "[")) and self._has(arguments):
+            return ""
         return self.arguments.add(arguments, is_last=is_last) if arguments else ""
+
+    def _has(self, arguments: str) -> bool:
+        """Whether these are all of the arguments again. Not compared to a much longer text, which costs time."""
+        return 2 * len(arguments) >= self.arguments.length and _is_same_json(arguments, self.arguments.whole)
 
     def end(self) -> str:
         """Return the text of the arguments that was held back, once nothing follows."""

@@ -695,6 +695,41 @@ def test_reasoning_between_think_marks_at_the_start_is_separated(
     assert Message.of_answer(whole).body() == {"role": "assistant", "content": content}
 
 
+@pytest.mark.parametrize(
+    ("text", "reasoning", "content"),
+    [
+        ("Let me see.\n</think>\n\nHello", "Let me see.\n", "Hello"),
+        ("Let me see.</think>Hello", "Let me see.", "Hello"),
+        ("\n\nOne\n\nTwo\n</think>\n\nHello\n", "One\n\nTwo\n", "Hello\n"),
+        ("Hm?\n```\nx = 1\n```\n</think>\n```\ny = 2\n```", "Hm?\n```\nx = 1\n```\n", "```\ny = 2\n```"),
+        ("</think>\n\nHello", "", "Hello"),
+        ("Let me see.\n</think>\n\n", "Let me see.\n", ""),
+        ("The mark </think> ends it", "", "The mark </think> ends it"),
+        ("Write `</think>`", "", "Write `</think>`"),
+        ("```\nx\n</think>\n```\nDone", "", "```\nx\n</think>\n```\nDone"),
+        ("One.\n</think>\nTwo.\n</think>\nThree", "", "One.\n</think>\nTwo.\n</think>\nThree"),
+        ("Say <think>\nno.\n</think>\n", "", "Say <think>\nno.\n</think>\n"),
+    ],
+)
+def test_reasoning_whose_opening_mark_is_in_the_prompt_is_separated_in_the_response(
+    server: ProviderServer, client: Client, text: str, reasoning: str, content: str
+) -> None:
+    server.next(Chunks([*map(chunk, text), LAST]), Reply(200, completion(text)))
+    _, streamed = told(client)
+    whole = client.call_api(REQUEST).choices[0].message
+    for message in (streamed, whole):
+        assert (getattr(message, "reasoning_content", ""), message.content or "") == (reasoning, content)
+
+
+def test_a_closing_mark_beside_separated_reasoning_is_text(server: ProviderServer, client: Client) -> None:
+    text = "Done.\n</think>\nHello"
+    whole = {"role": "assistant", "content": text, "reasoning": "Hm"}
+    choices = [{"index": 0, "message": whole, "finish_reason": "stop"}]
+    server.next(Chunks([delta(reasoning="Hm"), chunk(text), LAST]), Reply(200, completion("x", choices=choices)))
+    _, streamed = told(client)
+    assert streamed.content == client.call_api(REQUEST).choices[0].message.content == text
+
+
 def test_reasoning_in_parts_of_the_content_is_separated(server: ProviderServer, client: Client) -> None:
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
     parts = [thinking, {"type": "text", "text": "Hello"}]
