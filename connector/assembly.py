@@ -17,7 +17,7 @@ from connector.events import DONE
 from connector.fields import merge, merged
 from connector.parts import text_and_thinking
 from connector.texts import Text, Thinking, without_thinking
-from connector.tolerant import parsed_tolerantly, whole_characters, without_last_half
+from connector.tolerant import values_in, whole_characters, without_last_half
 from connector.tool_calls import ToolCalls, index_of
 from connector.usage import fuller, usage_in, usage_of_event
 
@@ -39,10 +39,16 @@ def error_in(data: Mapping[str, Any]) -> object:
     Some servers send the error in a field `error`, others send it bare, FastAPI sends `detail`.
     """
     error = data.get("error")
-    is_bare = any(data.get(name) for name in ("message", "detail", "errors", "error_msg", "msg", "base_resp"))
-    if is_bare and isinstance(error, str | bool | None):  # the words stand beside `error`
+    is_bare = any(data.get(name) for name in ("message", "detail", "errors", "error_msg", "msg"))
+    if (is_bare or _has_failed(data)) and isinstance(error, str | bool | None):  # the words stand beside `error`
         return data
     return error or None
+
+
+def _has_failed(data: Mapping[str, Any]) -> bool:
+    """Whether MiniMax's own status, which it also sends with answers, is not 0."""
+    base = data.get("base_resp")
+    return isinstance(base, Mapping) and bool(base.get("status_code"))
 
 
 class Assembly:
@@ -75,20 +81,21 @@ class Assembly:
 
     def _add_inexact(self, event: bytes) -> list[Piece]:
         """Add an event that is not exactly one JSON value."""
+        name = getattr(event, "name", "")
+        event = event.removeprefix(b"data:").strip()  # some gateways wrap what is wrapped already
         if event.startswith(DONE):
             self.is_done = True
             return []
         lines = event.split(b"\n")
         if len(lines) > 1 and all(line.startswith((b"{", DONE)) for line in lines):
             return [piece for line in lines for piece in self.add(line)]  # events without blank lines between them
-        name = getattr(event, "name", "")
         try:
-            chunk = parsed_tolerantly(event)
+            chunks = values_in(event)
         except ValueError:
-            chunk = {"message": event.decode(errors="replace")} if name == "error" else None
+            chunks = [{"message": event.decode(errors="replace")} if name == "error" else None]
         if self._halves is None:
             self._halves = {}
-        return self.add_chunk(chunk, name)
+        return [piece for chunk in chunks for piece in self.add_chunk(chunk, name)]
 
     def add_chunk(self, chunk: Any, name: str = "") -> list[Piece]:
         """Add the value of one event, `name` is the event's name; return its new pieces."""
@@ -103,6 +110,7 @@ class Assembly:
             self.skipped += not self.is_done
             return new
         choices = chunk.get("choices")
+        choices = [choices] if type(choices) is dict else choices
         if not choices or "error" in chunk or name == "error":
             self._note(chunk, name)
         self._add_head(chunk)
@@ -122,7 +130,7 @@ class Assembly:
         said = whole_characters(error_in(chunk))
         if chunk.get("error") or name == "error" or "error" in (chunk.get("object"), chunk.get("type")):
             self.error = said or chunk
-        elif said is not None and "choices" not in chunk:
+        elif said is not None and ("choices" not in chunk or _has_failed(chunk)):
             self.remark = said
 
     def _add_head(self, chunk: dict[str, Any]) -> None:

@@ -41,6 +41,7 @@ _SAYING = (
     "title",
     "reason",
 )
+_STATUS = ("code", "status", "status_code", "statusCode", "http_status", "http_code")
 _IN_DETAIL = ("detail", "details", "error", "errors", "issues", "violations", "fieldViolations", "cause", *_SAYING)
 """Where more is said behind a phrase that says nothing, such as "Bad Request"."""
 _PHRASES = {status.phrase.lower() for status in HTTPStatus}
@@ -55,6 +56,8 @@ class ErrorBody:
     code: str
     """Its `code`, else its `type`."""
     param: str
+    status: int | None
+    """The HTTP status that it names; inside a stream there is no other."""
     words: str
     """What the provider says; empty for a web page."""
     categories: Mapping[str, str]
@@ -66,9 +69,12 @@ def read_error(body: object) -> ErrorBody:
     layers = list(_layers(body))
     inner = [each for layer in layers for each in (layer.get("innererror"), layer.get("inner_error")) if each]
     results = [each.get("content_filter_result") or each.get("content_filter_results") for each in inner if _is(each)]
+    code = _first(layers, "code", "type")
+    statuses = [code, *(_first([layer], name) for layer in layers for name in _STATUS)]
     return ErrorBody(
-        code=_first(layers, "code", "type"),
+        code=code,
         param=_first(layers, "param"),
+        status=next((int(each) for each in statuses if re.fullmatch(r"[45]\d\d", each)), None),
         words=_words(body)[:MOST_READ],
         categories=filtered_categories(results[0] if results else None),
     )

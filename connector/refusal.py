@@ -1,6 +1,5 @@
 """Why a provider sent an error instead of a completion: what it sent, and what this says about the cause."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -104,9 +103,7 @@ class Refusal:
 def refusal_of(status: int | None, body: object, configuration: Configuration, model: str, sent: Sent) -> Refusal:
     """Return what was sent with this status; inside a stream, the status may be in the body."""
     read = read_error(body)
-    if status is None and re.fullmatch(r"[45]\d\d", read.code):
-        status = int(read.code)  # where vLLM and OpenRouter put the status of an error in a stream
-    return Refusal(configuration, redacted(model, configuration), status, read, sent)
+    return Refusal(configuration, redacted(model, configuration), status or read.status, read, sent)
 
 
 # The first class whose condition applies.

@@ -1,9 +1,13 @@
 """Parses JSON as some providers send it: with half characters, invalid bytes or control characters in its texts."""
 
 import json
+import re
 from typing import Any
 
 import jiter
+
+_DECODER = json.JSONDecoder(strict=False)
+_SPACE = re.compile(r"\s*")
 
 
 def parsed(data: bytes) -> Any:
@@ -11,19 +15,32 @@ def parsed(data: bytes) -> Any:
     try:
         return jiter.from_json(data)
     except ValueError:
-        return whole_characters(parsed_tolerantly(data))
+        pass
+    value, *more = values_in(data)
+    if more:
+        raise ValueError("several values")
+    return whole_characters(value)
 
 
-def parsed_tolerantly(data: bytes) -> Any:
-    """Return the value of JSON that a strict parser refuses. Raises ValueError if it is no JSON.
+def values_in(data: bytes) -> list[Any]:
+    """Return the values of JSON that a strict parser refuses: one, or several without anything between them. Raises
+    ValueError if it is no JSON.
 
     Invalid bytes become U+FFFD. Half characters stay in the texts, because the other half may be in the next event: see
     `whole_characters`.
     """
+    text, at, values = data.decode(errors="replace").strip(), 0, []
     try:
-        return json.loads(data.decode(errors="replace"), strict=False)
+        while at < len(text):
+            value, end = _DECODER.raw_decode(text, at)
+            values.append(value)
+            space = _SPACE.match(text, end)
+            at = space.end() if space else end
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    if not values:
+        raise ValueError("empty")
+    return values
 
 
 def whole_characters(value: Any) -> Any:

@@ -130,8 +130,8 @@ class _ToolCall:
         """Add a piece and return the new text of the arguments."""
         function = piece.get(self._kind) or {}
         self.id = _id_of(piece) or self.id
-        if (name := function.get("name")) and name != self.name:  # some servers repeat it in each piece
-            self.name += name
+        if name := function.get("name"):  # some servers repeat it in each piece, or what they have of it so far
+            self.name = name if name.startswith(self.name) else self.name + name
         self._rest |= {name: value for name, value in piece.items() if name not in _KNOWN}
         if len(function) > 2 or (function and not {"name", self._arguments}.issuperset(function)):
             rest = {name: value for name, value in function.items() if name not in ("name", self._arguments)}

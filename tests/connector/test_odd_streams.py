@@ -13,6 +13,8 @@ from connector import (
     Client,
     Message,
     ProviderUnavailable,
+    QuotaExceeded,
+    RateLimited,
     UnreadableAnswer,
     text_of,
 )
@@ -304,7 +306,7 @@ def test_two_equal_functions_with_other_arguments_are_two_calls(server: Provider
 
 
 def test_a_name_in_pieces_or_in_each_piece_is_one_name(server: ProviderServer, client: Client) -> None:
-    for names in (["get_", "weather", ""], ["get_weather", "get_weather", "get_weather"]):
+    for names in (["get_", "weather", ""], ["get_weather"] * 3, ["get_", "get_we", "get_weather"]):
         texts = ["", "", "{}"]
         parts = [piece(index=0, function={"name": n, "arguments": t}) for n, t in zip(names, texts, strict=True)]
         server.next(Chunks([*parts, chunk(finish_reason="tool_calls")]))
@@ -475,6 +477,53 @@ def test_an_event_of_the_server_s_own_is_no_part_of_the_answer(
     assert "".join(stream) == text_of(stream.response) == "Hello"
     assert (stream.response.id, stream.response.model) == ("chatcmpl-test", "gpt-test")
     assert (reports[0].status, reports[0].skipped_events) == (CallStatus.DONE, 0)
+
+
+def two_in_one(*texts: str) -> str:
+    return "data: " + "".join(json.dumps(chunk(text)) for text in texts) + "\n\n"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        two_in_one("Hel", "lo"),
+        f"data: data: {json.dumps(chunk('Hello'))}\n\n",
+        f"data: {json.dumps(chunk(choices={'index': 0, 'delta': {'content': 'Hello'}}))}\n\n",
+    ],
+    ids=["two in one", "wrapped twice", "a choice instead of a list"],
+)
+def test_a_chunk_in_an_odd_wrapping_is_read(
+    server: ProviderServer, client: Client, reports: list[CallReport], event: str
+) -> None:
+    server.next(Chunks([event, LAST]))
+    assert "".join(client.stream(REQUEST)) == "Hello"
+    assert reports[0].skipped_events == 0
+
+
+def test_a_status_of_its_own_beside_no_choices_is_an_error(server: ProviderServer, client: Client) -> None:
+    failed = {"id": "x", "choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}
+    server.next(Chunks([failed]), Reply(200, failed))
+    for ask in (lambda: list(client.stream(REQUEST)), lambda: client.call_api(REQUEST)):
+        with pytest.raises(QuotaExceeded, match="insufficient balance"):
+            ask()
+
+
+def test_a_status_of_its_own_that_is_fine_is_no_error(server: ProviderServer, client: Client) -> None:
+    fine = {"base_resp": {"status_code": 0, "status_msg": ""}}
+    server.next(Chunks([chunk("Hello", **fine), chunk(choices=[], usage=COUNTS, **fine), LAST]))
+    assert "".join(client.stream(REQUEST)) == "Hello"
+
+
+@pytest.mark.parametrize("name", ["code", "status", "status_code", "statusCode"])
+@pytest.mark.parametrize("place", ["error", "bare"])
+def test_the_status_of_an_error_inside_a_stream_is_read(
+    server: ProviderServer, client: Client, name: str, place: str
+) -> None:
+    said = {"message": "Slow down", "type": "too_many_requests_error", name: 429}
+    server.next(Chunks([{"error": said} if place == "error" else said]))
+    with pytest.raises(RateLimited) as caught:
+        list(client.stream(REQUEST))
+    assert caught.value.status == 429
 
 
 @pytest.mark.parametrize("begun", [True, False])
