@@ -41,6 +41,7 @@ _SAYING = (
     "title",
     "reason",
 )
+_WEB_PAGE = re.compile(r"\s*<[!?a-z]", re.IGNORECASE)
 _STATUS = ("code", "status", "status_code", "statusCode", "http_status", "http_code")
 _IN_DETAIL = ("detail", "details", "error", "errors", "issues", "violations", "fieldViolations", "cause", *_SAYING)
 """Where more is said behind a phrase that says nothing, such as "Bad Request"."""
@@ -107,7 +108,7 @@ def _words(value: object, depth: int = 0) -> str:
     if isinstance(value, list):
         return "; ".join(filter(None, (_words(each, depth + 1) for each in value)))
     if not isinstance(value, Mapping):
-        return "" if str(value).lstrip().startswith("<") else str(value)
+        return "" if _WEB_PAGE.match(str(value)) else str(value)
     if "loc" in value and "msg" in value:
         return _problem(value["loc"], str(value["msg"]))
     said = next((words for name in _SAYING if (words := _words(value.get(name), depth + 1))), "")

@@ -23,6 +23,8 @@ class Wording:
     source: str
     statuses: frozenset[int] | None = None
     """The HTTP statuses that it is believed with; None for any, also for none, as inside a stream."""
+    about: str = ""
+    """What it is about, where it does not name that by the name of this API."""
 
 
 Quoted = Collection[tuple[int, int]]
@@ -37,7 +39,7 @@ def named_by(wordings: Iterable[Wording], words: str, status: int | None, quoted
         if each.statuses is None or status in each.statuses:
             for found in re.finditer(each.pattern, words, re.IGNORECASE | re.DOTALL):
                 if not _is_in_a_quote(found, quoted):
-                    yield next((name for name in found.groups() if name), "")
+                    yield next((name for name in found.groups() if name), each.about)
 
 
 def says(wordings: Iterable[Wording], words: str, status: int | None, quoted: Quoted = ()) -> bool:
@@ -84,7 +86,16 @@ UNSUPPORTED = (
     Wording(rf"does not support parameter {_NAME}", "xAI: open-webui/open-webui#21266", _REFUSED),
     Wording(r"does not support parameters: [\[{]([^\]}]{1,300})", "LiteLLM: BerriAI/litellm#6456", _REFUSED),
     Wording(rf"unsupported parameter\(s\): {_NAMES}", "NVIDIA: MoonshotAI/kimi-cli#2534", _REFUSED),
-    Wording(rf"json: unknown field {_QUOTED}", "Databricks: anomalyco/opencode#31156", _REFUSED),
+    Wording(rf"unknown field:? {_NAME}", "Databricks: anomalyco/opencode#31156, Cohere, serde", _INVALID),
+    Wording(rf"{_NAME}: unknown variant ['`]", "DeepSeek: serde's message for a choice", _INVALID),
+    Wording(r"don't support (\w{1,60})=", "LiteLLM, for one value", _REFUSED),
+    Wording(rf"support (?:the )?{_QUOTED} parameter", "gateways", _INVALID),
+    Wording(
+        rf"(?<!\w)(?!model\b){_NAME} (?:is )?not supported(?! (?:in|when)\b)", "TGI, SambaNova, Perplexity", _INVALID
+    ),
+    Wording(rf"{_NAME} is not a valid parameter", "watsonx", _REFUSED),
+    Wording(r"does not support thinking", "Ollama", _REFUSED, about="reasoning_effort"),
+    Wording(r"support the stopSequences field", "Bedrock", _REFUSED, about="stop"),
     Wording(r"#: extraneous key \[(\w{1,60})\] is not permitted", "Bedrock: promptfoo/promptfoo#914", _REFUSED),
     Wording(rf"{_QUOTED} is not allowed", "a gateway: RooCodeInc/Roo-Code#83", _REFUSED),
     Wording(rf"{_NAME} is deprecated for this model", "Anthropic: The-PR-Agent/pr-agent#2456", _REFUSED),
@@ -101,6 +112,7 @@ UNSUPPORTED = (
         "NVIDIA: NVIDIA/garak#748",
         _INVALID,
     ),
+    Wording(r"\n([\w.]{1,60})\n\s+extra inputs are not permitted", "vLLM: pydantic's own text", _INVALID),
     Wording(rf"extra inputs are not permitted, field: {_QUOTED}", "Fireworks: FlowiseAI/Flowise#2866", _INVALID),
     Wording(rf"{_NAME}: input should be '", "vLLM, Mistral: pydantic's message for a choice", _INVALID),
     Wording(rf"unrecognized key(?:s|\(s\))?(?: in object)?: {_QUOTED}", "validators of zod", _INVALID),

@@ -509,7 +509,7 @@ def test_a_status_of_its_own_beside_no_choices_is_an_error(server: ProviderServe
 
 
 def test_a_status_of_its_own_that_is_fine_is_no_error(server: ProviderServer, client: Client) -> None:
-    fine = {"base_resp": {"status_code": 0, "status_msg": ""}}
+    fine: Any = {"base_resp": {"status_code": 0, "status_msg": ""}}
     server.next(Chunks([chunk("Hello", **fine), chunk(choices=[], usage=COUNTS, **fine), LAST]))
     assert "".join(client.stream(REQUEST)) == "Hello"
 

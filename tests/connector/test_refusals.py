@@ -154,6 +154,32 @@ WORDINGS: dict[str, tuple[dict[str, Any], Reply]] = {
         {"top_p": 0.5},
         Reply(400, error(json.dumps(error("Unsupported parameter: 'top_p'", code="unsupported_parameter")))),
     ),
+    "Cohere": ({"seed": 7}, Reply(422, {"message": "invalid request: unknown field: seed"})),
+    "serde": ({"seed": 7}, Reply(400, error("unknown field `seed`, expected one of `messages`, `model`, `user`"))),
+    "LiteLLM, one value": (
+        {"temperature": 0.2},
+        Reply(400, error("gpt-5 models don't support temperature=0.2. Only temperature=1 is supported.")),
+    ),
+    "another gateway": ({"top_p": 0.5}, Reply(400, error("This model does not support the 'top_p' parameter"))),
+    "Text Generation Inference": (
+        {"seed": 7},
+        Reply(422, {"error": "Input validation error: `seed` not supported", "error_type": "validation"}),
+    ),
+    "SambaNova": ({"logprobs": True}, Reply(400, {"error": {"message": "logprobs is not supported"}})),
+    "Perplexity": ({"stop": "x"}, Reply(400, error("Stop is not supported"))),
+    "watsonx": (
+        {"seed": 7},
+        Reply(400, {"errors": [{"message": "Json document validation error: seed is not a valid parameter"}]}),
+    ),
+    "Ollama": ({"reasoning_effort": "low"}, Reply(400, error('"llama3" does not support thinking'))),
+    "Bedrock's stop": ({"stop": "x"}, Reply(400, error("This model doesn't support the stopSequences field."))),
+    "pydantic": (
+        {"parallel_tool_calls": True},
+        Reply(
+            400, error("1 validation error for Request\nparallel_tool_calls\n  Extra inputs are not permitted [type]")
+        ),
+    ),
+    "zod": ({"seed": 7}, Reply(400, {"error": "Unrecognized key(s) in object: 'seed'"})),
     "OpenRouter": (
         {"seed": 7},
         Reply(
@@ -185,6 +211,11 @@ def test_a_parameter_that_is_refused_in_these_words_is_left_out(
     ("asked", "refusal", "sent"),
     [
         ({"max_completion_tokens": 9}, Reply(422, {"detail": [extra("max_completion_tokens")]}), {"max_tokens": 9}),
+        (
+            {"reasoning_effort": "minimal"},
+            Reply(400, error("reasoning_effort: unknown variant `minimal`, expected one of `low`, `medium`, `high`")),
+            {"reasoning_effort": "low"},
+        ),
         (
             {"reasoning_effort": "high"},
             Reply(400, error("`reasoning_effort` must be one of `low` or `medium`")),
@@ -558,6 +589,7 @@ def test_a_problem_is_told_with_its_place(server: ProviderServer, client: Client
         "The lion sleeps",
         '"The lion sleeps"',
         "{The lion sleeps",
+        "<400> The lion sleeps",
     ],
 )
 def test_a_sentence_carries_the_providers_words_in_whatever_form(
