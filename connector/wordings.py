@@ -90,8 +90,11 @@ UNSUPPORTED = (
     Wording(rf"{_NAME}: unknown variant ['`]", "DeepSeek: serde's message for a choice", _INVALID),
     Wording(r"don't support (\w{1,60})=", "LiteLLM, for one value", _REFUSED),
     Wording(rf"support (?:the )?{_QUOTED} parameter", "gateways", _INVALID),
+    Wording(rf"input validation error: {_NAME} not supported", "Text Generation Inference", _INVALID),
     Wording(
-        rf"(?<!\w)(?!model\b){_NAME} (?:is )?not supported(?! (?:in|when)\b)", "TGI, SambaNova, Perplexity", _INVALID
+        rf"(?<!\w)(?!model\b){_NAME} is not supported(?! (?:in|when)\b)",
+        "SambaNova, Perplexity",
+        _REFUSED,
     ),
     Wording(rf"{_NAME} is not a valid parameter", "watsonx", _REFUSED),
     Wording(r"does not support thinking", "Ollama", _REFUSED, about="reasoning_effort"),
