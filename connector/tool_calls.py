@@ -95,9 +95,10 @@ class _ToolCall:
         holds another piece of this call.
         """
         function = piece.get(self._kind) or {}
-        name, arguments = function.get("name"), _text_of(function.get(self._arguments))
-        if not name and not arguments.startswith("{"):  # nearly all pieces
+        name, arguments = function.get("name"), function.get(self._arguments)
+        if not name and type(arguments) is str and arguments[:1] != "{":  # nearly all pieces
             return False
+        arguments = _text_of(arguments)
         is_same_id = bool(self.id) and self.id == _id_of(piece)
         is_other_name = bool(name) and name != self.name
         if is_second and name:
