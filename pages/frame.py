@@ -10,9 +10,9 @@ from streamlit.navigation.page import StreamlitPage
 
 from pages.shared import account, base, chat
 
-# Five rules that no setting of Streamlit covers: the label of a primary button on a light primary colour, its shortcut,
-# its colour under the pointer (Streamlit darkens it in the dark theme, too), a rail that stays visible, and line breaks
-# in the cells of a table. Each rule depends on Streamlit's markup and has a browser test.
+# Six rules that no setting of Streamlit covers: the label of a primary button on a light primary colour, its shortcut,
+# its colour under the pointer (Streamlit darkens it in the dark theme, too), a rail that stays visible, line breaks in
+# the cells of a table, and the lower edge of formulas. Each rule depends on Streamlit's markup and has a browser test.
 STYLE = """<style>
 button[data-testid^="stBaseButton-primary"], button[data-testid^="stBaseButton-primary"] kbd {
   color: light-dark(#fff, #10141f)
@@ -21,6 +21,7 @@ button[data-testid^="stBaseButton-primary"] kbd {opacity: 1}
 button[data-testid^="stBaseButton-primary"]:is(:hover, :active) {background-color: light-dark(#282aa3, #b8beff)}
 @media (min-width: 641px) {:has(> .st-key-rail) {position: sticky; top: 4rem}}
 [data-testid="stMarkdownContainer"] :is(th, td) {white-space: pre-line}
+[data-testid="stMarkdownContainer"] .katex-display {padding-bottom: 5px}
 </style>"""
 MARK = Path(__file__).parent / "shared" / "mark.svg"
 LOGO = Path(__file__).parent / "shared" / "logo.svg"

@@ -3,15 +3,16 @@
 
 const LONGEST = 2000; // characters of a paragraph that are parsed together
 const PART = 1000; // characters of the parts in which a longer paragraph is parsed
-const PER_FRAME = 2000; // characters that are parsed in one frame
+const PER_FRAME = 900; // characters that are drawn for good in one frame
 const LINES = 50; // lines that are parsed in one frame: the browser takes more time for many blocks than the parser
 const TIME = 6; // ms of one frame
 const DEEPEST = 20; // lists and quotes within each other
 const LONGEST_LINE = 900; // characters of a line that are parsed again while it grows; less than LONGEST - PART
-const MOST_FORMULAS = 150;
+const MOST_FORMULAS = 150; // of an answer; the others are drawn as code, as in its final form
 // The browser lays out a block anew for each change in it, so a block with very much in it is continued by another one.
 const SHELF = 100; // blocks, items, or lines of code
 const MOST_PARTS = 5; // parts of a paragraph
+const MOST_NODES = 300; // of a paragraph: formulas, spans of code, and what is between them
 const MOST_ROWS = 300; // rows of a table: the columns of its continuation have other widths
 
 function element(name, ...content) {
@@ -30,7 +31,6 @@ function formula(source, isDisplay) {
   const key = `${isDisplay} ${source}`;
   const known = katex.drawn.get(key);
   if (known) return known.cloneNode(true);
-  if (katex.drawn.size >= MOST_FORMULAS) return element("code", source);
   const made = element("span", source);
   made.className = "formula";
   katex.waiting.push({ key, made, source, isDisplay });
@@ -104,9 +104,11 @@ const isPunctuation = (text) => /[\p{P}\p{S}]/u.test(text);
 
 /** Parses the text of one block in one pass, with a stack of open brackets and one of emphasis marks. */
 class Inline {
-  constructor(text, isCell) {
+  constructor(text, isCell, mostFormulas) {
     this.text = text;
     this.isCell = isCell;
+    this.mostFormulas = mostFormulas;
+    this.formulas = 0;
     this.items = []; // texts, nodes, and marks {mark, length, opens, closes}
     this.brackets = [];
     this.runs = null;
@@ -158,8 +160,10 @@ class Inline {
     const content = text.slice(first, Math.max(last, first));
     const isAmount = () => !isFormula(content, opening, text[at - 1], text[last + opening.length]);
     if (!content.trim() || (opening[0] === "$" && isAmount())) return false;
-    const isDisplay = opening === "\\[" || opening === "$$";
-    this.take(formula((isDisplay ? "\\displaystyle " : "") + content.trim(), false), last + opening.length);
+    const style = opening === "\\[" || opening === "$$" ? "\\displaystyle " : "";
+    this.formulas += 1;
+    const isDrawn = this.formulas <= this.mostFormulas;
+    this.take(isDrawn ? formula(style + content.trim(), false) : element("code", content.trim()), last + opening.length);
     return true;
   }
 
@@ -320,8 +324,6 @@ function wrap(made, place, closing) {
   else made.splice(place, 1, node);
 }
 
-const inline = (text, isCell = false) => new Inline(text, isCell).nodes();
-
 // -- the colours of code
 
 const WORDS = {
@@ -400,6 +402,7 @@ class Markdown {
     this.isInLine = false; // the beginning of the last line is drawn for good
     this.isTentative = false;
     this.undo = []; // takes back what `open` changed
+    this.formulas = 0; // that are in the drawn text
   }
 
   add(text) {
@@ -456,6 +459,12 @@ class Markdown {
     const before = owner[name];
     owner[name] = value;
     if (this.isTentative) this.undo.push(() => (owner[name] = before));
+  }
+
+  /** Adds to the number of formulas, and takes that back when the line was tentative. */
+  count(formulas) {
+    this.formulas += formulas;
+    if (this.isTentative) this.undo.push(() => (this.formulas -= formulas));
   }
 
   put(node, where = this.shelf(this.containers.at(-1))) {
@@ -676,9 +685,13 @@ class Markdown {
 
   closeFormula() {
     const { node, text } = this.leaf;
+    const source = text.trim().slice(2, -2).trim();
     this.set(this, "leaf", null);
     this.take(node);
-    this.start("formula", formula(text.trim().slice(2, -2).trim(), true), { isOver: true });
+    this.count(1);
+    if (this.formulas <= MOST_FORMULAS) return this.start("formula", formula(source, true), { isOver: true });
+    this.code("fence", { language: "latex", isOver: true });
+    this.extend(`${source}\n`);
   }
 
   /** Adds a line to an open fence or formula, or closes it. */
@@ -714,7 +727,9 @@ class Markdown {
     const { node, aligned } = this.leaf;
     const texts = cells(line);
     const made = aligned.map((align, n) => {
-      const cell = element(name, ...inline((texts[n] ?? "").slice(0, LONGEST), true));
+      const inline = new Inline((texts[n] ?? "").slice(0, LONGEST), true, MOST_FORMULAS - this.formulas);
+      const cell = element(name, ...inline.nodes());
+      this.count(inline.formulas);
       cell.style.textAlign = align;
       return cell;
     });
@@ -725,27 +740,68 @@ class Markdown {
   show(leaf) {
     if (leaf.text === leaf.shown || leaf.kind === "table" || leaf.kind === "formula") return;
     leaf.shown = leaf.text;
-    for (const node of leaf.tail) node.remove();
-    for (const part of leaf.isCode ? ready(leaf) : parts(leaf)) this.keep(leaf, drawn(leaf, part));
-    const tail = new DocumentFragment();
-    tail.append(...drawn(leaf, leaf.text.slice(leaf.done)));
-    leaf.tail = [...tail.childNodes];
-    (leaf.code ?? leaf.node).append(tail);
+    this.formulas -= leaf.formulas ?? 0;
+    for (const part of leaf.isCode ? ready(leaf) : parts(leaf)) this.keep(leaf, this.drawn(leaf, part));
+    const before = this.formulas;
+    const tail = place(leaf, this.drawn(leaf, leaf.text.slice(leaf.done)));
+    clear(leaf);
+    leaf.tail = tail;
+    leaf.formulas = this.formulas - before;
   }
 
   /** Draws a part of a block for good. */
   keep(leaf, nodes) {
     leaf.kept = (leaf.kept ?? 0) + 1;
-    (leaf.code ?? leaf.node).append(...nodes);
+    place(leaf, nodes);
     if (leaf.isCode && leaf.kept % SHELF === 0) {
+      clear(leaf);
       leaf.code.className = "cut";
       leaf.code = element("code");
       leaf.node.firstChild.append(leaf.code);
-    } else if (!leaf.isCode && leaf.kept % MOST_PARTS === 0) {
+    } else if (!leaf.isCode && (leaf.kept % MOST_PARTS === 0 || leaf.node.childNodes.length > MOST_NODES)) {
+      clear(leaf);
       leaf.node.className += " cut";
       leaf.node.after((leaf.node = element(leaf.node.localName)));
     }
   }
+
+  drawn(leaf, text) {
+    if (leaf.isCode) {
+      const shown = leaf.kind === "indented" ? text.replace(/\n{2,}$/, "\n") : text;
+      return shown.split(/(?<=\n)/).flatMap((line) => coloured(line, leaf.language));
+    }
+    if (leaf.closing) return [text];
+    const task = leaf.isFirst && !leaf.done && leaf.node.parentNode?.localName === "li" && /^\[([ xX])\](?=\s)/.exec(text);
+    if (!task) return this.inline(leaf.kind === "p" ? text : text.replaceAll("\n", " "));
+    leaf.node.parentNode.className = "task";
+    const box = element("input");
+    Object.assign(box, { type: "checkbox", disabled: true, checked: task[1] !== " " });
+    return [box, ...this.inline(text.slice(3))];
+  }
+
+  inline(text) {
+    const inline = new Inline(text, false, MOST_FORMULAS - this.formulas);
+    const nodes = inline.nodes();
+    this.formulas += inline.formulas;
+    return nodes;
+  }
+}
+
+/** Puts nodes in place of the tail of a block. The beginning that is the same stays: a new node takes the browser time. */
+function place(leaf, nodes) {
+  const made = nodes.map((each) => (typeof each === "string" ? document.createTextNode(each) : each));
+  const isSame = (node, n) => leaf.tail[n]?.isEqualNode(node);
+  const found = made.findIndex((node, n) => !isSame(node, n));
+  const same = leaf.tail.splice(0, found < 0 ? made.length : found);
+  const fresh = made.slice(same.length);
+  if (fresh.length) clear(leaf);
+  (leaf.code ?? leaf.node).append(...fresh);
+  return [...same, ...fresh];
+}
+
+function clear(leaf) {
+  for (const node of leaf.tail) node.remove();
+  leaf.tail = [];
 }
 
 /** Yields the parts of a long paragraph that are final. */
@@ -766,20 +822,6 @@ function* ready(leaf) {
     leaf.done = leaf.text.indexOf("\n", from) + 1;
     yield leaf.text.slice(from, leaf.done);
   }
-}
-
-function drawn(leaf, text) {
-  if (leaf.isCode) {
-    const shown = leaf.kind === "indented" ? text.replace(/\n{2,}$/, "\n") : text;
-    return shown.split(/(?<=\n)/).flatMap((line) => coloured(line, leaf.language));
-  }
-  if (leaf.closing) return [text];
-  const task = leaf.isFirst && !leaf.done && leaf.node.parentNode?.localName === "li" && /^\[([ xX])\](?=\s)/.exec(text);
-  if (!task) return inline(leaf.kind === "p" ? text : text.replaceAll("\n", " "));
-  leaf.node.parentNode.className = "task";
-  const box = element("input");
-  Object.assign(box, { type: "checkbox", disabled: true, checked: task[1] !== " " });
-  return [box, ...inline(text.slice(3))];
 }
 
 function cells(line) {
