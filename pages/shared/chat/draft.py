@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from pages.shared.chat import keys
+
 _JS = """
 const find = () => document.querySelector('[data-testid="stChatInputTextArea"]');
 
@@ -29,7 +31,7 @@ export default function ({ parentElement, data }) {
     const before = box.dataset.draft;
     box.dataset.draft = key;
     const stored = sessionStorage.getItem(key) ?? "";
-    if (before === ofNewChat && before !== key && box.value) {
+    if (before === ofNewChat && data.isBegun && box.value) {
       sessionStorage.removeItem(before);  // the new chat has got its address: what is being typed belongs to it
       keep();
     } else if (before === undefined ? stored && !box.value : before !== key) {
@@ -54,4 +56,7 @@ _keep = st.components.v2.component("draft", html="<span></span>", js=_JS)
 
 def keep_draft(page: str, session_id: str | None) -> None:
     """Keep what is typed into the input, for this chat or for a new one, until it is sent or the tab is closed."""
-    _keep(key=f"draft:{page}:{session_id or ''}", data={"page": page, "chat": session_id})
+    is_begun = session_id is not None and st.session_state.get(keys.begun(page)) == session_id
+    if not is_begun:
+        st.session_state.pop(keys.begun(page), None)
+    _keep(key=f"draft:{page}:{session_id or ''}", data={"page": page, "chat": session_id, "isBegun": is_begun})

@@ -24,6 +24,11 @@ def asked(page: str) -> str:
     return f"asked:{page}"
 
 
+def begun(page: str) -> str:
+    """The id of the chat that this visitor's message has begun, until another chat is opened."""
+    return f"begun:{page}"
+
+
 def failure(page: str) -> str:
     """Why the last message was not sent."""
     return f"failure:{page}"

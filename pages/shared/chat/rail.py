@@ -13,19 +13,18 @@ LISTED = 30
 
 def draw_rail(session_id: str | None) -> None:
     """Draw the list of chats, newest first, with search and a button for a new chat."""
-    if st.button("New chat", icon=":material/add:", width="stretch"):
-        go_to(None)
+    there = account.page_name()
+    st.button("New chat", icon=":material/add:", width="stretch", on_click=_open, args=(there, None))
     search = st.text_input(
         "Search", key="search", persist_state="session", placeholder="Search chats", label_visibility="collapsed"
     )
     _undo()
-    there = account.page_name()
     chats = base.database().chat_sessions.all(base.person(), page=there, search=search.strip(), limit=LISTED)
     with st.container(gap="xxsmall"):
         for chat in chats:
             label = f":primary[**{plain(chat.title)}**]" if chat.id == session_id else plain(chat.title)
-            if st.button(label, key=f"chat:{chat.id}", type="tertiary", wrap=False):
-                go_to(chat.id)
+            key = f"chat:{chat.id}"
+            st.button(label, key=key, type="tertiary", wrap=False, on_click=_open, args=(there, chat.id))
         if not chats and search.strip():
             st.caption("No matching chats.")
         elif len(chats) == LISTED:
@@ -68,12 +67,11 @@ def draw_settings(session_id: str | None) -> None:
         st.button("Delete chat", icon=":material/delete:", type="tertiary", on_click=_delete, args=(chat.id,))
 
 
-def go_to(session_id: str | None) -> None:
-    """Open a chat; None opens a new one."""
-    st.session_state.pop(keys.failure(account.page_name()), None)
+def _open(page: str, session_id: str | None) -> None:
+    """Open a chat; None opens a new one. As a callback: an answer that ends at the same time runs all of these."""
+    st.session_state.pop(keys.failure(page), None)
     # In one assignment: two changes would be two steps for the browser's Back button.
     st.query_params.from_dict({"chat": session_id} if session_id else {})
-    st.rerun()
 
 
 @reports_errors

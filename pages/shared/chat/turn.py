@@ -128,6 +128,7 @@ def _ask(page: str, session_id: str | None, question: Question | None, *, instea
     st.query_params["chat"] = turn.session_id
     if session_id is None:  # the chat has stored it; the next new chat starts without it
         stored.forget_system_prompt()
+        st.session_state[keys.begun(page)] = turn.session_id
     if question:
         st.session_state[keys.asked(page)] = turn.answer_id, question.text
         stored.show_more(turn.session_id, 2)  # without this the oldest messages would disappear and all others move
