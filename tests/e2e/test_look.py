@@ -147,6 +147,7 @@ def test_back_opens_the_previous_chat(visitor: Visitor, provider: ProviderServer
     visitor.open("chat")
     for text in ("One", "Two"):
         visitor.press("New chat")
+        expect(page.get_by_text("No messages yet.")).to_be_visible()  # before that, the input is that of the other chat
         visitor.say(text)
         expect(visitor.text(f"Answer 0 to: {text}")).to_be_visible()
     visitor.press("One")
