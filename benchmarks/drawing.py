@@ -42,7 +42,7 @@ PATTERNS = {
 }
 NOTES = """
 Each answer is streamed as fast as the app passes it on, and drawn while it is written. The longest task is that of the
-page's main thread, by the CPU time in the browser's trace, which is the same on a busy machine.
+page's main thread, by the CPU time in the browser's trace, which depends less on other load than its duration does.
 """.strip()
 
 

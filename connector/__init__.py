@@ -52,6 +52,7 @@ from connector.message import ContentPart, Message, Role, ToolCall
 from connector.report import CallReport, CallStatus, UsageSource
 from connector.sdk import async_sdk
 from connector.stream import AnswerStream
+from connector.token_limit import TokenLimit, token_limit_in
 from connector.usage import tokens_of
 from connector.value import bounds_of, choices_of
 
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
     from connector.pasted import fields_of
     from connector.pricing import Cost, Price, context_window, cost_of, cost_of_prompt
     from connector.snippets import connector_code, curl_command, header_variables, key_variable, sdk_code
-    from connector.token_limit import TokenLimit, token_limit_in
 
 _LATER = {
     "doctor": ("examine",),
@@ -72,7 +72,6 @@ _LATER = {
     "pasted": ("fields_of",),
     "pricing": ("Cost", "Price", "context_window", "cost_of", "cost_of_prompt"),
     "snippets": ("connector_code", "curl_command", "header_variables", "key_variable", "sdk_code"),
-    "token_limit": ("TokenLimit", "token_limit_in"),
 }
 
 __all__ = [

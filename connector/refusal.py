@@ -20,7 +20,7 @@ from connector.errors import (
 )
 from connector.masking import Sent, quoted_in
 from connector.sentences import redacted
-from connector.token_limit import TokenLimit, token_limit_in
+from connector.token_limit import TokenLimit, stated_limit
 from connector.unsupported import THIS_API, TOOLS_IN_THIS_API, Unsupported, offered_elsewhere, unsupported_in
 from connector.wordings import (
     NO_KEY_SEEN,
@@ -79,7 +79,7 @@ class Refusal:
 
     @cached_property
     def token_limit(self) -> TokenLimit | None:
-        return token_limit_in(self.body.words, self.quoted)
+        return stated_limit(self.body.words, self.quoted)
 
     def mentions(self, pattern: str) -> bool:
         return self.says((Wording(pattern, ""),))
