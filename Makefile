@@ -41,7 +41,7 @@ what-tests-need: setup
 # What another Python than that of .venv could break: values, the wire, transactions, and each page once.
 test-3.13: .venv-3.13/.dev
 	.venv-3.13/bin/python -m pytest -q -k "not postgresql and (not opening or with_one_configuration)" \
-		tests/pages/test_opening.py tests/db/test_turns.py $(addprefix tests/connector/test_,configuration.py response.py stream.py)
+		tests/pages/test_opening.py tests/db/test_turns.py $(addprefix tests/connector/test_,response.py stream.py)
 
 test-fast: setup
 	@$(MAKE) --no-print-directory --jobs=2 checks tests-but-slow

@@ -14,7 +14,7 @@ from tests import compiled
 compiled.share()
 
 # The same examples in each run and on each machine, however slow it is; the long form looks for new ones.
-settings.register_profile("short", derandomize=True, deadline=None, max_examples=50)
+settings.register_profile("short", derandomize=True, deadline=None, max_examples=25)
 settings.register_profile("soak", deadline=None, max_examples=3_000)
 
 

@@ -767,7 +767,9 @@ def test_every_set_up_has_advice_of_its_own() -> None:
 
 
 @each_broken
-@pytest.mark.parametrize("with_prompt", [False, True], ids=["key", "key and prompt"])
+@pytest.mark.parametrize(
+    "with_prompt", [pytest.param(False, marks=pytest.mark.soak), True], ids=["key", "key and prompt"]
+)
 def test_a_server_that_repeats_the_key_is_not_quoted_with_it(
     server: ProviderServer, places: dict[str, int], tls_servers: dict[str, Tls], broken: Broken, with_prompt: bool
 ) -> None:

@@ -221,6 +221,7 @@ def test_an_answer_continues_during_a_visit_to_another_page(
     assert not provider.disconnected.is_set()
 
 
+@pytest.mark.soak
 def test_an_answer_continues_after_its_tab_was_closed(
     context: BrowserContext, visitor: Visitor, provider: ProviderServer, story: Story
 ) -> None:
@@ -280,6 +281,7 @@ def test_an_interrupted_network_connection_loses_no_word(visitor: Visitor, cable
     it_ends(visitor.page, story)
 
 
+@pytest.mark.soak
 def test_an_answer_that_ends_while_the_page_is_disconnected_is_shown_whole_after_reconnecting(
     visitor: Visitor, story: Story
 ) -> None:
@@ -306,6 +308,7 @@ def test_an_answer_that_ends_while_the_page_is_disconnected_is_shown_whole_after
     it_is_whole(page, story)
 
 
+@pytest.mark.soak
 def test_a_failed_event_stream_is_retried(visitor: Visitor, story: Story) -> None:
     refusals = iter(["connectionrefused", "connectionreset"])
     starts: list[str] = []

@@ -28,7 +28,7 @@ TITLES = {
 SENDING = {*TITLES} - {"", "usage", "configurations"}
 ANSWERS = {"operations": 3}  # of its button; of the others, one
 # A page of each kind; the other use cases are drawn by the same doors.
-SHORT = ("", "chat", "translate", "json_demo_data", "vision", "operations", "tuner", "usage", "configurations")
+SHORT = ("", "chat", "operations", "tuner", "usage", "configurations")
 LONG = sorted({*TITLES} - {*SHORT})
 # Streamlit looks for its server below the page's own address first, and a browser tells that it is not there.
 LOOKS_FOR_ITS_SERVER = re.compile(r"/\w+/_stcore/(health|host-config)$")

@@ -128,19 +128,26 @@ def test_the_toolbar_of_a_table_offers_no_download_of_unguarded_cells() -> None:
     [
         ("json_mode", "Sure! Here it is", "The answer is not JSON."),
         ("json_mode", "[" * 100_000, "The answer is not JSON."),
-        ("json_mode", '"hello"', "The answer is not JSON."),
+        pytest.param("json_mode", '"hello"', "The answer is not JSON.", marks=pytest.mark.soak),
         ("json_mode", "null", "The answer is not JSON."),
         ("json_mode", 'Here: {"a": {"b": 1}, "c": ', "The answer is not JSON."),
-        ("json_mode", "As in [1] and [2].", "The answer is not JSON."),
+        pytest.param("json_mode", "As in [1] and [2].", "The answer is not JSON.", marks=pytest.mark.soak),
         ("json_mode", '{"a": NaN}', "The answer is not JSON."),
-        ("json_mode", '{"a": 1e999}', "The answer is not JSON."),
+        pytest.param("json_mode", '{"a": 1e999}', "The answer is not JSON.", marks=pytest.mark.soak),
         ("json_mode", '{"half a character": "\\ud800"}', "The answer is not JSON."),
         ("json_mode", "", ""),
         ("json_demo_data", "Sure!", "The answer does not match its schema. Invalid JSON"),
         ("json_demo_data", '{"employees": [{"name": "A"}]}', "employees, 1, job: Field required."),
-        ("json_demo_data", '{"employees": 7}', "employees: Input should be a valid array."),
+        pytest.param(
+            "json_demo_data", '{"employees": 7}', "employees: Input should be a valid array.", marks=pytest.mark.soak
+        ),
         ("analyse_text", "{}", "summary: Field required."),
-        ("natural_language_interface", '{"commands": [], "remark": 1}', "remark: Input should be a valid string."),
+        pytest.param(
+            "natural_language_interface",
+            '{"commands": [], "remark": 1}',
+            "remark: Input should be a valid string.",
+            marks=pytest.mark.soak,
+        ),
         ("natural_language_interface", '{"commands": [{"device": "door"}], "remark": ""}', "commands, 1, device:"),
     ],
 )
