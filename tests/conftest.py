@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 BROWSER = "tests/e2e/"
 # These files take longest or wait for processes. They run first, so that none runs alone at the end.
-LONGEST = (BROWSER, "tests/test_readme", "tests/generation/test_kill", "tests/db/test_kill", "tests/test_app")
+LONGEST = (BROWSER, *(f"tests/{each}" for each in ("test_readme", "generation/", "db/test_kill", "test_app", "pages/")))
 
 
 class OneBrowser(LoadFileScheduling):  # type: ignore[misc]  # it has no types

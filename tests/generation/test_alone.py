@@ -202,9 +202,16 @@ def test_an_answer_that_is_cut_off_keeps_its_text(server: ProviderServer, app: A
 
 @EITHER_WAY
 def test_the_result_of_an_answer_is_stored_once(server: ProviderServer, app: App, is_streamed: bool) -> None:
-    turn = ask(app, is_streamed=is_streamed)
+    is_refused = Event()
+
+    def client_of(*arguments: Any) -> Client:
+        is_refused.wait(PATIENCE)
+        return app.client_of(*arguments)
+
+    turn = ask(app, is_streamed=is_streamed, client_of=lambda turn: client_of)
     with pytest.raises(StillWriting):
         ask(app)
+    is_refused.set()
     assert app.answers.wait(turn.answer_id, PATIENCE)
     app.answers.stop(app.me, turn.answer_id)
     (call,) = app.database.calls.recent(app.me)
