@@ -24,6 +24,7 @@ else:  # any JSON object, so that parts which this SDK version does not know are
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
 # What a response contains and no request accepts.
 _NOT_SENT = {"annotations"}
+_OF_EVERY_MESSAGE = {"role", "content", "name"}
 
 
 class Role(StrEnum):
@@ -66,6 +67,8 @@ class Message(Value):
     @classmethod
     def _of_response(cls, data: Any) -> Any:
         """Accept an assistant's message as a response contains it: the SDK's object, or its dump with all fields."""
+        if type(data) is dict and data.keys() <= _OF_EVERY_MESSAGE:  # nearly all of a long conversation
+            return data
         if isinstance(data, ChatCompletionMessage):
             data = {**data.to_dict(mode="json", warnings=False), "role": Role.ASSISTANT.value}
         if not isinstance(data, Mapping) or data.get("role") != Role.ASSISTANT:
@@ -133,9 +136,9 @@ class Message(Value):
             problems["tool_call_id"] = "A message of a tool must name the call that it answers."
         if self.tool_call_id and self.role is not Role.TOOL:
             problems["tool_call_id"] = "Only a message of a tool can name a call that it answers."
-        if known := [name for name in self.extra if name in type(self).model_fields]:
+        if self.extra and (known := [name for name in self.extra if name in type(self).model_fields]):
             problems["extra"] = f"“{known[0]}” has a field of its own."
-        for name in ("content", "name", "tool_calls", "tool_call_id", "refusal", "reasoning", "extra"):
+        for name in self.model_fields_set:
             if not is_sendable(getattr(self, name)):
                 title = type(self).model_fields[name].title
                 problems[name] = f"{title} contains an invalid character. Enter it again."

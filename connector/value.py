@@ -159,7 +159,7 @@ def bounds_of(field: FieldInfo) -> tuple[float | None, float | None]:
 
 def is_sendable(value: object) -> bool:
     """Whether the value can be sent as JSON: it contains no invalid character and no invalid number."""
-    if value is None or value == ():
+    if not value:
         return True
     try:
         # A text is only encoded, which is faster: nothing else can be wrong with it, and a chat may have hundreds.
