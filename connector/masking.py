@@ -9,7 +9,7 @@ import html
 import re
 from base64 import b64encode
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import groupby
 from string import punctuation
 from typing import Any
@@ -100,6 +100,8 @@ def masked(words: str, keys: Iterable[str], sent: Sent = NOTHING) -> str:
     """Return a provider's text with `[prompt]` and `[key]` instead of what was sent; at most its first 10,000
     characters.
     """
+    if not words:
+        return ""
     text = words[:MOST_READ]
     if sent.texts:
         said = _Folding(text)
@@ -309,9 +311,8 @@ def _pieces(texts: set[str], letters: str) -> set[str]:
 def _without_key(text: str, key: str) -> str:
     if len(key) < _SHORTEST_KEY:  # a local server may have the key "x" or "token", which is part of max_tokens
         return re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", KEY, text) if key else text
-    encoded = _in_base64(key)
+    encoded, folded = _looks_of(key)
     text = _BASE64.sub(lambda found: KEY if any(each in _alphabet(found[0]) for each in encoded) else found[0], text)
-    folded = _folded(key)
     letters = _folded(text)
     if any(folded[at : at + _PROBE] in letters for at in range(0, len(folded), _STEP)):  # hardly ever
         said = _Folding(text)
@@ -337,6 +338,12 @@ def _without_ends_of(key: str, text: str) -> str:
             parts += [text[shown : start - head], KEY]
             shown = end + tail
     return "".join([*parts, text[shown:]])
+
+
+@lru_cache(maxsize=64)
+def _looks_of(key: str) -> tuple[list[str], str]:
+    """Return how a key looks in base64, and folded. The id of each call is compared with them."""
+    return _in_base64(key), _folded(key)
 
 
 def _in_base64(key: str) -> list[str]:

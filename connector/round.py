@@ -60,8 +60,9 @@ class Round:
         """Read to the end. Raises `ConnectorError` unless that gives a complete answer."""
         failure = None
         try:
-            for _ in self.pieces():
-                pass
+            if self._completion is None:  # otherwise all of it is there
+                for _ in self.pieces():
+                    pass
         except httpx2.HTTPError as error:
             failure = self._call.explain(error)
         if failure := failure or self.problem():
