@@ -3,16 +3,16 @@
 
 const LONGEST = 2000; // characters of a paragraph that are parsed together
 const PART = 1000; // characters of the parts in which a longer paragraph is parsed
-const PER_FRAME = 900; // characters that are drawn for good in one frame
-const LINES = 50; // lines that are parsed in one frame: the browser takes more time for many blocks than the parser
-const TIME = 6; // ms of one frame
+const PER_FRAME = 450; // characters that are drawn for good in one frame
+const LINES = 20; // lines that are parsed in one frame: the browser takes more time for many blocks than the parser
+const TIME = 4; // ms of one frame
 const DEEPEST = 20; // lists and quotes within each other
 const LONGEST_LINE = 900; // characters of a line that are parsed again while it grows; less than LONGEST - PART
 const MOST_FORMULAS = 150; // of an answer; the others are drawn as code, as in its final form
 // The browser lays out a block anew for each change in it, so a block with very much in it is continued by another one.
-const SHELF = 100; // blocks, items, or lines of code
+const SHELF = 50; // blocks, items, or lines of code
 const MOST_PARTS = 5; // parts of a paragraph
-const MOST_NODES = 300; // of a paragraph: formulas, spans of code, and what is between them
+const MOST_NODES = 150; // of a paragraph: formulas, spans of code, and what is between them
 const MOST_ROWS = 300; // rows of a table: the columns of its continuation have other widths
 
 function element(name, ...content) {
@@ -23,7 +23,7 @@ function element(name, ...content) {
 
 // -- formulas, by the plugin with which Streamlit draws those of the finished answer
 
-const FORMULA_TIME = 8; // ms for formulas in one frame
+const FORMULA_TIME = 4; // ms for formulas in one frame
 const katex = { drawn: new Map(), waiting: [], loaded: null, isAskedFor: false };
 
 /** Returns the node of a formula. It shows the source until `drawFormulas` draws it. */
