@@ -8,7 +8,7 @@ PYTHON_3_13 := $(shell $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] =
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --no-compile
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo what-demo-needs run setup test tests checks what-tests-need test-3.13 test-fast tests-but-slow soak fresh bench lock clean
+.PHONY: demo what-demo-needs run setup test tests checks what-tests-need test-3.13 test-fast tests-but-slow soak fresh bench pictures lock clean
 
 demo: what-demo-needs .venv/.demo
 	@$(BIN)/python -m demo
@@ -18,7 +18,7 @@ what-demo-needs:
 	@test -e .venv/.demo || $(PYTHON) -m demo.system
 
 run: .venv/.app
-	$(BIN)/streamlit run app.py
+	$(BIN)/streamlit run app.py $(if $(PORT),--server.port=$(PORT))
 
 setup: .venv/.app .venv/.demo .venv/.dev
 
@@ -64,6 +64,10 @@ bench: setup .venv-litellm/.bench .venv-langchain/.bench
 	$(BIN)/python -m benchmarks.streaming $(BENCH)
 	$(BIN)/python -m benchmarks.showcase $(BENCH)
 	$(BIN)/python -m benchmarks.drawing $(BENCH)
+
+# Those of the README, after a change of the look.
+pictures: setup what-tests-need
+	$(BIN)/python -m tests.pictures
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'

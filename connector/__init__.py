@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from connector.doctor import examine
     from connector.finding import Finding, State, Step, steps_of
     from connector.models import OfferedModel, models_of
-    from connector.pasted import fields_of
+    from connector.pasted import fields_of, key_in
     from connector.pricing import Cost, Price, context_window, cost_of, cost_of_prompt
     from connector.snippets import connector_code, curl_command, header_variables, key_variable, sdk_code
 
@@ -69,7 +69,7 @@ _LATER = {
     "doctor": ("examine",),
     "finding": ("Finding", "State", "Step", "steps_of"),
     "models": ("OfferedModel", "models_of"),
-    "pasted": ("fields_of",),
+    "pasted": ("fields_of", "key_in"),
     "pricing": ("Cost", "Price", "context_window", "cost_of", "cost_of_prompt"),
     "snippets": ("connector_code", "curl_command", "header_variables", "key_variable", "sdk_code"),
 }
@@ -133,6 +133,7 @@ __all__ = [
     "fields_of",
     "filtered_of",
     "header_variables",
+    "key_in",
     "key_variable",
     "models_of",
     "origin_of",

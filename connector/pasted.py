@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from connector.account import Account, ApiType
 from connector.endpoint import Endpoint, read_endpoint
 from connector.errors import InvalidConfiguration
+from connector.key import cleaned_key, problem_of_key
 
 _READ = 20_000  # characters that are parsed
 _LONGEST = 2000  # characters of an address, as in `Configuration`
@@ -103,6 +104,17 @@ _HAS_AUTHORISATION = re.compile(r"(?<![\w-])authorization[\"']?[^\S\n]*+:", re.I
 _LOOKS_LIKE_A_KEY = re.compile(
     r"(?<![\w-])(?:(?:sk|pk|gsk|xai|hf)[-_]|eyJ|AIza)[\w-]{8,}|(?<!\w)(?:[0-9a-fA-F]{32}|\w{60,})(?!\w)"
 )
+# The value of a header, a variable or a field that carries a key, with what stands around it.
+_KEY = re.compile(
+    r"""
+    (?: authorization["']?\s*[:=]\s*["']?bearer\s+
+      | (?<![A-Za-z])(?:[A-Za-z]+[_-])*api[_-]?key["']?\s*[:=]\s*["']?
+      | (?:-H|--header)[\s=]*["']?[a-z-]*(?:key|token)["']?\s*:\s*
+    )
+    (?P<key>[\w.~+/=-]{8,})(?=[\s"'\\,;)}]|$)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 _IS_A_KEY = re.compile(r"/(?:(?:sk-|gsk_|AIza)[\w-]{16,}|eyJ[\w.-]{16,})(?:/|$)")
 
 
@@ -128,6 +140,16 @@ def fields_of(pasted: str) -> dict[str, str]:
         raise InvalidConfiguration({"endpoint": refusal or _NO_ADDRESS})
     _, fields = min(found, key=itemgetter(0))
     return _usable(_with_words(fields, _URL.sub(" ", text)))
+
+
+def key_in(pasted: str) -> str:
+    """Return the key that a pasted text contains: the text itself where it is one, else the value of the header, the
+    variable or the field of a key in a command or a file. Empty where there is none, or only a placeholder.
+    """
+    text = _beginning(pasted).strip()
+    alone = cleaned_key(text)
+    found = [alone] if _LOOKS_LIKE_A_KEY.fullmatch(alone) else [each["key"] for each in _KEY.finditer(text)]
+    return next((key for key in found if not problem_of_key(key)), "")
 
 
 def _beginning(pasted: str) -> str:

@@ -18,7 +18,7 @@ from db.audit import Audit, AuditAction, AuditEntry
 from db.backup import Restored, back_up, restore
 from db.base import utc_now
 from db.calls import Call, Calls, CallStart
-from db.chat_sessions import UNDO, ChatSession, ChatSessions
+from db.chat_sessions import UNDO, ChatSession, ChatSessions, FoundChat
 from db.cipher import Cipher, automatic_keys, configured_keys, must_agree
 from db.configurations import Configurations, SavedConfiguration, is_any_key_sealed
 from db.conversation import Conversation, Said
@@ -28,6 +28,7 @@ from db.lease import LEASE, interrupt
 from db.lone_answers import LoneAnswer, LoneAnswers
 from db.messages import Image, MessageStatus, StoredMessage
 from db.people import People, Person, PersonRole
+from db.picks import Pick, Picks
 from db.storage import Storage
 from db.turns import NewChat, Question, Turn, Turns, Written
 from db.usage import Usage, UsageGroup, UsageRow
@@ -49,6 +50,7 @@ __all__ = [
     "Conversation",
     "Database",
     "EncryptionKeys",
+    "FoundChat",
     "Image",
     "KeyUsage",
     "LearntAdaptation",
@@ -62,6 +64,7 @@ __all__ = [
     "People",
     "Person",
     "PersonRole",
+    "Pick",
     "Question",
     "Restored",
     "Rotation",
@@ -124,6 +127,7 @@ class Database:
             self.usage = Usage(self._storage)
             self.adaptations = LearntAdaptations(self._storage)
             self.people = People(self._storage)
+            self.picks = Picks(self._storage)
             self.audit = Audit(self._storage, clock)
             self._name_unreadable_keys()
         except BaseException:

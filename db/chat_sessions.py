@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, String, Text, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, ForeignKey, Index, Select, String, Text, and_, delete, exists, func, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from db.base import Record, as_value
@@ -24,6 +24,8 @@ from db.storage import Storage
 _MILLISECOND = timedelta(milliseconds=1)
 UNDO = timedelta(minutes=10)
 """How long a deleted chat can be brought back."""
+AROUND = 30
+"""Characters that an excerpt shows on each side of what was searched."""
 
 
 class ChatSessionRecord(Record):
@@ -73,6 +75,17 @@ class ChatSession:
     changed_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class FoundChat:
+    """A chat that a search has found."""
+
+    chat: ChatSession
+    excerpt: str
+    """The searched text with the words around it, from the first message that contains it; empty where only the title
+    does.
+    """
+
+
 class ChatSessions:
     """The chats of the acting person. Raises `NotFound` for other people's chats and for deleted ones."""
 
@@ -80,17 +93,25 @@ class ChatSessions:
         self._storage = storage
         self._clock = clock
 
-    def all(self, person: Person, *, page: str = "chat", search: str = "", limit: int = 100) -> list[ChatSession]:
-        """The chats of a page, last changed first; with `search`, only those with that text in title or messages."""
-        newest = ChatSessionRecord.changed_at.desc(), ChatSessionRecord.created_at.desc(), ChatSessionRecord.id
-        there = *owned_by(person), ChatSessionRecord.page == page, ~IS_LONE_ANSWER
-        found = select(ChatSessionRecord).where(*there).order_by(*newest).limit(limit)
-        if search:
-            said = select(MessageRecord.session_id).where(MessageRecord.content.icontains(search, autoescape=True))
-            in_title = ChatSessionRecord.title.icontains(search, autoescape=True)
-            found = found.where(or_(in_title, ChatSessionRecord.id.in_(said)))
+    def all(self, person: Person, *, page: str = "chat", limit: int = 100) -> list[ChatSession]:
+        """The chats of a page, last changed first."""
         with self._storage.reading() as session:
-            return [as_value(ChatSession, record) for record in session.scalars(found)]
+            return [as_value(ChatSession, record) for record in session.scalars(_chats_of(person, page, limit))]
+
+    def search(self, person: Person, text: str, *, page: str = "chat", limit: int = 100) -> list[FoundChat]:
+        """The chats of a page with this text in their title or in a message, last changed first."""
+        contains = MessageRecord.content.icontains(text, autoescape=True)
+        in_title = ChatSessionRecord.title.icontains(text, autoescape=True)
+        in_message = exists().where(MessageRecord.session_id == ChatSessionRecord.id, contains)
+        first = select(MessageRecord.content).where(contains).order_by(MessageRecord.id).limit(1)
+        with self._storage.reading() as session:
+            return [
+                FoundChat(
+                    as_value(ChatSession, record),
+                    _excerpt(session.scalars(first.where(MessageRecord.session_id == record.id)).first() or "", text),
+                )
+                for record in session.scalars(_chats_of(person, page, limit).where(or_(in_title, in_message)))
+            ]
 
     def create(
         self,
@@ -186,6 +207,20 @@ class ChatSessions:
             if record is None or (record.deleted_at is not None and record.deleted_at < self._clock() - UNDO):
                 raise NotFound("This chat no longer exists.")
             record.deleted_at = None
+
+
+def _chats_of(person: Person, page: str, limit: int) -> Select[ChatSessionRecord]:
+    newest = ChatSessionRecord.changed_at.desc(), ChatSessionRecord.created_at.desc(), ChatSessionRecord.id
+    there = *owned_by(person), ChatSessionRecord.page == page, ~IS_LONE_ANSWER
+    return select(ChatSessionRecord).where(*there).order_by(*newest).limit(limit)
+
+
+def _excerpt(content: str, text: str) -> str:
+    """Return some words around the first place of a text, on one line."""
+    at = max(0, content.lower().find(text.lower()))
+    start, end = max(0, at - AROUND), at + len(text) + AROUND
+    words = " ".join(content[start:end].split())
+    return f"{'…' if start else ''}{words}{'…' if end < len(content) else ''}"
 
 
 def create_chat(

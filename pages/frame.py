@@ -10,18 +10,27 @@ from streamlit.navigation.page import StreamlitPage
 
 from pages.shared import account, base, chat
 
-# Six rules that no setting of Streamlit covers: the label of a primary button on a light primary colour, its shortcut,
-# its colour under the pointer (Streamlit darkens it in the dark theme, too), a rail that stays visible, line breaks in
-# the cells of a table, and the lower edge of formulas. Each rule depends on Streamlit's markup and has a browser test.
+# What no setting of Streamlit covers: the label of a primary button on a light primary colour, its shortcut, its colour
+# under the pointer (Streamlit darkens it in the dark theme, too), line breaks in the cells of a table, and the lower
+# edge of formulas. Then the list of chats: beside the chat it stays in sight, with a scroll bar of its own; a phone has
+# a drawer instead. Each rule depends on Streamlit's markup and has a browser test.
 STYLE = """<style>
 button[data-testid^="stBaseButton-primary"], button[data-testid^="stBaseButton-primary"] kbd {
   color: light-dark(#fff, #10141f)
 }
 button[data-testid^="stBaseButton-primary"] kbd {opacity: 1}
 button[data-testid^="stBaseButton-primary"]:is(:hover, :active) {background-color: light-dark(#282aa3, #b8beff)}
-@media (min-width: 641px) {:has(> .st-key-rail) {position: sticky; top: 4rem}}
 [data-testid="stMarkdownContainer"] :is(th, td) {white-space: pre-line}
 [data-testid="stMarkdownContainer"] .katex-display {padding-bottom: 5px}
+@media (min-width: 641px) {
+  :has(> .st-key-rail) {position: sticky; top: 4rem}
+  .st-key-rail-list {max-height: calc(100dvh - 28rem); overflow-y: auto}
+  .st-key-drawer {display: none}
+  [data-testid="stApp"]:has(.st-key-rail) [data-testid="stBottomBlockContainer"] > div {
+    max-width: calc((100% - 2.5rem) * 3.4 / 4.4)
+  }
+}
+@media (max-width: 640px) {[data-testid="stColumn"]:has(.st-key-rail) {display: none}}
 </style>"""
 MARK = Path(__file__).parent / "shared" / "mark.svg"
 LOGO = Path(__file__).parent / "shared" / "logo.svg"

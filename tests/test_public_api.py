@@ -69,6 +69,7 @@ PUBLIC = [
     "fields_of",
     "filtered_of",
     "header_variables",
+    "key_in",
     "key_variable",
     "models_of",
     "origin_of",

@@ -246,8 +246,8 @@ def test_the_connector_works_without_streamlit_and_a_database(clone: Path, tmp_p
     ]
 
 
-def test_the_first_two_commands_are_make_demo_and_make_test() -> None:
-    assert blocks("bash")[0].split("\n")[:2] == ["make demo", "make test"]
+def test_the_readme_begins_with_make_demo_and_ends_with_make_test() -> None:
+    assert [blocks("bash")[0], blocks("bash")[-1]] == ["make demo\n", "make test\n"]
 
 
 def test_ci_runs_make_test_and_nothing_else() -> None:

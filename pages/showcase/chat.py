@@ -24,7 +24,8 @@ with st.bottom:
     below = st.container()
 
 use_case.with_history(chat_id, talk=talk, below=below, suggestions=SUGGESTIONS)  # first: it is what one waits for
-with rail, st.container(key="rail"):
+with rail:
     chat.draw_rail(chat_id)
 with actions:
+    chat.draw_drawer(chat_id)
     chat.draw_settings(chat_id)

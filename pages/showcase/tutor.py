@@ -33,7 +33,8 @@ if chat_id is None:
     system_prompt = SYSTEM_PROMPT.format(subject=subject or "anything", level=level)
 suggestions = ("Where shall we begin?", "Give me a first question.", "What do I need to know beforehand?")
 use_case.with_history(chat_id, talk=talk, below=below, suggestions=suggestions, system_prompt=system_prompt)
-with rail, st.container(key="rail"):
+with rail:
     chat.draw_rail(chat_id)
 with actions:
+    chat.draw_drawer(chat_id)
     chat.draw_settings(chat_id)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from connector import ApiType, Configuration, InvalidConfiguration, fields_of, origin_of, read_endpoint
+from connector import ApiType, Configuration, InvalidConfiguration, fields_of, key_in, origin_of, read_endpoint
 
 OPENAI = "https://api.openai.com/v1"
 GOOGLE = "https://generativelanguage.googleapis.com/v1beta/openai"
@@ -298,6 +298,57 @@ def outcome(pasted: str) -> dict[str, Any] | InvalidConfiguration:
         return dict(fields_of(pasted))
     except InvalidConfiguration as error:
         return error
+
+
+SECRET = "sk-proj-Ab3_0123456789-xyz"
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        SECRET,
+        f"  {SECRET}\n",
+        f'"{SECRET}"',
+        f"Bearer {SECRET}",
+        f"Authorization: Bearer {SECRET}",
+        f"curl {OPENAI}/chat/completions -H 'Authorization: Bearer {SECRET}' -d '{{}}'",
+        f'curl {OPENAI}/models \\\n  --header "Authorization: Bearer {SECRET}" \\\n  -v',
+        f"curl {ROOT}/openai/deployments/gpt4/chat/completions -H 'api-key: {SECRET}'",
+        f"curl https://gateway.example/v1/models -H x-api-key:{SECRET}",
+        f"OPENAI_BASE_URL={OPENAI}\nOPENAI_API_KEY={SECRET}\n",
+        f"export AZURE_OPENAI_API_KEY='{SECRET}'",
+        f'client = OpenAI(base_url="{OPENAI}", api_key="{SECRET}")',
+        f'{{"endpoint": "{OPENAI}", "apiKey": "{SECRET}"}}',
+    ],
+)
+def test_the_key_of_a_pasted_text_is_found(pasted: str) -> None:
+    assert key_in(pasted) == SECRET
+
+
+@pytest.mark.parametrize(
+    "key", ["0123456789abcdef0123456789abcdef", "A1b2" * 21, "gsk_0123456789abcdef", "AIzaSy0123456789"]
+)
+def test_a_key_that_is_pasted_alone_is_found(key: str) -> None:
+    assert key_in(key) == key
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "",
+        "nothing of use",
+        OPENAI,
+        f"Our server: {OPENAI}, ask Ann for a key.",
+        "curl https://a.example/v1/models -H 'Authorization: Bearer $OPENAI_API_KEY'",
+        "curl https://a.example/v1/models -H 'Authorization: Bearer <your-key>'",
+        'OpenAI(api_key=os.environ["OPENAI_API_KEY"])',
+        "OPENAI_API_KEY=sk-...6789",
+        "api-key: YOUR_API_KEY",
+        "max_tokens=12345678, monkey: 12345678",
+    ],
+)
+def test_a_text_without_a_key_or_with_a_placeholder_has_none(pasted: str) -> None:
+    assert key_in(pasted) == ""
 
 
 @pytest.mark.parametrize("secret", ["sk-secret-0123456789", "0123456789abcdef0123456789abcdef"])

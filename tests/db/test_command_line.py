@@ -66,7 +66,7 @@ def test_it_is_a_program(path: Path) -> None:
     command = [sys.executable, "-W", "error", "-m", "db", "status"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     said = [
-        f"Database: sqlite:///{path}, schema 0006",
+        f"Database: sqlite:///{path}, schema 0007",
         "Encryption key: ENCRYPTION_KEY",
         "  key 1 (encrypts): decrypts 0 API keys",
     ]
@@ -83,7 +83,7 @@ def test_status_shows_how_many_api_keys_each_encryption_key_decrypts(
             database.configurations.add(database.people.local(), named)
     code, out, err = run("status", keys=f"{TWO},{ONE}")
     assert code == 0
-    assert out.splitlines()[0].endswith(f"{url.rpartition('@')[2]}, schema 0006")
+    assert out.splitlines()[0].endswith(f"{url.rpartition('@')[2]}, schema 0007")
     assert out.splitlines()[1:] == [
         "Encryption key: ENCRYPTION_KEY",
         "  key 1 (encrypts): decrypts 1 API key",

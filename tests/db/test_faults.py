@@ -276,5 +276,5 @@ def test_a_search_for_an_invalid_character_does_not_claim_that_something_was_not
     database: Database, me: Person
 ) -> None:
     with pytest.raises(StorageError) as caught:
-        database.chat_sessions.all(me, search="private \ud83d")
+        database.chat_sessions.search(me, "private \ud83d")
     assert_says(caught, "The text contains an invalid character.", NOT_READ, "Remove that character and try again.")

@@ -17,6 +17,7 @@ from db import (
     NotFound,
     Person,
     PersonRole,
+    Pick,
     SavedConfiguration,
     Turn,
     UsageGroup,
@@ -54,6 +55,7 @@ def owned(
     turn = database.turns.begin(me, chat.id, "Private?", start)
     database.lone_answers.begin(me, "translate", {"messages": ["Private"]}, start)
     booked = database.calls.add(me, start, report())
+    database.picks.keep(me, "chat", Pick(saved.id, "gpt-mine"))
     other = Configuration(**{**dict(configuration), "display_name": "Other"})
     return Owned(database, other, saved, start, report(), chat, turn, booked)
 
@@ -95,6 +97,9 @@ ATTEMPTS: dict[str, tuple[Callable[[Owned, Person], object], object]] = {
     "adaptations.of": (lambda it, who: it.database.adaptations.of(who, it.saved.id), ANYTHING),
     "adaptations.forget": (lambda it, who: it.database.adaptations.forget(who, it.saved.id), NotAllowed),
     "chat_sessions.all": (lambda it, who: it.database.chat_sessions.all(who), []),
+    "picks.of": (lambda it, who: it.database.picks.of(who, "chat"), None),
+    "picks.keep": (lambda it, who: it.database.picks.keep(who, "chat", Pick(it.saved.id, "")), None),
+    "chat_sessions.search": (lambda it, who: it.database.chat_sessions.search(who, "Private"), []),
     "chat_sessions.create": (
         lambda it, who: it.database.chat_sessions.create(who, title="Mine", configuration_id=it.saved.id),
         ANYTHING,

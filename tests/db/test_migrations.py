@@ -145,7 +145,7 @@ def test_an_old_database_is_migrated_with_all_its_rows(new_url: str, revision: s
     assert database.audit.recent(me) == []
 
     changed = database.configurations.change(me, ID, {"display_name": "New"}, version=saved.version)
-    assert (changed.version, database.revision) == (2, "0006")
+    assert (changed.version, database.revision) == (2, "0007")
     database.close()
     engine = engine_of(new_url)
     with engine.connect() as connection:
@@ -258,7 +258,7 @@ def test_of_four_processes_that_start_at_once_one_migrates(
     if revision:
         make(new_url, revision)
     before = content(new_url) if revision else None
-    assert all_at_once(start, new_url) == [[("0006", names)]] * 4
+    assert all_at_once(start, new_url) == [[("0007", names)]] * 4
     assert run_sql(new_url, "SELECT name FROM people") == [("Local administrator",)]
     if kind == "sqlite" and revision:
         assert content(f"sqlite:///{path}.before-{revision}") == before
@@ -276,7 +276,7 @@ def test_threads_of_one_process_may_migrate_each_its_own(tmp_path: Path) -> None
             return database.revision, run_sql(url, "SELECT name FROM people")
 
     with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(name, range(8))) == [("0006", [("Local administrator",)])] * 8
+        assert list(threads.map(name, range(8))) == [("0007", [("Local administrator",)])] * 8
 
 
 def test_a_database_of_a_newer_version_is_refused_and_left_alone(new_url: str) -> None:

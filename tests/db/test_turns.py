@@ -555,7 +555,8 @@ def test_a_deleted_chat_comes_back_until_it_is_gone_for_good(
     chat.say("One", "1")
     before = database.chat_sessions.get(me, chat.id)
     database.chat_sessions.delete(me, chat.id)
-    assert database.chat_sessions.all(me) == database.chat_sessions.all(me, search="One") == []
+    assert not database.chat_sessions.all(me)
+    assert not database.chat_sessions.search(me, "One")
     for gone in (chat.begin, chat.said, lambda: database.chat_sessions.delete(me, chat.id)):
         with pytest.raises(NotFound):
             gone()
@@ -599,9 +600,8 @@ def test_a_search_finds_titles_and_texts_as_they_are(database: Database, me: Per
         database.turns.begin(me, NewChat(title), text, start)
 
     def found(search: str, **options: Any) -> set[str]:
-        return {each.title for each in database.chat_sessions.all(me, search=search, **options)}
+        return {each.chat.title for each in database.chat_sessions.search(me, search, **options)}
 
-    assert found("") == set(texts)
     assert found("100%") == found("0% of") == {"Sales"}
     assert found("%") == {"Sales"}
     assert found("E_C") == found("_") == {"snake_case"}
@@ -610,14 +610,34 @@ def test_a_search_finds_titles_and_texts_as_they_are(database: Database, me: Per
     assert found("nowhere") == set()
     assert len(found("s", limit=1)) == 1
     eve = database.people.add(me, "Eve", PersonRole.ADMINISTRATOR)
-    assert database.chat_sessions.all(eve, search="100") == []
+    assert database.chat_sessions.search(eve, "100") == []
 
 
 def test_a_search_finds_what_was_answered_on_any_branch(chat: Chatting, database: Database, me: Person) -> None:
     first = chat.say("One", "the needle")
     chat.end(chat.ask_again(first.answer_id), "hay")
     assert chat.said() == ["One", "hay"]
-    assert [each.id for each in database.chat_sessions.all(me, search="Needle")] == [chat.id]
+    (found,) = database.chat_sessions.search(me, "Needle")
+    assert (found.chat.id, found.excerpt) == (chat.id, "the needle")
+
+
+@pytest.mark.parametrize(
+    ("content", "excerpt"),
+    [
+        ("needle", "needle"),
+        (f"{'word ' * 20}Needle{' word' * 20}", "…word word word word word word Needle word word word word word word…"),
+        ("a\n\n  needle\tb", "a needle b"),
+        ("another text", ""),
+    ],
+)
+def test_a_search_shows_where_it_found_the_text(
+    chat: Chatting, database: Database, me: Person, content: str, excerpt: str
+) -> None:
+    chat.say("A needle in the question" if not excerpt else "One", "hay")
+    chat.say(content, "hay")
+    database.chat_sessions.update(me, chat.id, title="Needle")
+    (found,) = database.chat_sessions.search(me, "needle")
+    assert found.excerpt == (excerpt or "A needle in the question")
 
 
 @ON_BOTH

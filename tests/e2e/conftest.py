@@ -50,6 +50,9 @@ STILL = """addEventListener('DOMContentLoaded', () => {
 PORT = free_port()
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"][data-test-connection-state="CONNECTED"]'
 
+STOP = re.compile(r"^Stop( Shortcut .*)?$")
+"""The name of a button that stops an answer, with its shortcut behind it."""
+
 expect.set_options(timeout=20_000)
 
 

@@ -88,7 +88,9 @@ def test_each_failure_is_reported_in_place_and_no_typed_text_is_lost(
     script(scripted, name)
     guest.say("A question that took long to write")
     expect(page.get_by_test_id("stChatMessage").last.get_by_text(sentence)).to_be_visible()
-    expect(page.get_by_test_id("stChatInputTextArea")).to_have_value("A question that took long to write")
+    expect(page.get_by_test_id("stChatMessage").get_by_text("A question that took long to write")).to_have_count(1)
+    expect(page.get_by_test_id("stChatInputTextArea")).to_have_value("")
+    expect(page.get_by_role("button", name="Send again")).to_be_visible()
 
     guest.go("Product description")
     guest.pick(name)

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, WebSocketRoute, expect
 
-from tests.e2e.conftest import App, Visitor
+from tests.e2e.conftest import STOP, App, Visitor
 from tests.provider.answers import chunk
 from tests.provider.server import Chunks, ProviderServer
 
@@ -355,7 +355,7 @@ def test_a_stopped_answer_stays_after_a_reload_and_is_sent_with_the_next_message
     ask(visitor, story, "Stop it")
     page.reload()
     expect(writing(page)).to_have_text(story.parts[0])
-    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name=STOP).click()
     assert provider.disconnected.wait(120)
     expect(page.get_by_text(STOPPED)).to_be_visible()
     expect(page.get_by_text(story.parts[0], exact=True)).to_have_count(1)
@@ -491,7 +491,7 @@ def test_a_stopped_second_answer_leaves_the_page_like_any_stopped_answer(
     provider.next(second.chunks())
     visitor.say("The second one")
     expect(writing(page)).to_have_text("Behind it")
-    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name=STOP).click()
     expect(page.get_by_text(STOPPED)).to_have_count(1)
     expect(page.get_by_role("button", name="Ask again")).to_have_count(1)
     expect(page.get_by_test_id("stChatMessage")).to_contain_text(

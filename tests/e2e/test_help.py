@@ -26,7 +26,7 @@ def test_a_test_shows_each_step_as_soon_as_it_ends(app: App, visitor: Visitor, p
     expect(page.get_by_text("Streaming with usage …")).to_be_visible()
     assert page.get_by_text("Structured output (JSON schema)").count() == 0
     gate.set()
-    expect(page.get_by_text("Works, with 3 warnings")).to_be_visible()
+    expect(page.get_by_text("Works, with 3 warnings", exact=True)).to_be_visible()
     expect(page.get_by_text("Streaming works but reports no token usage.")).to_be_visible()
     expect(page.get_by_text("Streaming with usage …")).to_have_count(0)
 

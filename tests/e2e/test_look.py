@@ -98,6 +98,58 @@ def test_the_end_of_a_conversation_and_the_list_of_chats_stay_visible(
     expect(visitor.page.get_by_role("button", name="New chat")).to_be_in_viewport()
 
 
+@pytest.fixture
+def many_chats(app: App) -> None:
+    database = Database(f"sqlite:///{app.database}")
+    for number in range(40):
+        database.chat_sessions.create(database.people.local(), title=f"Chat {number:02}", configuration_id=None)
+    database.close()
+
+
+@pytest.mark.usefixtures("many_chats")
+def test_a_page_with_many_chats_opens_at_its_top_and_the_list_scrolls_on_its_own(
+    visitor: Visitor, provider: ProviderServer
+) -> None:
+    page = visitor.page
+    visitor.app.add_configuration(provider)
+    visitor.open("chat")
+    for each in (
+        page.get_by_role("heading", level=1),
+        page.get_by_role("button", name="New chat"),
+        page.get_by_label("Search", exact=True),
+        page.get_by_text("Today", exact=True),
+        page.get_by_role("button", name="Chat 39"),
+        page.get_by_test_id("stChatInput"),
+    ):
+        expect(each).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("button", name="Chat 00")).not_to_be_in_viewport()
+    page.get_by_role("button", name="Chat 00").scroll_into_view_if_needed()
+    expect(page.get_by_role("heading", level=1)).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("button", name="New chat")).to_be_in_viewport(ratio=1)
+    page.get_by_role("button", name="Chat 00").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Chat 00")
+    visitor.press("New chat")
+    expect(page.get_by_test_id("stChatInputTextArea")).to_be_focused()
+
+
+@pytest.mark.usefixtures("many_chats")
+def test_on_a_phone_the_chats_are_in_a_drawer(visitor: Visitor, provider: ProviderServer) -> None:
+    page = visitor.page
+    visitor.app.add_configuration(provider)
+    page.set_viewport_size({"width": 390, "height": 844})
+    visitor.open("chat")
+    expect(page.get_by_role("heading", level=1)).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("button", name="New chat")).to_be_hidden()
+    visitor.press("Chats")
+    page.get_by_role("dialog").get_by_role("button", name="Chat 07").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Chat 07")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    provider.next(Reply(200, completion("A line.\n\n" * 40)))
+    visitor.say("Write a lot")
+    expect(page.get_by_text(re.compile("in all"))).to_be_in_viewport()
+    assert visitor.too_wide() == 0
+
+
 def test_pictures_and_scripts_in_an_answer_send_no_data_out(visitor: Visitor, provider: ProviderServer) -> None:
     """A manipulated model could send data in the address of a picture."""
     asked: list[str] = []

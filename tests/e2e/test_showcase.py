@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from pages.shared.base import use_cases
-from tests.e2e.conftest import App, Visitor, new_window
+from tests.e2e.conftest import STOP, App, Visitor, new_window
 from tests.provider.answers import chunk, completion, usage
 from tests.provider.server import AnyReply, Chunks, ProviderServer, Reply
 
@@ -237,7 +237,7 @@ def test_three_answers_of_one_page_are_written_side_by_side(
     visitor.open("operations")
     page.get_by_role("button", name=re.compile("^Send through all three")).click()
     expect(writing(page)).to_have_text(["Bring no"] * 3)
-    expect(page.get_by_role("button", name="Stop", exact=True)).to_have_count(3)
+    expect(page.get_by_role("button", name=STOP)).to_have_count(3)
     gate.set()
     expect(writing(page)).to_have_count(0)
     expect(page.get_by_text("Bring no balloons.", exact=True)).to_have_count(3)
@@ -254,7 +254,7 @@ def test_on_a_phone_an_answer_is_visible_from_its_first_word_and_stop_keeps_the_
     page.get_by_role("button", name=re.compile("^Summarise")).click()
     expect(writing(page)).to_have_text("In short:")
     expect(writing(page)).to_be_in_viewport()
-    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name=STOP).click()
     assert provider.disconnected.wait(120)
     for _ in range(2):
         expect(page.get_by_text("Stopped. The partial text is kept.")).to_be_visible()

@@ -6,7 +6,7 @@ import threading
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import App, Visitor
+from tests.e2e.conftest import STOP, App, Visitor
 from tests.provider.answers import chunk
 from tests.provider.server import Chunks, ProviderServer
 
@@ -29,7 +29,7 @@ def test_the_stop_button_stops_the_answer_of_a_use_case(
     visitor.open("product_description")
     page.get_by_role("button", name=re.compile("Write description")).click()
     expect(page.get_by_text("Once upon a time")).to_be_visible()
-    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name=STOP).click()
     assert provider.disconnected.wait(120)
     expect(page.get_by_text("Stopped. The partial text is kept.")).to_be_visible()
     expect(visitor.text("Once upon a time")).to_have_count(1)  # for a moment also where it was written

@@ -38,6 +38,8 @@ DOORS = {"chat", "translate", "json_demo_data", "operations"}
 """A use case for each of the three doors, and the use case with three answers: they stand for all use cases."""
 ENDLESS = 150
 """Seconds after which a wait is given up; no test asserts this value."""
+DEMO = "http://127.0.0.1:18080/v1"
+"""Where the built-in model listens unless it is told otherwise."""
 CANNOT_OPEN = "The stored key was damaged or changed outside of this app. Enter the key again, or restore a backup."
 
 _MARKDOWN = {"title", "header", "subheader", "caption", "markdown", "error", "warning", "info", "success", "toast"}

@@ -22,7 +22,7 @@ def spoken(at: AppTest) -> list[tuple[str, str]]:
 
 def listed(at: AppTest) -> list[str]:
     """The chats in the list."""
-    return [button.label for button in at.button if str(button.key).startswith("chat:")]
+    return [button.label for button in at.button if str(button.key).startswith("rail:chat:")]
 
 
 def first_line(message: ChatMessage) -> str:
@@ -153,7 +153,8 @@ def test_model_tokens_and_price_are_shown_below_an_answer(workbench: Workbench, 
     say(at, "Say it in five words")
     (line,) = lines(at.chat_message[1].caption)
     assert line.startswith("gpt-test-2026-01-01  ·  ")
-    assert line.endswith("5 in, 8 out  ·  unknown price")
+    assert line.endswith("5 in, 8 out")
+    assert said(visit("configurations")).count("No price is known for gpt-test-2026-01-01") == 1
 
 
 def test_a_duration_below_a_tenth_of_a_second_is_shown_in_milliseconds(workbench: Workbench, at: AppTest) -> None:

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from db import PersonRole
 from pages.shared import base
-from tests.pages.conftest import CANNOT_OPEN, Workbench, answered, everything, lines, press, said, say, visit
+from tests.pages.conftest import CANNOT_OPEN, Workbench, answered, everything, labels, lines, press, said, say, visit
 from tests.pages.test_chat import answer_of, sent, spoken, turns
 from tests.provider.answers import chunk, completion, error
 from tests.provider.server import Chunks, Drop, Reply
@@ -40,15 +40,14 @@ def nothing_is_stored(workbench: Workbench) -> bool:
 # -- the provider fails
 
 
-def test_a_failed_call_shows_the_reason_and_puts_the_text_back_into_the_input(
-    workbench: Workbench, at: AppTest
-) -> None:
+def test_a_failed_call_shows_the_reason_and_the_message_stands_once(workbench: Workbench, at: AppTest) -> None:
     workbench.server.next(DOWN)
     say(at, "One")
     (sentence,) = lines(at.error)
     assert "It says: “The server had an error.”" in sentence
     assert spoken(at)[0] == ("user", "One")
-    assert offered(at) == "One"
+    assert offered(at) == ""
+    assert "Send again" in labels(at)
     assert statuses(workbench) == [("failed", "failed")]
     assert workbench.sql("SELECT role, content FROM messages") == [("user", "One"), ("assistant", "")]
     assert workbench.sql("SELECT error FROM calls") == [(sentence,)]
@@ -73,14 +72,14 @@ def test_a_failed_message_is_still_shown_when_the_chat_is_opened_again(workbench
     assert offered(again) == ""
 
 
-def test_a_text_that_was_put_back_into_the_input_is_sent_once(workbench: Workbench, at: AppTest) -> None:
+def test_a_failed_message_is_sent_again_by_a_button(workbench: Workbench, at: AppTest) -> None:
     workbench.server.next(DOWN)
     say(at, "One")
-    say(at, offered(at))
+    answered(press(at, "Send again"))
+    assert spoken(at) == turns("One")
     assert sent(workbench) == [("user", "One")]
-    assert offered(at) == ""
-    at.run()
     assert len(workbench.server.requests) == 2
+    assert "Ask again" in labels(at)
 
 
 def test_a_connection_that_breaks_before_the_answer_is_reported(workbench: Workbench, at: AppTest) -> None:
@@ -88,7 +87,7 @@ def test_a_connection_that_breaks_before_the_answer_is_reported(workbench: Workb
     workbench.server.next(Drop(), Drop())  # the first meets the kept connection, which is replaced
     say(at, "One")
     assert len(lines(at.error)) == 1
-    assert offered(at) == "One"
+    assert "Send again" in labels(at)
     assert statuses(workbench) == [("complete", "done"), ("failed", "failed")]
 
 

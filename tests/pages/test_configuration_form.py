@@ -52,13 +52,13 @@ def rows(workbench: Workbench) -> int:
 
 def test_openai_has_a_default_model_and_no_deployment(workbench: Workbench) -> None:
     at = new("OpenAI")
-    assert fields(at) == ["Paste address", "Name", "Endpoint", "Default model", "API key"]
+    assert fields(at) == ["Paste anything", "Name", "Endpoint", "API key", "Default model"]
     assert not at.selectbox
 
 
 def test_azure_has_a_deployment_a_version_and_no_model(workbench: Workbench) -> None:
     at = new("AzureOpenAI")
-    assert fields(at) == ["Paste address", "Name", "Endpoint", "Deployment name", "API version", "API key"]
+    assert fields(at) == ["Paste anything", "Name", "Endpoint", "Deployment name", "API version", "API key"]
     assert at.selectbox(key="new:key_type").options == [
         "API key",
         "Microsoft Entra token",
@@ -377,6 +377,33 @@ def test_pasted_text_without_an_address_is_reported_and_stays(workbench: Workben
     assert problems(fill(at, pasted="").run()) == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["{key}", "curl {endpoint}/chat/completions -H 'Authorization: Bearer {key}'", "OPENAI_API_KEY={key}\n"],
+    ids=["bare", "curl", "variable"],
+)
+def test_a_pasted_key_goes_into_its_field_and_disappears_from_the_other(
+    workbench: Workbench, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    key, endpoint = workbench.server.key, workbench.server.openai_endpoint
+    at = visit("configurations", edit="new")
+    fill(at, display_name="Mine", endpoint=endpoint, model_default="gpt-test")
+    fill(at, pasted=text.format(key=key, endpoint=endpoint)).run()
+    assert (at.text_input(key="new:pasted").value, at.text_input(key="new:api_key").value) == ("", key)
+    assert problems(at) == []
+    assert key not in said(at)
+    assert key not in caplog.text
+    press(at, "Save")
+    (saved,) = base.database().configurations.all(base.person())
+    assert workbench.key_of(saved) == key
+
+
+def test_what_was_wrong_with_a_field_disappears_when_it_is_changed(workbench: Workbench) -> None:
+    at = press(fill(visit("configurations", edit="new"), display_name=""), "Save")
+    assert "Enter the key." in said(at)
+    assert "Enter the key." not in said(fill(at, api_key="sk-0123456789").run())
+
+
 # -- the provider's models
 
 
@@ -403,7 +430,7 @@ def test_models_are_listed_with_the_key_that_is_typed(workbench: Workbench) -> N
 
 def test_the_retirement_date_is_shown_when_the_provider_gives_it(workbench: Workbench) -> None:
     saved, other = workbench.connect("Azure with a key"), workbench.connect()
-    press(visit("configurations", edit=saved.id), "Test")
+    press(visit("configurations", edit=saved.id), "Test without saving")
     at = visit("configurations", edit=saved.id)
     assert "Last used: gpt-test-2026-01-01" in said(at)
     assert "Retires on 1 March 2027, according to the provider." in said(press(at, "Check retirement"))
@@ -417,7 +444,7 @@ def test_the_retirement_date_is_shown_when_the_provider_gives_it(workbench: Work
 def test_a_new_configuration_is_tested_with_the_typed_key(workbench: Workbench) -> None:
     server = workbench.server
     typed = {"endpoint": server.openai_endpoint, "model_default": "gpt-test", "api_key": server.key}
-    at = press(fill(visit("configurations", edit="new"), display_name="Mine", **typed), "Test")
+    at = press(fill(visit("configurations", edit="new"), display_name="Mine", **typed), "Test without saving")
     assert "Works, with 2 warnings" in said(at)
     assert rows(workbench) == 0
     assert at.text_input(key="new:api_key").value == server.key
@@ -432,14 +459,14 @@ def test_a_new_configuration_is_tested_with_the_typed_key(workbench: Workbench) 
 
 def test_a_saved_configuration_is_tested_with_its_stored_key_and_the_typed_model(workbench: Workbench) -> None:
     saved = workbench.connect()
-    at = press(fill(visit("configurations", edit=saved.id), saved.id, model_default="chat-test"), "Test")
+    at = press(fill(visit("configurations", edit=saved.id), saved.id, model_default="chat-test"), "Test without saving")
     assert "Works, with 2 warnings" in said(at)
     assert {body["model"] for body in workbench.bodies() if body} == {"chat-test"}
     assert workbench.sql("SELECT DISTINCT configuration_id FROM calls") == [(saved.id,)]
     assert workbench.sql("SELECT model_default FROM configurations") == [("gpt-test",)]
 
 
-@pytest.mark.parametrize("button", ["Test", "List models"])
+@pytest.mark.parametrize("button", ["Test without saving", "List models"])
 def test_a_stored_key_is_never_sent_to_an_address_that_is_not_saved(workbench: Workbench, button: str) -> None:
     saved = workbench.connect()
     elsewhere = f"http://localhost:{workbench.server.port}/v1"
@@ -451,9 +478,11 @@ def test_a_stored_key_is_never_sent_to_an_address_that_is_not_saved(workbench: W
 
 
 def test_errors_of_the_form_are_shown_before_a_test_sends_anything(workbench: Workbench) -> None:
-    at = press(fill(visit("configurations", edit="new"), endpoint="ftp://here", api_key="sk-typed-0123"), "Test")
+    at = press(
+        fill(visit("configurations", edit="new"), endpoint="ftp://here", api_key="sk-typed-0123"), "Test without saving"
+    )
     assert problems(at) == ["The endpoint must start with https:// or http://."]
-    at = press(fill(visit("configurations", edit="new")), "Test")
+    at = press(fill(visit("configurations", edit="new")), "Test without saving")
     assert problems(at) == ["Enter the key."]
     assert workbench.server.requests == []
 
@@ -461,6 +490,6 @@ def test_errors_of_the_form_are_shown_before_a_test_sends_anything(workbench: Wo
 def test_a_test_with_a_key_that_cannot_be_opened_asks_for_the_key(workbench: Workbench) -> None:
     saved = workbench.connect()
     workbench.break_keys()
-    at = press(visit("configurations", edit=saved.id), "Test")
+    at = press(visit("configurations", edit=saved.id), "Test without saving")
     assert problems(at) == [CANNOT_OPEN]
     assert at.text_input(key=f"{saved.id}:api_key").placeholder == "Cannot be opened; enter it again"

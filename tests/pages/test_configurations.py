@@ -8,6 +8,7 @@ from pages.shared import base
 from tests.connector.conftest import VERSION
 from tests.pages.conftest import (
     CANNOT_OPEN,
+    DEMO,
     Workbench,
     choose_provider,
     everything,
@@ -67,7 +68,7 @@ def test_an_added_configuration_survives_a_restart(workbench: Workbench) -> None
     server = workbench.server
     add(display_name="Mine", endpoint=server.openai_endpoint, model_default="gpt-test", api_key=server.key)
     workbench.start()
-    assert "Answered in" in said(press(visit("configurations"), "Test"))
+    assert "Tested " in said(press(visit("configurations"), "Test"))
     assert authorisation(server) == {"authorization": f"Bearer {server.key}"}
 
 
@@ -245,7 +246,7 @@ def test_a_disabled_configuration_is_not_offered_until_it_is_enabled_again(workb
     at = more(visit("configurations"), "Switch off")
     assert "**A** :gray-badge[OpenAI] :orange-badge[Switched off]" in said(at)
     assert visit("chat").sidebar.selectbox[0].options == ["B"]
-    assert "Answered in" in said(press(at, "Test")), "an administrator may test it all the same"
+    assert "Tested " in said(press(at, "Test")), "an administrator may test it all the same"
     more(visit("configurations"), "Switch on")
     assert visit("chat").sidebar.selectbox[0].options == ["A", "B"]
 
@@ -322,7 +323,7 @@ def test_the_overview_can_be_placed_on_another_page(workbench: Workbench) -> Non
 
     at = AppTest.from_function(another_page).run()
     assert names(at) == ["A", "B"]
-    assert "Answered in" in said(press(at, "Test"))
+    assert "Tested " in said(press(at, "Test"))
     workbench.demote()
     at = at.run()
     assert lines(at.error) == ["Only administrators can see configurations. Ask an administrator for help."]
@@ -368,7 +369,7 @@ def test_the_form_lists_the_activity_of_its_configuration(workbench: Workbench) 
 def test_a_connection_test_shows_the_result_of_each_step(workbench: Workbench, form: str) -> None:
     saved = workbench.connect(form)
     at = press(visit("configurations"), "Test")
-    assert "Answered in" in said(at)
+    assert "Tested " in said(at)
     assert "Works, with 2 warnings" in said(at), "this server neither keeps to a schema nor calls tools"
     steps = steps_of(saved.account)
     assert [label.split(" :gray[")[0].strip("*") for label in steps_shown(at)] == steps
@@ -401,7 +402,7 @@ def test_a_card_shows_the_state_of_the_last_call_of_its_configuration(workbench:
     at = press(visit("configurations"), "Test", nth=1)
     assert workbench.sql("SELECT configuration_name FROM calls") == [("OpenAI",)]
     assert said(at).count("Not used yet") == 1
-    assert said(press(at, "Test", nth=1)).count("Answered in") == 1
+    assert said(press(at, "Test", nth=1)).count("Tested ") == 1
 
 
 def test_a_test_reports_a_key_that_cannot_be_opened(workbench: Workbench) -> None:
@@ -425,7 +426,7 @@ def test_a_test_reports_a_missing_model(workbench: Workbench) -> None:
 def test_an_empty_answer_passes_the_test(workbench: Workbench) -> None:
     workbench.connect()
     workbench.server.next(WAY, Reply(200, completion("")))
-    assert "Answered in" in said(press(visit("configurations"), "Test"))
+    assert "Tested " in said(press(visit("configurations"), "Test"))
 
 
 # -- permissions
@@ -458,3 +459,54 @@ def test_a_user_may_use_what_an_administrator_has_set_up(workbench: Workbench) -
     at = say(visit("chat"), "Hello")
     assert "Answer 0 to: Hello" in said(at)
     assert workbench.server.key not in everything(at)
+
+
+# -- the first provider, and what was picked
+
+
+def _tested_and_saved(workbench: Workbench) -> AppTest:
+    server = workbench.server
+    typed = {"endpoint": server.openai_endpoint, "model_default": "gpt-test", "api_key": server.key}
+    at = press(fill(visit("configurations", edit="new"), display_name="Mine", **typed), "Test without saving")
+    return press(at, "Save")
+
+
+def test_the_first_provider_that_passed_its_test_becomes_the_default_and_that_can_be_undone(
+    workbench: Workbench,
+) -> None:
+    workbench.connect(display_name="Built-in", endpoint=DEMO)
+    at = _tested_and_saved(workbench)
+    assert "**Mine** has passed its test and is the default now" in said(at)
+    assert visit("chat").sidebar.selectbox[0].value == _id_of("Mine")
+    at = press(at, "Undo")
+    assert "is the default now" not in said(at)
+    assert visit("chat").sidebar.selectbox[0].value == _id_of("Built-in")
+
+
+def test_a_further_provider_does_not_become_the_default(workbench: Workbench) -> None:
+    workbench.connect()
+    assert "is the default now" not in said(_tested_and_saved(workbench))
+
+
+def test_a_provider_that_was_not_tested_does_not_become_the_default(workbench: Workbench) -> None:
+    workbench.connect(display_name="Built-in", endpoint=DEMO)
+    server = workbench.server
+    add(display_name="Mine", endpoint=server.openai_endpoint, model_default="gpt-test", api_key=server.key)
+    assert visit("chat").sidebar.selectbox[0].value == _id_of("Built-in")
+
+
+def test_what_was_picked_on_a_page_is_picked_at_the_next_visit_of_this_page(workbench: Workbench) -> None:
+    first, second = workbench.connect(display_name="A"), workbench.connect(display_name="B")
+    at = visit("translate")
+    assert at.sidebar.selectbox[0].value == first.id
+    at.sidebar.selectbox[0].set_value(second.id).run()
+    at.sidebar.text_input[0].set_value("chat-test").run()
+    again = visit("translate")  # a reload is a new session
+    assert (again.sidebar.selectbox[0].value, again.sidebar.text_input[0].value) == (second.id, "chat-test")
+    assert visit("chat").sidebar.selectbox[0].value == first.id
+    workbench.sql("DELETE FROM configurations WHERE id = ?", second.id)
+    assert visit("translate").sidebar.selectbox[0].value == first.id
+
+
+def _id_of(name: str) -> str:
+    return next(each.id for each in base.database().configurations.all(base.person()) if each.display_name == name)

@@ -9,6 +9,7 @@ from streamlit.testing.v1.element_tree import PageLink
 from pages.shared import account, base
 from pages.shared.base import title_of
 from tests.pages.conftest import (
+    DEMO,
     PAGES,
     PAGES_FOLDER,
     USE_CASES,
@@ -20,12 +21,11 @@ from tests.pages.conftest import (
     said,
     say,
     send,
+    use,
     visit,
 )
 from tests.provider.answers import error
 from tests.provider.server import Reply
-
-DEMO = "http://127.0.0.1:18080/v1"  # where the built-in model listens unless it is told otherwise
 
 
 def steps(at: AppTest) -> dict[str, bool]:
@@ -104,6 +104,23 @@ def test_the_check_list_disappears_when_all_steps_are_done(workbench: Workbench)
     assert steps(at) == {}
     assert labels(at) == []
     assert addresses(at) == {*USE_CASES, "tuner", "usage"}
+
+
+def test_after_the_first_answer_the_home_page_suggests_pages_that_have_not_been_tried(workbench: Workbench) -> None:
+    workbench.connect()
+    assert "Try next" not in said(visit())
+    say(visit("chat"), "Hello")
+    assert "Try next" in said(visit())
+    use(visit("operations"))
+    assert "See what history adds" not in said(visit())
+    use(visit("tuner"))
+    assert "Try next" not in said(visit())
+
+
+def test_the_test_of_a_configuration_is_no_first_answer(workbench: Workbench) -> None:
+    workbench.connect()
+    press(visit("configurations"), "Test")
+    assert steps(visit())["First answer"] is False
 
 
 def test_a_failed_call_does_not_complete_the_step_of_the_first_answer(workbench: Workbench) -> None:

@@ -226,5 +226,5 @@ def test_usage_keeps_the_tokens_of_a_deleted_chat(used: Workbench) -> None:
     base.database().chat_sessions.delete(base.person(), id)
     assert metrics(visit("usage")) == before
     at = visit("chat", chat=id)
-    assert labels(at) == ["New chat", "Preview request"]
+    assert labels(at) == ["Chats", "New chat", "Preview request"]
     assert len(lines(at.warning)) == 1

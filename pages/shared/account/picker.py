@@ -3,7 +3,7 @@
 import streamlit as st
 
 from connector import ApiType
-from db import ChatSession, SavedConfiguration
+from db import ChatSession, Pick, SavedConfiguration
 from pages.shared import base
 from pages.shared.account import keys
 from pages.shared.base import plain
@@ -21,7 +21,8 @@ def draw_picker(page_name: str, chat: ChatSession | None = None) -> None:
         return
     _follow_chat(page_name, chat, saved)
     key = _key(page_name)
-    st.session_state.setdefault(key, _first(list(saved.values())).id)
+    if key not in st.session_state:
+        _start(page_name, key, saved)
     if st.session_state[key] not in saved:
         # A message or a click that came with this run was meant for the missing configuration, and must not go to
         # another account. The picker gets a new key, because the browser would keep the old choice under the old key.
@@ -40,6 +41,8 @@ def draw_picker(page_name: str, chat: ChatSession | None = None) -> None:
         key=key,
         persist_state="session",
         help="The account this page sends to. Each page remembers its own.",
+        on_change=_keep,
+        args=(page_name,),
     )
     configuration = saved[chosen]
     if configuration.api_type is ApiType.OPENAI:
@@ -49,7 +52,28 @@ def draw_picker(page_name: str, chat: ChatSession | None = None) -> None:
             persist_state="session",
             placeholder=configuration.model_default or "for example gpt-6-luna",
             help="Leave it empty for the configuration's default model.",
+            on_change=_keep,
+            args=(page_name,),
         )
+
+
+def _start(page_name: str, key: str, saved: dict[str, SavedConfiguration]) -> None:
+    """Choose what this person has picked last on the page, else the first configuration."""
+    pick = base.database().picks.of(base.person(), page_name)
+    if pick and pick.configuration_id in saved:
+        st.session_state[key] = pick.configuration_id
+        st.session_state.setdefault(keys.model(page_name, pick.configuration_id), pick.model)
+    else:
+        st.session_state[key] = _first(list(saved.values())).id
+
+
+@base.reports_errors
+def _keep(page_name: str) -> None:
+    """Keep what is picked now, for the next visit."""
+    chosen = str(base.entered(_key(page_name)))
+    model = str(st.session_state.get(keys.model(page_name, chosen), ""))
+    with base.changing() as database:
+        database.picks.keep(base.person(), page_name, Pick(chosen, model))
 
 
 def _key(page_name: str) -> str:

@@ -36,6 +36,7 @@ def show_writing(answer: StoredMessage | LoneAnswer) -> None:
         icon=":material/stop_circle:",
         type="tertiary",
         key=f"stop:{answer.id}",
+        shortcut="escape",
         on_click=_stop,
         args=(answer.id,),
     )
@@ -143,7 +144,8 @@ def line(call: Call) -> None:
         facts.append("tokens not reported")
     else:
         facts.append(f"{count(call.prompt_tokens)} in, {count(call.completion_tokens)} out")
-        facts.append(dollars(call.cost) if call.cost is not None else "unknown price")
+        if call.cost is not None:  # the card of the configuration says that no price is known
+            facts.append(dollars(call.cost))
     if call.finish_reason not in (None, "stop"):
         facts.append(str(call.finish_reason))
     st.caption(plain("  ·  ".join(facts)), width="stretch")

@@ -67,6 +67,15 @@ def seconds(number: float | None) -> str:
     return f"{number * 1000:.0f} ms" if number < 0.1 else f"{number:.1f} s"
 
 
+def ago(number: float) -> str:
+    """A time in the past, by its seconds: `6 s ago`, `5 min ago`, `3 h ago`, `2 days ago`."""
+    for unit, size in (("s", 60), ("min", 60), ("h", 24)):
+        if number < size:
+            return f"{max(0, int(number))} {unit} ago"
+        number /= size
+    return f"{int(number)} day{'s' if number >= 2 else ''} ago"
+
+
 def dollars(amount: float | None) -> str:
     """`$1.20`, and two digits that count below ten cents, `$0.0009`; an en dash where it is unknown."""
     if amount is None:
@@ -100,6 +109,19 @@ def moment(timestamp: object) -> str:
     except (TypeError, ValueError, OverflowError, OSError):
         return UNKNOWN
     return f"{there:%Y-%m-%d %H:%M:%S} UTC" if seconds > 0 else UNKNOWN
+
+
+def day(time: datetime) -> str:
+    """`Today`, `Yesterday`, `Monday` within a week, `23 Nov`, `Nov 2025`, in the viewer's zone."""
+    there, today = time.astimezone(zone()), datetime.now(zone()).date()
+    match (today - there.date()).days:
+        case days if days <= 0:
+            return "Today"
+        case 1:
+            return "Yesterday"
+        case days if days < 7:
+            return f"{there:%A}"
+    return f"{there.day} {there:%b}" if there.year == today.year else f"{there:%b %Y}"
 
 
 def when(time: datetime) -> str:

@@ -36,7 +36,6 @@ def draw_chat(
     said = stored.conversation(session_id)
     if session_id is None and system_prompt is not None:
         stored.set_system_prompt(system_prompt)
-    turn.offer_again(page, said)
     with talk:
         next_turn = draw(session_id, said)
         if configuration is None:
@@ -144,7 +143,13 @@ def _draw_editor(session_id: str, message: StoredMessage) -> None:
     st.text_area("Your message", message.content, key=key, label_visibility="collapsed", height="content")
     st.caption("Asks again from this message on. The earlier messages stay as another version.")
     with st.container(horizontal=True, gap="small"):
-        st.button("Send", type="primary", on_click=turn.edit, args=(account.page_name(), session_id, message.id, key))
+        st.button(
+            "Send",
+            type="primary",
+            shortcut="ctrl+enter",
+            on_click=turn.edit,
+            args=(account.page_name(), session_id, message.id, key),
+        )
         st.button("Cancel", on_click=_set, args=(keys.EDITING, None))
 
 
@@ -193,8 +198,9 @@ def _actions(session_id: str, said: Conversation, message: StoredMessage, *, is_
     if message.content:
         base.draw_copy_button(message.content, str(message.id))
     if is_last and not is_beside:
+        has_failed = not message.content and message.status in {MessageStatus.FAILED, MessageStatus.INTERRUPTED}
         st.button(
-            "Ask again",
+            "Send again" if has_failed else "Ask again",
             key=f"again:{message.id}",
             type="tertiary",
             on_click=turn.again,

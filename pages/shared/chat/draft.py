@@ -36,9 +36,15 @@ export default function ({ parentElement, data }) {
       keep();
     } else if (before === undefined ? stored && !box.value : before !== key) {
       fill(box, stored);
+      if (before !== undefined && !data.chat) box.focus();  // New chat was pressed
     }
   };
   const element = parentElement.host ?? parentElement;
+  // Streamlit takes a text when its field is left, and Escape removes the field with its popover before that.
+  const leave = ({ key, target }) => {
+    if (key === "Escape" && target.closest('[data-testid="stPopoverBody"]')) target.blur();
+  };
+  document.addEventListener("keydown", leave, true);
   // There is nothing to see.
   element.closest('[data-testid="stElementContainer"]')?.style.setProperty("display", "none");
   const events = ["input", "keyup", "click"];
@@ -46,6 +52,7 @@ export default function ({ parentElement, data }) {
   restore();
   return () => {
     cancelAnimationFrame(waiting);
+    document.removeEventListener("keydown", leave, true);
     for (const each of events) document.removeEventListener(each, keep, true);
   };
 }

@@ -19,11 +19,6 @@ def draft(page: str) -> str:
     return f"draft:{page}"
 
 
-def asked(page: str) -> str:
-    """The id of the answer that this visitor waits for, and the text of its question."""
-    return f"asked:{page}"
-
-
 def begun(page: str) -> str:
     """The id of the chat that this visitor's message has begun, until another chat is opened."""
     return f"begun:{page}"

@@ -1,34 +1,96 @@
 """The list of a person's chats, and the settings of the current chat."""
 
+from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from typing import Any, Literal
 
 import streamlit as st
 
+from db import ChatSession
 from pages.shared import account, base
 from pages.shared.base import plain, reports_errors
 from pages.shared.chat import export, keys, stored
 
-LISTED = 30
+LISTED = 50
 
 
 def draw_rail(session_id: str | None) -> None:
-    """Draw the list of chats, newest first, with search and a button for a new chat."""
-    there = account.page_name()
-    st.button("New chat", icon=":material/add:", width="stretch", on_click=_open, args=(there, None))
-    search = st.text_input(
-        "Search", key="search", persist_state="session", placeholder="Search chats", label_visibility="collapsed"
-    )
-    _undo()
-    chats = base.database().chat_sessions.all(base.person(), page=there, search=search.strip(), limit=LISTED)
-    with st.container(gap="xxsmall"):
-        for chat in chats:
-            label = f":primary[**{plain(chat.title)}**]" if chat.id == session_id else plain(chat.title)
-            key = f"chat:{chat.id}"
-            st.button(label, key=key, type="tertiary", wrap=False, on_click=_open, args=(there, chat.id))
-        if not chats and search.strip():
-            st.caption("No matching chats.")
-        elif len(chats) == LISTED:
+    """Draw the list of chats, newest first, with search and a button for a new chat. On a phone it is a drawer."""
+    with st.container(key="rail"):
+        _List("rail", account.page_name(), session_id).draw()
+
+
+def draw_drawer(session_id: str | None) -> None:
+    """Draw the button that opens the list of chats on a phone, which has no room beside a chat."""
+    with st.container(key="drawer", width="content"):
+        if st.button("Chats", icon=":material/forum:"):
+            _open_drawer(account.page_name(), session_id)
+
+
+@st.dialog("Chats", position="left")
+def _open_drawer(page: str, session_id: str | None) -> None:
+    try:
+        _List("drawer", page, session_id).draw()
+    except base.StorageError as error:  # a dialog runs without the frame
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+@dataclass(frozen=True)
+class _List:
+    place: Literal["rail", "drawer"]
+    page: str
+    current: str | None
+    """The id of the chat that is shown."""
+
+    def draw(self) -> None:
+        self._button("New chat", None, icon=":material/add:", width="stretch")
+        search = st.text_input(
+            "Search",
+            key=f"{self.place}:search",
+            persist_state="session",
+            placeholder="Search chats",
+            label_visibility="collapsed",
+        )
+        if self.place == "rail":
+            _undo()
+        with st.container(key=f"{self.place}-list", gap="xxsmall"):
+            if searched := search.strip():
+                self._draw_found(searched)
+            else:
+                self._draw_days()
+
+    def _draw_days(self) -> None:
+        chats = base.database().chat_sessions.all(base.person(), page=self.page, limit=LISTED)
+        for day, of_day in groupby(chats, key=lambda chat: base.day(chat.changed_at)):
+            st.caption(day)
+            for chat in of_day:
+                self._draw_chat(chat)
+        if len(chats) == LISTED:
             st.caption(f"The last {LISTED} chats. Search for older ones.")
+
+    def _draw_found(self, searched: str) -> None:
+        found = base.database().chat_sessions.search(base.person(), searched, page=self.page, limit=LISTED)
+        for each in found:
+            self._draw_chat(each.chat)
+            if each.excerpt:
+                st.caption(plain(each.excerpt))
+        if not found:
+            st.caption("No matching chats.")
+        elif len(found) == LISTED:
+            st.caption(f"The last {LISTED} matching chats.")
+
+    def _draw_chat(self, chat: ChatSession) -> None:
+        label = f":primary[**{plain(chat.title)}**]" if chat.id == self.current else plain(chat.title)
+        self._button(label, chat.id, type="tertiary", wrap=False)
+
+    def _button(self, label: str, session_id: str | None, **options: Any) -> None:
+        key = f"{self.place}:chat:{session_id}" if session_id else f"{self.place}:new"
+        if (
+            st.button(label, key=key, on_click=_open, args=(self.page, session_id), **options)
+            and self.place == "drawer"
+        ):
+            st.rerun()  # it closes
 
 
 def draw_settings(session_id: str | None) -> None:

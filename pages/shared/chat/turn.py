@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from connector import ChatCompletionsRequest, Role
-from db import Conversation, MessageStatus, NewChat, Question, Said, SavedConfiguration
+from db import NewChat, Question, Said, SavedConfiguration
 from pages.shared import account, answers, base
 from pages.shared.base import plain, reports_errors
 from pages.shared.chat import history, keys, stored
@@ -30,17 +30,6 @@ def input_box(page: str, session_id: str | None) -> None:
         on_submit=say,
         args=(page, session_id),
     )
-
-
-def offer_again(page: str, said: Conversation) -> None:
-    """Put a question whose answer failed without any text into the input again, once, for the visitor who asked."""
-    answer_id, text = st.session_state.get(keys.asked(page), (None, ""))
-    answer = said.messages[-1] if said.messages else None
-    if answer is None or answer.id != answer_id or answer.status is MessageStatus.WRITING:
-        return
-    del st.session_state[keys.asked(page)]
-    if not answer.content and answer.status in {MessageStatus.FAILED, MessageStatus.INTERRUPTED}:
-        st.session_state[keys.draft(page)] = text
 
 
 def failure(page: str) -> None:
@@ -130,7 +119,6 @@ def _ask(page: str, session_id: str | None, question: Question | None, *, instea
         stored.forget_system_prompt()
         st.session_state[keys.begun(page)] = turn.session_id
     if question:
-        st.session_state[keys.asked(page)] = turn.answer_id, question.text
         stored.show_more(turn.session_id, 2)  # without this the oldest messages would disappear and all others move
     return True
 

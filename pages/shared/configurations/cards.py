@@ -9,7 +9,7 @@ from connector import PROVIDERS, origin_of, steps_of
 from db import Call, SavedConfiguration
 from pages.shared import account, base
 from pages.shared.base import UNKNOWN, plain, seconds, when
-from pages.shared.configurations import earlier_key, examination
+from pages.shared.configurations import earlier_key, examination, keys
 
 SORTED_BY: dict[str, Callable[[SavedConfiguration, Call | None], tuple[str, float]]] = {
     "Name": lambda saved, call: ("", 0),
@@ -39,8 +39,26 @@ def overview() -> None:
                 "Accounts: [OpenAI](https://platform.openai.com/), [Azure OpenAI](https://oai.azure.com/)."
             )
     unreadable_keys(saved)
+    _undo_default()
     for configuration in _sorted(saved, latest):
         _card(configuration, latest.get(configuration.id))
+
+
+def _undo_default() -> None:
+    """Say that the first provider has become the default, and offer to undo that."""
+    if keys.MADE_DEFAULT not in st.session_state:
+        return
+    name, before = st.session_state[keys.MADE_DEFAULT]
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{plain(name)}** has passed its test and is the default now: pages start with it.")
+        st.button("Undo", icon=":material/undo:", type="tertiary", on_click=_make_default_again, args=(before,))
+
+
+@base.reports_errors
+def _make_default_again(id: str) -> None:
+    with suppress(base.NotFound), base.changing() as database:  # it was deleted meanwhile
+        database.configurations.make_default(base.person(), id)
+    del st.session_state[keys.MADE_DEFAULT]
 
 
 def unreadable_keys(saved: list[SavedConfiguration]) -> None:
@@ -72,6 +90,9 @@ def _card(configuration: SavedConfiguration, call: Call | None) -> None:
             key = f"key ••••{configuration.key_hint}" if configuration.key_hint else "key ••••"
             answering = configuration.deployment_name or configuration.model_default or "no default model"
             st.caption(plain(f"{_host(configuration.endpoint)} · {answering} · {key}"))
+            if call and call.cost is None and call.total_tokens is not None:
+                model = call.model_answered or call.model_asked
+                st.caption(plain(f"No price is known for {model}. Edit the configuration to enter your own."))
         with st.container(gap="xxsmall", width=230):
             icon, state = _state(configuration, call)
             st.markdown(f"{icon}\u2002{state}")
@@ -173,8 +194,12 @@ def _state(configuration: SavedConfiguration, call: Call | None) -> tuple[str, s
         return ":red[:material/key_off:]", "Key cannot be opened"
     if failed_step := examination.failed_step(configuration.id):
         return ":red[:material/error:]", f"Test failed: {failed_step.lower()}"
+    if tested := examination.standing(configuration.id, lambda: configuration.account):  # of an invalid row it raises
+        return ":green[:material/check_circle:]", tested
     if call is None:
         return ":gray[:material/remove:]", "Not used yet"
     if call.error:
         return ":red[:material/error:]", call.error_kind.replace("_", " ").capitalize() if call.error_kind else "Failed"
-    return ":green[:material/check_circle:]", f"Answered in {seconds(call.duration)}"
+    first = call.time_to_first_token
+    words = f"Answered in {seconds(call.duration)}" if first is None else f"First token after {seconds(first)}"
+    return ":green[:material/check_circle:]", words

@@ -1,14 +1,15 @@
 """The test of a configuration, step by step: while it runs, and its findings."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from connector import Finding, State, Step
-from pages.shared.base import plain
+from connector import Account, Finding, State, Step, steps_of
+from pages.shared.base import ago, plain
 from pages.shared.configurations import keys
 
 Kept = dict[str, Any]
@@ -26,6 +27,17 @@ def failed_step(id: str) -> str:
     return next((str(finding["step"]) for finding in kept(id) if finding["state"] == State.FAILED), "")
 
 
+def standing(id: str, account: Callable[[], Account]) -> str:
+    """When the last test was and how it ended; empty where it was not completed, or has failed."""
+    found = kept(id)
+    states = [finding["state"] for finding in found]
+    if not found or State.FAILED in states or found[-1]["step"] != steps_of(account())[-1]:
+        return ""
+    limited = states.count(State.LIMITED)
+    how = f"works, with {limited} warning{'s' if limited > 1 else ''}" if limited else "all checks passed"
+    return f"Tested {ago(time.time() - st.session_state[keys.tested_at(id)])}, {how}"
+
+
 def run(id: str, steps: list[Step], findings: Iterable[Finding]) -> None:
     """Run a test: draw each finding at once, and keep it."""
     found: list[Kept] = []
@@ -40,6 +52,7 @@ def run(id: str, steps: list[Step], findings: Iterable[Finding]) -> None:
             following = steps[steps.index(finding.step) + 1 :]
             if following and finding.state is not State.FAILED:
                 running.status(_doing(following[0]), type="step")
+    st.session_state[keys.tested_at(id)] = time.time()
 
 
 def show(id: str, steps: list[Step]) -> None:

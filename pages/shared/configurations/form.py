@@ -5,11 +5,22 @@ from typing import Any
 import streamlit as st
 from pydantic import SecretStr
 
-from connector import PROVIDERS, Account, ApiType, Configuration, KeyType, Price, fields_of, origin_of, read_endpoint
-from db import SavedConfiguration
+from connector import (
+    PROVIDERS,
+    Account,
+    ApiType,
+    Configuration,
+    KeyType,
+    Price,
+    fields_of,
+    key_in,
+    origin_of,
+    read_endpoint,
+)
+from db import Database, SavedConfiguration
 from pages.shared import account, base
 from pages.shared.base import plain, problem
-from pages.shared.configurations import aside, cards, earlier_key, headers, keys, trial
+from pages.shared.configurations import aside, cards, earlier_key, examination, headers, keys, trial
 from pages.shared.configurations.trial import Typed
 
 PRICES = [name for name in Price.model_fields if name != "since"]
@@ -20,6 +31,7 @@ FILLED = {
     "api_version": "API version",
     "model_default": "default model",
     "key_header": "key header",
+    "api_key": "key",
 }
 
 
@@ -44,15 +56,15 @@ def draw_form(id: str) -> None:
         price = _price(id, saved)
         with st.container(horizontal=True, vertical_alignment="center"):
             is_saved = st.button("Save", type="primary")
-            is_tested = st.button("Test", help="Tests the values in this form, saved or not.")
+            is_tested = st.button("Test without saving", help="Tests the values in this form.")
             st.space("stretch")
             if saved and st.button("Delete", icon=":material/delete:", type="tertiary"):
                 cards.confirm_delete(saved, _leave)
         _conflict(id, typed, price)
         if is_saved:
             _save(id, typed, price)
-        trial.test(id, saved, typed, is_begun=is_tested)
     with right:
+        trial.test(id, saved, typed, is_begun=is_tested)
         aside.draw(ApiType(typed.fields["api_type"]), saved)
 
 
@@ -104,15 +116,15 @@ def _fields(id: str, saved: SavedConfiguration | None) -> Typed:
         with two:
             help = "YYYY-MM-DD, or v1 for Azure's v1 API."
             fields["api_version"] = _text(id, saved, "api_version", placeholder="2024-10-21", help=help)
-    else:
-        help = "Used for calls that name no model. Any name is accepted."
-        fields["model_default"] = _text(id, saved, "model_default", placeholder="gpt-6-luna", help=help)
-    below_the_model = st.container()
     key_type, key = _key(id, saved, api_type, fields["endpoint"])
     fields["key_type"] = str(key_type)
     if saved and earlier_key.offer(saved, "form"):
         st.session_state[keys.field(id, "version")] += 1  # by this change, which the form need not report as another's
         st.rerun()
+    if api_type is ApiType.OPENAI:
+        help = "Used for calls that name no model. Any name is accepted."
+        fields["model_default"] = _text(id, saved, "model_default", placeholder="gpt-6-luna", help=help)
+    below_the_model = st.container()
     fields["key_header"], own_headers = headers.draw(id, saved, api_type, key_type, _problems(id))
     typed = Typed(fields, key, own_headers)
     if api_type is ApiType.OPENAI:
@@ -125,7 +137,8 @@ def _text(id: str, saved: SavedConfiguration | None, name: str, default: str = "
     """Draw a text field, and its problem below it."""
     # Not as the widget's default: Streamlit warns when the session's state has a value, too.
     st.session_state.setdefault(keys.field(id, name), getattr(saved, name, default))
-    value = st.text_input(str(Configuration.model_fields[name].title), key=keys.field(id, name), **options)
+    label = str(Configuration.model_fields[name].title)
+    value = st.text_input(label, key=keys.field(id, name), on_change=_forget_problem, args=(id, name), **options)
     problem(_problems(id).get(name))
     return str(value)
 
@@ -136,33 +149,45 @@ def _problems(id: str) -> dict[str, str]:
     return found
 
 
+def _forget_problem(id: str, name: str) -> None:
+    """The field has changed, so what was wrong with it may be right now."""
+    _problems(id).pop(name, None)
+
+
 def _paste(id: str) -> None:
-    """Draw a field that reads any pasted address and fills the other fields."""
+    """Draw a field that reads any pasted text and fills the other fields."""
     st.text_input(
-        "Paste address",
+        "Paste anything",
         key=keys.field(id, "pasted"),
-        placeholder="An address from a portal, a manual or a wiki: it fills the fields below",
+        placeholder="An address, a key or a command from a portal, a manual or a wiki: it fills the fields below",
         on_change=_take_pasted,
         args=(id,),
     )
     problem(st.session_state.get(keys.field(id, "paste_problem")))
     if filled := st.session_state.get(keys.field(id, "filled")):
-        st.markdown(f":small[:gray[:material/check:\u2002Filled in: {filled}. Keys are never taken from pasted text.]]")
+        st.markdown(f":small[:gray[:material/check:\u2002Filled in: {filled}.]]")
 
 
 @base.reports_errors
 def _take_pasted(id: str) -> None:
+    """Fill the fields with what was pasted. A key goes into its field and is not shown here, also beside an error."""
     pasted = str(base.entered(keys.field(id, "pasted")))
     st.session_state[keys.field(id, "paste_problem")] = st.session_state[keys.field(id, "filled")] = ""
     if not pasted.strip():
         return
+    found: dict[str, str] = {}
+    if key := key_in(pasted):
+        found["api_key"] = key
+        st.session_state[keys.field(id, "pasted")] = ""
     try:
-        found = fields_of(pasted)
+        found |= fields_of(pasted)
     except base.InvalidConfiguration as error:
-        st.session_state[keys.field(id, "paste_problem")] = str(error)
-        return
+        if not key:
+            st.session_state[keys.field(id, "paste_problem")] = str(error)
+            return
     for name, value in found.items():
         st.session_state[keys.field(id, name)] = ApiType(value) if name == "api_type" else value
+        _forget_problem(id, name)
     st.session_state[keys.field(id, "filled")] = ", ".join(FILLED[name] for name, value in found.items() if value)
     st.session_state[keys.field(id, "pasted")] = ""
 
@@ -223,6 +248,8 @@ def _key(id: str, saved: SavedConfiguration | None, api_type: ApiType, endpoint:
             # Without it, Streamlit 1.67 loses a password when the Tab key moves on to the eye button.
             live="0ms",
             placeholder=_key_placeholder(saved, key_type, endpoint),
+            on_change=_forget_problem,
+            args=(id, "api_key"),
         )
         problem(_problems(id).get("api_key"))
     return key_type, str(key)
@@ -300,7 +327,7 @@ def _save(id: str, typed: Typed, prices: dict[str, float]) -> None:
         if id == keys.NEW:
             configuration = typed.configuration(typed.fields["display_name"])
             with base.changing() as database:
-                database.configurations.add(who, configuration, price)
+                _make_default(database, database.configurations.add(who, configuration, price))
         else:
             api_key = SecretStr(typed.key) if typed.key.strip() else None
             version = st.session_state[keys.field(id, "version")]
@@ -316,6 +343,21 @@ def _save(id: str, typed: Typed, prices: dict[str, float]) -> None:
     else:
         _leave()
     st.rerun()
+
+
+def _make_default(database: Database, added: SavedConfiguration) -> None:
+    """Make the first provider that has passed its test the default, where only the built-in model was before."""
+    who = base.person()
+    others = [each for each in database.configurations.all(who) if each.id != added.id]
+    is_first = all(each.endpoint == base.demo_endpoint() for each in others)
+    if (
+        is_first
+        and others
+        and not added.is_default
+        and examination.standing(keys.form(keys.NEW), lambda: added.account)
+    ):
+        database.configurations.make_default(who, added.id)
+        st.session_state[keys.MADE_DEFAULT] = added.display_name, next(each.id for each in others)
 
 
 def _conflict(id: str, typed: Typed, prices: dict[str, float]) -> None:

@@ -6,6 +6,8 @@
 import streamlit as st
 
 NEW = "new"
+MADE_DEFAULT = "made_default"
+"""The name of the configuration that has become the default by itself, and the id of the default before."""
 
 
 def field(id: str, name: str) -> str:
@@ -38,6 +40,11 @@ def findings(subject: str) -> str:
     return f"findings:{subject}"
 
 
+def tested_at(subject: str) -> str:
+    """When the last test ended, in seconds since 1970."""
+    return f"tested_at:{subject}"
+
+
 def form(id: str) -> str:
     """The subject of the test of a form, which is not that of the card with the same id."""
     return f"form:{id}"
@@ -55,5 +62,5 @@ def forget(id: str) -> None:
     """Delete all that the session keeps of a form."""
     for name in fields_of(id):
         del st.session_state[field(id, name)]
-    for key in (problems(id), conflict(id), findings(form(id))):
+    for key in (problems(id), conflict(id), findings(form(id)), tested_at(form(id))):
         st.session_state.pop(key, None)

@@ -1,6 +1,7 @@
 """The check list of the home page: what is set up, and what is missing."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import streamlit as st
 
@@ -22,11 +23,55 @@ class SetupStep:
     """The value of the page's `edit` parameter."""
 
 
+class _Next(NamedTuple):
+    page: str
+    script: str
+    title: str
+    icon: str
+    sentence: str
+
+
+NEXT = (
+    _Next(
+        "operations",
+        "showcase/operations.py",
+        "Operations",
+        ":material/compare_arrows:",
+        "See what history adds: one question with and without it, and the HTTP traffic.",
+    ),
+    _Next(
+        "product_description",
+        "showcase/product_description.py",
+        "Product description",
+        ":material/sell:",
+        "A use case: a form makes the prompt, shown before it is sent.",
+    ),
+    _Next(
+        "tuner",
+        "workbench/tuner.py",
+        "Tuner",
+        ":material/tune:",
+        "Change every parameter of a request, and see the whole response.",
+    ),
+)
+
+
+ENOUGH = 3
+"""Pages that a person has tried, after which nothing is suggested."""
+
+
+def answered_pages() -> set[str]:
+    """The addresses of the pages where this person has got an answer. The test of a configuration is none."""
+    rows = base.database().usage.totals(base.person(), UsageGroup.PAGE)
+    return {str(row.group) for row in rows if row.calls > row.failed} - {"configurations"}
+
+
 def check_list() -> None:
-    """Draw the check list; nothing once everything is set up."""
+    """Draw the check list; once everything is set up, what to try next, until it has been tried."""
     steps = _steps()
     done = sum(step.is_done for step in steps)
     if done == len(steps):
+        _try_next()
         return
     following = next(step for step in steps if not step.is_done)
     with st.container(border=True):
@@ -68,11 +113,25 @@ def _steps() -> list[SetupStep]:
         SetupStep(
             "First answer",
             "Send a prompt and see its tokens and cost.",
-            any(row.calls > row.failed for row in database.usage.totals(who, UsageGroup.MODEL)),
+            bool(answered_pages()),
             "Open Chat" if saved else "",
             "showcase/chat.py",
         ),
     ]
+
+
+def _try_next() -> None:
+    """Draw the pages to try next that have not answered yet."""
+    answered = answered_pages()
+    following = [each for each in NEXT if each.page not in answered]
+    if not following or len(answered) >= ENOUGH:
+        return
+    with st.container(border=True, gap="xsmall"):
+        st.header("Try next", anchor=False)
+        for each in following:
+            with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+                st.page_link(each.script, label=each.title, icon=each.icon, width=190)
+                st.markdown(f":gray[{each.sentence}]", width="stretch")
 
 
 def _draw(step: SetupStep, *, is_next: bool) -> None:
