@@ -57,8 +57,9 @@ class Text:
         so_far = self.whole
         if not whole.startswith(so_far):
             return ""
+        returned = self.length  # without what is held back
         self.parts, self._held, self.length = [whole], [], len(whole)
-        return whole[len(so_far) :]
+        return whole[returned:]
 
     @property
     def last(self) -> str:

@@ -114,7 +114,7 @@ class PostgreSQL:
 
     def count_on(self, connection: Connection) -> None:
         """Number new rows after all ids ever stored or assigned; needed after rows were inserted with their ids."""
-        for table in Record.metadata.tables:
+        for table in (name for name, table in Record.metadata.tables.items() if "id" in table.columns):
             sequence = connection.scalar(select(func.pg_get_serial_sequence(table, "id")))
             if sequence:
                 highest = f"GREATEST((SELECT max(id) FROM {table}), (SELECT last_value FROM {sequence}))"  # noqa: S608 - our own names

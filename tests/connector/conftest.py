@@ -1,12 +1,13 @@
 """A provider on this machine, accounts at it in every form, and a client whose reports are kept."""
 
+import asyncio
 import copy
 import pickle
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import pytest
@@ -14,12 +15,19 @@ import pytest
 from connector import ApiType, CallReport, ChatCompletionsRequest, Client, Configuration, KeyType
 from tests.provider.server import ProviderServer
 
+T = TypeVar("T")
 VERSION = "2024-10-21"
 REQUEST = ChatCompletionsRequest.of_prompts("What is it?")
 PATIENCE = httpx2.Timeout(None)
 """A client that waits for ever: what should be hung up on is not hung up on because its time is over."""
 FORMS = ("OpenAI", "Azure with a key", "Azure with a token", "Azure v1 with a key", "Azure v1 with a token")
 each_form = pytest.mark.parametrize("form", FORMS)
+
+
+def finished(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine, from a thread of its own: after browser tests, a loop runs in that of the tests."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 def account(server: ProviderServer, form: str = "OpenAI", **changes: Any) -> Configuration:

@@ -1,6 +1,5 @@
 """Connections are kept and used again, also after a stream; what does not end is let go."""
 
-import asyncio
 import json
 import os
 import socket
@@ -29,7 +28,7 @@ from connector import (
     models_of,
     pooled_http_client,
 )
-from tests.connector.conftest import PATIENCE, REQUEST, account, each_form
+from tests.connector.conftest import PATIENCE, REQUEST, account, each_form, finished
 from tests.provider.answers import chunk, completion
 from tests.provider.server import Chunks, Drop, ProviderServer, Reply
 
@@ -99,7 +98,7 @@ def test_a_silent_connection_of_the_asynchronous_client_is_kept_alive(server: Pr
             )
             check_keep_alive(raw.http_response.extensions["network_stream"].get_extra_info("socket"))
 
-    asyncio.run(ask())
+    finished(ask())
 
 
 def test_a_proxy_is_used_only_when_it_is_passed(server: ProviderServer) -> None:

@@ -1,6 +1,5 @@
 """A header of a gateway for the key, and others beside it: sent by every door, and secret like the key."""
 
-import asyncio
 import json
 import logging
 import pickle
@@ -25,7 +24,7 @@ from connector import (
     models_of,
     sdk_code,
 )
-from tests.connector.conftest import PATIENCE, REQUEST, account, all_that_shows, each_form
+from tests.connector.conftest import PATIENCE, REQUEST, account, all_that_shows, each_form, finished
 from tests.provider.answers import completion, error
 from tests.provider.server import ProviderServer, Reply
 
@@ -47,7 +46,7 @@ def called_by_every_door(configuration: Configuration) -> None:
         async with async_sdk(configuration, timeout=PATIENCE, max_retries=0) as sdk:
             await sdk.models.list()
 
-    asyncio.run(use())
+    finished(use())
 
 
 def authorised(server: ProviderServer) -> list[dict[str, str]]:
@@ -85,7 +84,7 @@ def test_the_key_is_sent_in_the_header_that_a_gateway_expects_and_in_no_other(
         async with async_sdk(configuration, timeout=PATIENCE, max_retries=0) as sdk:
             await sdk.models.list()
 
-    asyncio.run(use())
+    finished(use())
     assert len(server.requests) == 5
     for received in server.requests:
         assert received.headers[GATEWAY.lower()] == server.key

@@ -1,6 +1,5 @@
 """The official SDK underneath: its clients call the address that is shown, and can be had for everything else."""
 
-import asyncio
 from typing import Any
 
 import openai
@@ -8,7 +7,7 @@ import pytest
 from openai import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
 
 from connector import Client, Configuration, KeyRefused, async_sdk, pooled_http_client
-from tests.connector.conftest import PATIENCE, REQUEST, VERSION, account, all_that_shows, each_form
+from tests.connector.conftest import PATIENCE, REQUEST, VERSION, account, all_that_shows, each_form, finished
 from tests.provider.answers import completion
 from tests.provider.server import ProviderServer, Received, Reply
 
@@ -119,7 +118,7 @@ def test_the_official_asynchronous_client_does_the_same(server: ProviderServer, 
             )
             return [answer.choices[0].message.content or "", *[model.id async for model in sdk.models.list()]]
 
-    answer, *models = asyncio.run(use())
+    answer, *models = finished(use())
     assert answer == "Answer 0 to: What is it?"
     assert any(model.startswith("gpt-test") for model in models)
     assert sent_to(server, server.requests[0]) == configuration.url
@@ -138,7 +137,7 @@ def test_the_official_clients_get_a_token_for_each_request(server: ProviderServe
         async with async_sdk(configuration, token=lambda: next(tokens), timeout=PATIENCE) as sdk:
             await sdk.models.list()
 
-    asyncio.run(use())
+    finished(use())
     assert next(tokens, None) is None
 
 
@@ -163,7 +162,7 @@ def test_the_errors_of_the_official_clients_are_its_own(server: ProviderServer) 
             await sdk.models.list()
 
     with pytest.raises(openai.AuthenticationError):
-        asyncio.run(use())
+        finished(use())
 
 
 @pytest.mark.parametrize("form", ["OpenAI", "Azure with a key"])
@@ -178,7 +177,7 @@ def test_the_official_clients_follow_no_redirect(server: ProviderServer, form: s
             await sdk.models.list()
 
     with pytest.raises(openai.APIStatusError, match="307"):
-        asyncio.run(use())
+        finished(use())
     assert len(server.requests) == 2
 
 
