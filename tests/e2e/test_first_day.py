@@ -46,7 +46,8 @@ class Account:
         return self.recorder.exchanges
 
 
-@pytest.fixture(params=["real model", pytest.param("Azure", marks=pytest.mark.soak)])
+# How long the real model goes on is up to it: on a slow machine, longer than any other answer.
+@pytest.fixture(params=[pytest.param("real model", marks=pytest.mark.soak), "Azure"])
 def account(request: pytest.FixtureRequest) -> Iterator[Account]:
     if request.param == "real model":
         model: RealModel = request.getfixturevalue("model")
