@@ -122,6 +122,10 @@ def test_a_page_with_many_chats_opens_at_its_top_and_the_list_scrolls_on_its_own
         page.get_by_test_id("stChatInput"),
     ):
         expect(each).to_be_in_viewport(ratio=1)
+    field, chat = (each.bounding_box() for each in (page.get_by_test_id("stChatInput"), page.get_by_text("Today")))
+    assert field
+    assert chat
+    assert field["x"] + field["width"] < chat["x"], "the input is as wide as the talk"
     expect(page.get_by_role("button", name="Chat 00")).not_to_be_in_viewport()
     page.get_by_role("button", name="Chat 00").scroll_into_view_if_needed()
     expect(page.get_by_role("heading", level=1)).to_be_in_viewport(ratio=1)

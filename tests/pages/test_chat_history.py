@@ -279,6 +279,16 @@ def test_a_search_finds_titles_and_messages(workbench: Workbench, at: AppTest) -
     assert len(found("")) == 2
 
 
+def test_chats_are_listed_by_day(workbench: Workbench, at: AppTest) -> None:
+    for number, title in enumerate(("Today's", "Yesterday's")):
+        say(press(at, "New chat"), title)
+        workbench.sql(
+            "UPDATE chat_sessions SET changed_at = changed_at - ? WHERE title = ?", number * 86_400_000, title
+        )
+    days = [caption for caption in lines(visit("chat").caption) if caption in {"Today", "Yesterday"}]
+    assert days == ["Today", "Yesterday"]
+
+
 def test_undo_restores_a_deleted_chat(workbench: Workbench, at: AppTest) -> None:
     say(at, "One")
     press(at, "Delete chat")

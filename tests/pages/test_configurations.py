@@ -483,6 +483,16 @@ def test_the_first_provider_that_passed_its_test_becomes_the_default_and_that_ca
     assert visit("chat").sidebar.selectbox[0].value == _id_of("Built-in")
 
 
+def test_a_provider_that_was_changed_after_its_test_does_not_become_the_default(workbench: Workbench) -> None:
+    workbench.connect(display_name="Built-in", endpoint=DEMO)
+    server = workbench.server
+    typed = {"endpoint": server.openai_endpoint, "model_default": "gpt-test", "api_key": server.key}
+    at = press(fill(visit("configurations", edit="new"), display_name="Mine", **typed), "Test without saving")
+    at = press(fill(at, endpoint="http://127.0.0.1:9/v1"), "Save")
+    assert "is the default now" not in said(at)
+    assert visit("chat").sidebar.selectbox[0].value == _id_of("Built-in")
+
+
 def test_a_further_provider_does_not_become_the_default(workbench: Workbench) -> None:
     workbench.connect()
     assert "is the default now" not in said(_tested_and_saved(workbench))

@@ -39,18 +39,21 @@ def overview() -> None:
                 "Accounts: [OpenAI](https://platform.openai.com/), [Azure OpenAI](https://oai.azure.com/)."
             )
     unreadable_keys(saved)
-    _undo_default()
+    _undo_default(saved)
     for configuration in _sorted(saved, latest):
         _card(configuration, latest.get(configuration.id))
 
 
-def _undo_default() -> None:
-    """Say that the first provider has become the default, and offer to undo that."""
-    if keys.MADE_DEFAULT not in st.session_state:
+def _undo_default(saved: list[SavedConfiguration]) -> None:
+    """Say that the first provider has become the default, as long as it is, and offer to undo that."""
+    made, before = st.session_state.get(keys.MADE_DEFAULT, ("", ""))
+    default = next((each for each in saved if each.id == made and each.is_default), None)
+    if default is None:
         return
-    name, before = st.session_state[keys.MADE_DEFAULT]
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{plain(name)}** has passed its test and is the default now: pages start with it.")
+        st.markdown(
+            f"**{plain(default.display_name)}** has passed its test and is the default now: pages start with it."
+        )
         st.button("Undo", icon=":material/undo:", type="tertiary", on_click=_make_default_again, args=(before,))
 
 

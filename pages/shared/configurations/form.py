@@ -20,7 +20,7 @@ from connector import (
 from db import Database, SavedConfiguration
 from pages.shared import account, base
 from pages.shared.base import plain, problem
-from pages.shared.configurations import aside, cards, earlier_key, examination, headers, keys, trial
+from pages.shared.configurations import aside, cards, earlier_key, headers, keys, trial
 from pages.shared.configurations.trial import Typed
 
 PRICES = [name for name in Price.model_fields if name != "since"]
@@ -178,7 +178,6 @@ def _take_pasted(id: str) -> None:
     found: dict[str, str] = {}
     if key := key_in(pasted):
         found["api_key"] = key
-        st.session_state[keys.field(id, "pasted")] = ""
     try:
         found |= fields_of(pasted)
     except base.InvalidConfiguration as error:
@@ -327,7 +326,9 @@ def _save(id: str, typed: Typed, prices: dict[str, float]) -> None:
         if id == keys.NEW:
             configuration = typed.configuration(typed.fields["display_name"])
             with base.changing() as database:
-                _make_default(database, database.configurations.add(who, configuration, price))
+                added = database.configurations.add(who, configuration, price)
+                if trial.has_passed(id, typed):
+                    _make_default(database, added)
         else:
             api_key = SecretStr(typed.key) if typed.key.strip() else None
             version = st.session_state[keys.field(id, "version")]
@@ -346,18 +347,12 @@ def _save(id: str, typed: Typed, prices: dict[str, float]) -> None:
 
 
 def _make_default(database: Database, added: SavedConfiguration) -> None:
-    """Make the first provider that has passed its test the default, where only the built-in model was before."""
+    """Make the first provider the default, where only the built-in model was before."""
     who = base.person()
     others = [each for each in database.configurations.all(who) if each.id != added.id]
-    is_first = all(each.endpoint == base.demo_endpoint() for each in others)
-    if (
-        is_first
-        and others
-        and not added.is_default
-        and examination.standing(keys.form(keys.NEW), lambda: added.account)
-    ):
+    if others and all(each.endpoint == base.demo_endpoint() for each in others):
         database.configurations.make_default(who, added.id)
-        st.session_state[keys.MADE_DEFAULT] = added.display_name, next(each.id for each in others)
+        st.session_state[keys.MADE_DEFAULT] = added.id, others[0].id
 
 
 def _conflict(id: str, typed: Typed, prices: dict[str, float]) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 
 NEW = "new"
 MADE_DEFAULT = "made_default"
-"""The name of the configuration that has become the default by itself, and the id of the default before."""
+"""The id of the configuration that has become the default by itself, and of the one before."""
 
 
 def field(id: str, name: str) -> str:

@@ -59,15 +59,21 @@ def test(id: str, saved: SavedConfiguration | None, typed: Typed, *, is_begun: b
         except base.CannotOpen as error:
             st.session_state[keys.problems(id)] = {"api_key": str(error)}
         st.rerun()
-    if examination.kept(name) and st.session_state.get(keys.field(id, "tested")) == (
-        typed.fields,
-        typed.headers,
-    ):
+    if examination.kept(name) and _is_tested(id, typed):
         try:
             named = {**typed.fields, "display_name": UNNAMED}
             examination.show(name, steps_of(Account(**named)))  # type: ignore[arg-type]  # as typed
         except base.InvalidConfiguration:
             return
+
+
+def has_passed(id: str, typed: Typed) -> bool:
+    """Whether exactly these values have passed the test."""
+    return _is_tested(id, typed) and bool(examination.standing(keys.form(id), lambda: typed.configuration(UNNAMED)))
+
+
+def _is_tested(id: str, typed: Typed) -> bool:
+    return bool(st.session_state.get(keys.field(id, "tested")) == (typed.fields, typed.headers))
 
 
 def suggest_models(id: str, saved: SavedConfiguration | None, typed: Typed) -> None:
